@@ -1,0 +1,286 @@
+"""From files to one text: find them, decode them, normalise them, remember where each came from.
+
+Bytes are never dropped. A file either decodes completely or is refused with its name, the
+offset of the byte in the way and what to try.
+"""
+
+import glob
+import gzip
+import hashlib
+import os
+import sys
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from charlstm.errors import CorpusError
+
+# The longest first: the UTF-32 mark begins with the UTF-16 one.
+_BYTE_ORDER_MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """How decoded text is brought into the form that the model reads.
+
+    Attributes:
+        normalize: bring the text to Unicode's composed form (NFC).
+        newline: ``"keep"`` leaves line breaks, ``"space"`` turns each into a space, as the
+            classic lyrics tutorials do.
+        limit: take only the first so many characters; ``None`` takes all.
+    """
+
+    normalize: bool = True
+    newline: str = "keep"
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.normalize, bool):
+            raise CorpusError(f"normalize must be true or false, not {self.normalize!r}.")
+        if self.newline not in ("keep", "space"):
+            raise CorpusError(f"newline must be 'keep' or 'space', not {self.newline!r}.")
+        if self.limit is not None and (type(self.limit) is not int or self.limit < 1):
+            raise CorpusError(f"limit must be a whole number from 1 up, not {self.limit!r}.")
+
+    def apply(self, text: str) -> str:
+        """Return `text` in this form; ``limit`` is not applied here."""
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        if self.newline == "space":
+            text = text.replace("\n", " ")
+        return unicodedata.normalize("NFC", text) if self.normalize else text
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a corpus: its name as shown, the encoding found, its characters, its bytes' hash.
+
+    ``characters`` counts decoded characters before normalisation.
+    """
+
+    name: str
+    encoding: str
+    characters: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text ready to be learned, and where it came from."""
+
+    text: str
+    sources: tuple[Source, ...]
+    options: TextOptions
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the normalised text in UTF-8: what a resumed run compares."""
+        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_corpus(
+    places: Sequence[str | Path],
+    *,
+    options: TextOptions | None = None,
+    encoding: str | None = None,
+    stdin: BinaryIO | None = None,
+) -> Corpus:
+    """Read every place, in the order given, as one text.
+
+    Args:
+        places: files, directories (every ``*.txt`` below, in sorted order), globs, ``.zip`` and
+            ``.gz`` text, or ``-`` for standard input. A file reached twice is read once.
+        options: the form of the text; the defaults where ``None``.
+        encoding: decode everything with this codec instead of finding out.
+        stdin: where ``-`` reads; the process's standard input where ``None``.
+
+    Raises:
+        CorpusError: a place does not exist, cannot be read or decoded, or holds no text.
+    """
+    options = options or TextOptions()
+    sources: list[Source] = []
+    parts: list[str] = []
+    for name, data in _read_bytes(places, stdin):
+        text, found = decode(data, name=name, encoding=encoding)
+        sources.append(Source(name, found, len(text), hashlib.sha256(data).hexdigest()))
+        # Without this the last line of one file would run into the first of the next.
+        if parts and parts[-1] and not parts[-1].endswith(("\n", "\r")):
+            parts.append("\n")
+        parts.append(text)
+    text = options.apply("".join(parts))[: options.limit]
+    if not text:
+        named = ", ".join(source.name for source in sources)
+        raise CorpusError(f"There is no text in {named}: the corpus is empty.")
+    return Corpus(text, tuple(sources), options)
+
+
+def decode(data: bytes, *, name: str, encoding: str | None = None) -> tuple[str, str]:
+    """Decode `data` whole; return the text and the encoding that was used.
+
+    Tried in this order: the given encoding and nothing else; a byte order mark; UTF-8; GB18030
+    where the result looks like Chinese; the best guess of charset-normalizer.
+
+    Raises:
+        CorpusError: naming `name`, the offset in bytes and what to try.
+    """
+    if encoding is not None:
+        return _decode_as(data, encoding, name)
+    for mark, codec in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return _decode_as(data, codec, name)
+    try:
+        text, found = data.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError as error:
+        text, found = _decode_foreign(data, name, error)
+    if (offset := data.find(0)) >= 0:
+        raise CorpusError(
+            f"{name} is not plain text: there is a NUL byte at offset {offset}. If it is UTF-16 "
+            "without a byte order mark, say --encoding utf-16-le or utf-16-be."
+        )
+    return text, found
+
+
+def split(text: str, validation: float) -> tuple[str, str]:
+    """Cut `text` once: the first part to train on, the last share `validation` to hold out."""
+    held_out = int(len(text) * validation)
+    cut = len(text) - held_out
+    return text[:cut], text[cut:]
+
+
+def _decode_as(data: bytes, encoding: str, name: str) -> tuple[str, str]:
+    try:
+        return data.decode(encoding), encoding
+    except LookupError:
+        raise CorpusError(
+            f"There is no encoding called {encoding!r}; try utf-8, gb18030, big5 or utf-16."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise _undecodable(data, name, error, tried=encoding) from None
+
+
+def _decode_foreign(data: bytes, name: str, error: UnicodeDecodeError) -> tuple[str, str]:
+    """Decode what is not UTF-8, unless it is UTF-8 that was damaged: that must not be guessed at.
+
+    Nearly every byte string is valid in some codec, so a UTF-8 file with one broken byte would
+    otherwise be turned into mojibake from its first line to its last.
+    """
+    replaced = data.decode("utf-8", "replace")
+    broken = replaced.count("\ufffd")
+    sound = sum(1 for character in replaced if character > "\x7f") - broken
+    if sound > 4 * broken:
+        raise _undecodable(data, name, error, tried="utf-8")
+    try:
+        text = data.decode("gb18030")
+        if _looks_chinese(text):
+            return text, "gb18030"
+    except UnicodeDecodeError:
+        pass
+    from charset_normalizer import from_bytes  # slow to import, seldom needed
+
+    guess = from_bytes(data).best()
+    if guess is None:
+        raise _undecodable(data, name, error, tried="utf-8")
+    return _decode_as(data, guess.encoding, name)
+
+
+def _looks_chinese(text: str) -> bool:
+    """Whether most characters beyond ASCII are among the 3,755 everyday ones or punctuation.
+
+    GB18030 accepts Western and Big5 bytes too, but turns them into rare characters. The rows of
+    GB 2312 tell them apart: 0xA1-0xA9 are symbols, 0xB0-0xD7 the everyday characters.
+    """
+    foreign = [character for character in text[:100_000] if character > "\x7f"]
+    rows = (character.encode("gb2312", "ignore")[:1] for character in foreign)
+    everyday = sum(1 for row in rows if b"\xa1" <= row <= b"\xa9" or b"\xb0" <= row <= b"\xd7")
+    return everyday >= 0.6 * len(foreign)
+
+
+def _undecodable(data: bytes, name: str, error: UnicodeDecodeError, tried: str) -> CorpusError:
+    offset = error.start
+    line = data.count(b"\n", 0, offset) + 1
+    return CorpusError(
+        f"{name} cannot be decoded as {tried}: byte 0x{data[offset]:02x} at offset {offset:,} "
+        f"(line {line:,}) does not belong there. Repair the file, or name its encoding with "
+        "--encoding (gb18030, big5, shift_jis, cp1252 are common)."
+    )
+
+
+def _read_bytes(
+    places: Sequence[str | Path], stdin: BinaryIO | None
+) -> Iterator[tuple[str, bytes]]:
+    seen: set[str] = set()
+    for place in places:
+        if str(place) == "-":
+            yield "standard input", (stdin or sys.stdin.buffer).read()
+            continue
+        for path in _find(str(place)):
+            real = os.path.realpath(path)
+            if real not in seen:
+                seen.add(real)
+                yield from _open(path)
+    if not places:
+        raise CorpusError("No corpus was given: name a text file, a directory or - for a pipe.")
+
+
+def _find(place: str) -> list[Path]:
+    path = Path(place)
+    if path.is_dir():
+        found = sorted(
+            Path(directory, name)
+            for directory, _, names in os.walk(path)
+            for name in names
+            if name.lower().endswith(".txt") and Path(directory, name).is_file()
+        )
+        if not found:
+            raise CorpusError(f"There is no *.txt file in the directory {place} or below it.")
+        return found
+    if path.exists():
+        return [path]
+    if glob.has_magic(place):
+        found = sorted(Path(match) for match in glob.glob(place, recursive=True))  # noqa: PTH207
+        files = [match for match in found if match.is_file()]
+        if files:
+            return files
+        raise CorpusError(f"Nothing matches {place}.")
+    raise CorpusError(f"There is no file or directory called {place}.")
+
+
+def _open(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        suffix = path.suffix.lower()
+        if suffix == ".zip":
+            yield from _open_zip(path)
+        elif suffix == ".gz":
+            with gzip.open(path) as file:
+                yield str(path), file.read()
+        else:
+            yield str(path), path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CorpusError(f"{path} cannot be read: {reason}.") from None
+
+
+def _open_zip(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = sorted(
+                member
+                for member in archive.namelist()
+                # macOS adds a shadow of each file there; it is not text.
+                if member.lower().endswith(".txt") and not member.startswith("__MACOSX/")
+            )
+            if not members:
+                raise CorpusError(f"There is no *.txt file in the archive {path}.")
+            for member in members:
+                yield f"{path}/{member}", archive.read(member)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise CorpusError(f"{path} cannot be read as a zip archive: {error}.") from None

@@ -1,0 +1,36 @@
+"""What a person using charlstm can be told.
+
+    CharLSTMError
+    ├── CorpusError             text that cannot be read, decoded or learned from
+    ├── UnknownCharactersError  a prefix with characters the model has never seen
+    ├── RecipeError             a setting out of its range, or two that exclude each other
+    ├── TrainingError           a training that cannot go on
+    └── RunError                a run directory that is missing, damaged or of another format
+
+Each message is one clear sentence, or a few: what was wrong, where, and what to do. Only the
+command line catches them; everything else that is raised is a bug.
+"""
+
+
+class CharLSTMError(Exception):
+    """The parent of every error that a user can cause and mend."""
+
+
+class CorpusError(CharLSTMError):
+    """Text that cannot be found, read, decoded or learned from."""
+
+
+class UnknownCharactersError(CharLSTMError):
+    """A prefix holds characters that are not in the model's vocabulary."""
+
+
+class RecipeError(CharLSTMError):
+    """A setting is out of its range, or two settings exclude each other."""
+
+
+class TrainingError(CharLSTMError):
+    """A training that cannot start or cannot go on."""
+
+
+class RunError(CharLSTMError):
+    """A run directory is missing, damaged, in the way or of an unknown format."""
