@@ -1,0 +1,80 @@
+"""The figures of a training, and how one follows from another.
+
+A loss is a mean negative log-likelihood in nats a predicted character: a sum divided once by a
+count. Everything else is computed from it at the last moment.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+
+def perplexity(loss: float) -> float:
+    """Return exp(loss), or infinity where that is beyond a float."""
+    return math.exp(loss) if loss < 700 else math.inf
+
+
+def bits(loss: float) -> float:
+    """Return the loss in bits: nats / ln 2."""
+    return loss / math.log(2)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where a training stood at the end of an epoch: one line of ``history.jsonl``.
+
+    Attributes:
+        step: optimiser steps so far.
+        epoch: epochs so far.
+        seconds: spent in training steps so far; measuring and saving are not counted.
+        characters: read in training so far.
+        train_loss: over the epoch, each window measured as the weights were when it was read.
+        validation_loss: over the whole held-out text; ``None`` when nothing is held out.
+        learning_rate: of the epoch's last step.
+    """
+
+    step: int
+    epoch: int
+    seconds: float
+    characters: int
+    train_loss: float
+    validation_loss: float | None
+    learning_rate: float
+
+    @property
+    def train_perplexity(self) -> float:
+        """Of the text it learns from: a figure of progress, not of quality."""
+        return perplexity(self.train_loss)
+
+    @property
+    def validation_perplexity(self) -> float | None:
+        """Of the held-out text."""
+        return None if self.validation_loss is None else perplexity(self.validation_loss)
+
+    @property
+    def bits_per_character(self) -> float | None:
+        """Of the held-out text."""
+        return None if self.validation_loss is None else bits(self.validation_loss)
+
+    def to_json(self) -> dict[str, float | None]:
+        """Return the fields, and what follows from them, as ``history.jsonl`` has them."""
+        return {
+            **dataclasses.asdict(self),
+            "train_perplexity": self.train_perplexity,
+            "validation_perplexity": self.validation_perplexity,
+            "bits_per_character": self.bits_per_character,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, float | None]) -> "Report":
+        """Rebuild what `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError: a field is missing or not a number.
+        """
+        fields = {entry.name: value[entry.name] for entry in dataclasses.fields(cls)}
+        for name, number in fields.items():
+            optional = name == "validation_loss" and number is None
+            if not optional and type(number) not in (int, float):
+                raise TypeError(f"{name} must be a number")
+        return cls(**fields)  # type: ignore[arg-type]

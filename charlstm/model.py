@@ -1,0 +1,173 @@
+"""The language model: characters in, a distribution over the next character out."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from charlstm.batches import Ids
+from charlstm.errors import RecipeError
+from charlstm.recipes import BACKENDS, LIBRARY_CELLS, Architecture
+from charlstm.recurrent.equations import State
+from charlstm.recurrent.native import Native, native
+from charlstm.recurrent.scratch import ScratchRecurrent
+
+
+class CharLM(nn.Module):
+    """One-hot characters or an embedding -> recurrent layers -> a linear head.
+
+    Args:
+        architecture: what to build.
+        vocabulary_size: V.
+        backend: ``"scratch"`` or ``"torch"``; the weights are the same.
+        dropout: see `charlstm.recipes.Recipe`.
+
+    Raises:
+        RecipeError: the backend has no such cell.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        vocabulary_size: int,
+        *,
+        backend: str = "scratch",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if backend not in BACKENDS:
+            raise RecipeError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}.")
+        if backend == "torch" and architecture.cell not in LIBRARY_CELLS:
+            raise RecipeError(
+                f"torch has no {architecture.cell} cell; use --backend scratch, or one of "
+                f"{', '.join(LIBRARY_CELLS)}."
+            )
+        self.architecture = architecture
+        self.vocabulary_size = vocabulary_size
+        self.dropout = dropout
+        self.embedding = (
+            nn.Embedding(vocabulary_size, architecture.embedding)
+            if architecture.embedding
+            else None
+        )
+        build = ScratchRecurrent if backend == "scratch" else native
+        self.recurrent: ScratchRecurrent | Native = build(architecture, vocabulary_size, dropout)
+        self.head = nn.Linear(architecture.hidden, vocabulary_size)
+
+    def forward(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read a window.
+
+        Args:
+            ids: ``[T, B]`` int64.
+            state: what `zero_state` or an earlier call returned; ``[L, B, H]`` each.
+
+        Returns:
+            The logits of the character after each one read, ``[T, B, V]``, and the new state.
+        """
+        inputs = ids
+        if self.embedding is not None:
+            inputs = functional.dropout(self.embedding(ids), self.dropout, self.training)
+        outputs, state = self.recurrent.unroll(inputs, state)
+        outputs = functional.dropout(outputs, self.dropout, self.training)
+        return self.head(outputs), state
+
+    def zero_state(self, batch: int) -> State:
+        """Return the state before any character, for `batch` streams."""
+        like = self.head.weight
+        shape = (self.architecture.layers, batch, self.architecture.hidden)
+        return tuple(like.new_zeros(shape) for _ in self.architecture.state_names)
+
+
+def choose_backend(wish: str, cell: str) -> str:
+    """Return the backend that ``auto`` stands for: the one place where this is decided."""
+    if wish != "auto":
+        return wish
+    return "torch" if cell in LIBRARY_CELLS else "scratch"
+
+
+@torch.no_grad()
+def initialize(model: CharLM, scheme: str, generator: torch.Generator) -> None:
+    """Draw every weight anew, in the order of the checkpoint, whatever the backend.
+
+    Args:
+        model: on any device.
+        scheme: ``"orthogonal"``, ``"d2l"`` or ``"torch"``; see `charlstm.recipes.Recipe`.
+        generator: a CPU generator; the same one gives the same weights on every device.
+    """
+    architecture, V = model.architecture, model.vocabulary_size
+    H = architecture.hidden
+    bound = 1 / math.sqrt(H)
+    parameters = dict(model.named_parameters())
+    for name, shape in architecture.parameter_shapes(V).items():
+        weight = torch.zeros(shape)
+        if scheme == "d2l":
+            if len(shape) > 1:
+                weight.normal_(0, 0.01, generator=generator)
+        elif scheme == "torch" and name != "embedding.weight":
+            weight.uniform_(-bound, bound, generator=generator)
+        elif ".weight_hh" in name:
+            for block in weight.view(-1, H, H):
+                nn.init.orthogonal_(block, generator=generator)
+        elif ".bias_ih" in name and architecture.cell in ("lstm", "peephole", "coupled"):
+            forget = 0 if architecture.cell == "coupled" else H
+            weight[forget : forget + H] = 1.0
+        elif name == "embedding.weight":
+            weight.normal_(0, 1, generator=generator)
+        elif len(shape) > 1 and "peephole" not in name:
+            weight.uniform_(-bound, bound, generator=generator)
+        parameters[name].copy_(weight)
+
+
+@torch.inference_mode()
+def surprisal(model: CharLM, ids: Ids, *, streams: int = 1, run_up: int = 512) -> Tensor:
+    """Return the negative log-likelihood of every character of a text but the first.
+
+    The state is carried through the whole text. With several streams the text is cut in as many
+    pieces that are read side by side, each after the `run_up` characters before it, which are
+    read but not counted: a forgetful network has by then the state that one pass would have had.
+
+    Args:
+        model: in evaluation mode or not; dropout is off meanwhile, and nothing in it changes.
+        ids: ``[N]`` the text, N >= 2.
+        streams: how many pieces.
+        run_up: characters read before each piece.
+
+    Returns:
+        ``[N - 1]`` float32 on the CPU, in nats.
+    """
+    training = model.training
+    model.eval()
+    try:
+        return _surprisal(model, ids, streams, run_up)
+    finally:
+        model.train(training)
+
+
+def _surprisal(model: CharLM, ids: Ids, streams: int, run_up: int) -> Tensor:
+    total = len(ids) - 1
+    streams = max(1, min(streams, total // (2 * run_up)))
+    # The first stream counts all that it reads, run_up + length; each of the others, length more.
+    length = -(-(total - run_up) // streams) if streams > 1 else total
+    reach = run_up + length if streams > 1 else total
+    starts = [min(k * length, total - reach) for k in range(streams)]
+
+    device = model.head.weight.device
+    rows = np.stack([ids[start : start + reach + 1] for start in starts], axis=1)
+    nats = torch.empty(reach, streams)
+    state = model.zero_state(streams)
+    # The logits of a piece are the largest thing here: keep them near 32 MB.
+    piece = max(1, (1 << 23) // (streams * model.vocabulary_size))
+    for at in range(0, reach, piece):
+        text = torch.from_numpy(rows[at : at + piece + 1].astype(np.int64)).to(device)
+        logits, state = model(text[:-1], state)
+        loss = functional.cross_entropy(logits.flatten(0, 1), text[1:].flatten(), reduction="none")
+        nats[at : at + piece] = loss.view(-1, streams).cpu()
+
+    result = torch.empty(total)
+    done = 0
+    for k, start in enumerate(starts):
+        result[done : start + reach] = nats[done - start :, k]
+        done = start + reach
+    return result

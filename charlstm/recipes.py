@@ -1,0 +1,292 @@
+"""Every hyperparameter there is, what each may be, and the recipes that go by a name.
+
+Nothing here needs torch: the command line and the NumPy sampler read architectures too.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from charlstm.corpus import TextOptions
+from charlstm.errors import CorpusError, RecipeError
+
+CELLS = ("lstm", "peephole", "coupled", "gru", "rnn")
+"""The cells of the scratch backend; `charlstm.recurrent.equations` has their formulas."""
+
+LIBRARY_CELLS = ("lstm", "gru", "rnn")
+"""The cells that torch has as well."""
+
+BACKENDS = ("scratch", "torch")
+DEVICES = ("cpu", "cuda", "mps")
+
+_BLOCKS = {"lstm": 4, "peephole": 4, "coupled": 3, "gru": 3, "rnn": 1}
+
+
+def _whole(name: str, value: object, low: int, high: int | None = None) -> None:
+    if type(value) is not int or value < low or (high is not None and value > high):
+        upper = f"to {high:,}" if high is not None else "up"
+        raise RecipeError(f"{name} must be a whole number from {low} {upper}, not {value!r}.")
+
+
+def _real(name: str, value: object, low: float, high: float, *, above: bool = False) -> None:
+    """Check a finite number in [low, high]; with `above`, in (low, high]."""
+    good = type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    if not good or not low <= value <= high or (above and value == low):  # type: ignore[operator]
+        lower = f"above {low:g}" if above else f"from {low:g}"
+        upper = f" to {high:g}" if math.isfinite(high) else " up"
+        raise RecipeError(f"{name} must be a number {lower}{upper}, not {value!r}.")
+
+
+def _choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise RecipeError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What must be known to rebuild a model around its weights, besides its vocabulary.
+
+    Attributes:
+        cell: one of `CELLS`.
+        hidden: H, the width of the hidden state.
+        layers: L, how many recurrent layers stand on each other.
+        embedding: the width of the learned character vectors; 0 feeds one-hot vectors.
+    """
+
+    cell: str = "lstm"
+    hidden: int = 256
+    layers: int = 1
+    embedding: int = 0
+
+    def __post_init__(self) -> None:
+        _choice("cell", self.cell, CELLS)
+        _whole("hidden", self.hidden, 1, 65_536)
+        _whole("layers", self.layers, 1, 64)
+        _whole("embedding", self.embedding, 0, 65_536)
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks of H rows the cell's weight matrices have: one a gate or candidate."""
+        return _BLOCKS[self.cell]
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The parts of the state, each ``[L, B, H]``: ``h``, and ``c`` where the cell has one."""
+        return ("h", "c") if self.cell in ("lstm", "peephole", "coupled") else ("h",)
+
+    def input_size(self, layer: int, vocabulary_size: int) -> int:
+        """I of one layer: what comes up from the layer, or from the characters, below it."""
+        return self.hidden if layer else self.embedding or vocabulary_size
+
+    def parameter_shapes(self, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
+        """Return the name and shape of every weight, as in the checkpoint, in its order."""
+        rows = self.blocks * self.hidden
+        shapes: dict[str, tuple[int, ...]] = {}
+        if self.embedding:
+            shapes["embedding.weight"] = (vocabulary_size, self.embedding)
+        for layer in range(self.layers):
+            into = self.input_size(layer, vocabulary_size)
+            shapes[f"recurrent.weight_ih_l{layer}"] = (rows, into)
+            shapes[f"recurrent.weight_hh_l{layer}"] = (rows, self.hidden)
+            shapes[f"recurrent.bias_ih_l{layer}"] = (rows,)
+            shapes[f"recurrent.bias_hh_l{layer}"] = (rows,)
+            if self.cell == "peephole":
+                shapes[f"recurrent.weight_peephole_l{layer}"] = (3, self.hidden)
+        shapes["head.weight"] = (vocabulary_size, self.hidden)
+        shapes["head.bias"] = (vocabulary_size,)
+        return shapes
+
+    def parameter_count(self, vocabulary_size: int) -> int:
+        """Return how many numbers are learned."""
+        return sum(math.prod(shape) for shape in self.parameter_shapes(vocabulary_size).values())
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained. A recipe and a corpus determine the weights, bit for bit on a CPU.
+
+    Attributes:
+        name: the recipe's name, for the record.
+        architecture: what is trained.
+        initialization: ``"orthogonal"`` (recurrent matrices orthogonal, input matrices uniform,
+            forget bias 1), ``"d2l"`` (normal with deviation 0.01, biases 0) or ``"torch"`` (all
+            uniform within 1/sqrt(H), the library's own).
+        optimizer: ``"sgd"``, ``"adam"`` or ``"adamw"``.
+        learning_rate: its peak.
+        schedule: ``"constant"``, or ``"cosine"``: a short linear warm-up, then half a cosine
+            down to a hundredth of the peak at the last step.
+        weight_decay: AdamW's, on matrices only.
+        clip: the largest global norm of the gradient; 0 does not clip.
+        dropout: the share of what passes upward that is dropped in training: from the embedding,
+            between layers and into the head (Zaremba et al. 2014). A one-hot input is left whole.
+        batch: B, how many streams are read side by side.
+        window: T, how many characters the gradient reaches back.
+        sampling: ``"consecutive"`` windows that carry the state on, or ``"random"`` ones that
+            start from zero.
+        epochs: how often the training text is read.
+        steps: stop after so many optimiser steps, if that comes first.
+        patience: stop when the held-out loss has not improved for so many epochs; ``None`` never.
+        validation: the share held out from the end of the text.
+        min_count: characters seen fewer times become ``<unk>``.
+        seed: of the weights, the order of the windows and the dropout.
+        text: how the text is normalised.
+    """
+
+    name: str
+    architecture: Architecture = field(default_factory=Architecture)
+    initialization: str = "orthogonal"
+    optimizer: str = "adam"
+    learning_rate: float = 0.003
+    schedule: str = "cosine"
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    dropout: float = 0.0
+    batch: int = 32
+    window: int = 64
+    sampling: str = "consecutive"
+    epochs: int = 20
+    steps: int | None = None
+    patience: int | None = None
+    validation: float = 0.1
+    min_count: int = 1
+    seed: int = 0
+    text: TextOptions = field(default_factory=TextOptions)
+
+    def __post_init__(self) -> None:
+        _choice("initialization", self.initialization, ("orthogonal", "d2l", "torch"))
+        _choice("optimizer", self.optimizer, ("sgd", "adam", "adamw"))
+        _real("learning rate", self.learning_rate, 0, math.inf, above=True)
+        _choice("schedule", self.schedule, ("constant", "cosine"))
+        _real("weight decay", self.weight_decay, 0, 1)
+        _real("clip", self.clip, 0, math.inf)
+        _real("dropout", self.dropout, 0, 0.95)
+        _whole("batch", self.batch, 1, 65_536)
+        _whole("window", self.window, 1, 65_536)
+        _choice("sampling", self.sampling, ("consecutive", "random"))
+        _whole("epochs", self.epochs, 1)
+        if self.steps is not None:
+            _whole("steps", self.steps, 1)
+        if self.patience is not None:
+            _whole("patience", self.patience, 1)
+        _real("validation", self.validation, 0, 0.5)
+        _whole("min count", self.min_count, 1)
+        _whole("seed", self.seed, 0, 2**63 - 1)
+        if self.weight_decay and self.optimizer != "adamw":
+            raise RecipeError(
+                f"weight decay goes with --optimizer adamw; {self.optimizer} does not use it."
+            )
+
+    def override(self, **settings: Any) -> "Recipe":
+        """Return this recipe with every setting that is not ``None`` put in its place.
+
+        Fields of the architecture and of the text options are named like the recipe's own.
+
+        Raises:
+            RecipeError: a value is out of its range, or there is no such setting.
+        """
+        given = {name: value for name, value in settings.items() if value is not None}
+        parts: dict[str, Any] = {"architecture": self.architecture, "text": self.text}
+        for part, old in parts.items():
+            names = {entry.name for entry in dataclasses.fields(old)}
+            inside = {name: given.pop(name) for name in names & given.keys()}
+            if inside:
+                given[part] = _replace(old, inside)
+        recipe: Recipe = _replace(self, given)
+        return recipe
+
+
+def _replace(old: Any, changes: dict[str, Any]) -> Any:
+    unknown = changes.keys() - {entry.name for entry in dataclasses.fields(old)}
+    if unknown:
+        raise RecipeError(f"There is no setting called {', '.join(sorted(unknown))}.")
+    try:
+        return dataclasses.replace(old, **changes)
+    except CorpusError as error:
+        raise RecipeError(str(error)) from None
+
+
+def d2l(backend: str = "scratch") -> Recipe:
+    """Return the lyrics exercise of Dive into Deep Learning, setting for setting.
+
+    The first edition trains it twice: from scratch, with the weights drawn by hand, and with the
+    library's LSTM and the library's own initialisation. Training perplexity is the figure there,
+    so nothing is held out.
+    """
+    return Recipe(
+        name="d2l",
+        architecture=Architecture(cell="lstm", hidden=256, layers=1, embedding=0),
+        initialization="torch" if backend == "torch" else "d2l",
+        optimizer="sgd",
+        learning_rate=100.0,
+        schedule="constant",
+        clip=0.01,
+        batch=32,
+        window=35,
+        sampling="consecutive",
+        epochs=160,
+        validation=0.0,
+        text=TextOptions(newline="space", limit=10_000),
+    )
+
+
+def auto(characters: int) -> Recipe:
+    """Return a recipe that suits a training text of so many characters.
+
+    A small text is read often by a model that is regularised hard; a large one is read a few
+    times by a wider model.
+    """
+    if characters < 200_000:
+        return Recipe(
+            name="auto",
+            architecture=Architecture(hidden=256, embedding=128),
+            dropout=0.5,
+            batch=16,
+            window=64,
+            epochs=60,
+            patience=15,
+        )
+    return Recipe(
+        name="auto",
+        architecture=Architecture(hidden=512, embedding=128),
+        dropout=0.2,
+        batch=64,
+        window=100,
+        epochs=10,
+        patience=3,
+    )
+
+
+def named(name: str, characters: int, backend: str = "auto") -> Recipe:
+    """Return the recipe called `name`, made for a text of so many characters and a backend."""
+    _choice("recipe", name, ("auto", "d2l"))
+    return d2l(backend) if name == "d2l" else auto(characters)
+
+
+def recipe_to_json(recipe: Recipe) -> dict[str, Any]:
+    """Return `recipe` as plain values for ``run.json``."""
+    return dataclasses.asdict(recipe)
+
+
+def recipe_from_json(value: object) -> Recipe:
+    """Rebuild and check a recipe from what `recipe_to_json` wrote.
+
+    Raises:
+        RecipeError: a field is missing, unknown or out of its range.
+    """
+    fields = dict(_fields(value, Recipe))
+    try:
+        fields["architecture"] = Architecture(**_fields(fields["architecture"], Architecture))
+        fields["text"] = TextOptions(**_fields(fields["text"], TextOptions))
+    except CorpusError as error:
+        raise RecipeError(str(error)) from None
+    if not isinstance(fields["name"], str):
+        raise RecipeError(f"the recipe's name must be text, not {fields['name']!r}.")
+    return Recipe(**fields)
+
+
+def _fields(value: object, kind: type[Any]) -> dict[str, Any]:
+    names = {entry.name for entry in dataclasses.fields(kind)}
+    if not isinstance(value, dict) or value.keys() != names:
+        raise RecipeError(f"{kind.__name__.lower()} must have the fields {sorted(names)}.")
+    return value

@@ -1,0 +1,66 @@
+"""The scratch backend: layers over time, from the equations."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from charlstm.recipes import Architecture
+from charlstm.recurrent.equations import STEPS, State, Weights, run
+
+
+class ScratchRecurrent(nn.Module):
+    """L recurrent layers of one cell, with the parameter names and shapes of `torch.nn.LSTM`.
+
+    Args:
+        architecture: which cell, how wide, how many layers.
+        vocabulary_size: V, which is the first layer's input size where there is no embedding.
+        dropout: the share of each layer's output that is dropped on its way to the next.
+    """
+
+    def __init__(self, architecture: Architecture, vocabulary_size: int, dropout: float) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.dropout = dropout
+        prefix = "recurrent."
+        for name, shape in architecture.parameter_shapes(vocabulary_size).items():
+            if name.startswith(prefix):
+                self.register_parameter(name.removeprefix(prefix), nn.Parameter(torch.zeros(shape)))
+
+    def unroll(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Run every layer over a window.
+
+        Args:
+            inputs: ``[T, B]`` ids, which stand for one-hot vectors, or ``[T, B, I]`` vectors.
+            state: ``h`` and, where the cell has one, ``c``; ``[L, B, H]`` each.
+
+        Returns:
+            The last layer's hidden states, ``[T, B, H]``, and the state after the window.
+        """
+        step = STEPS[self.architecture.cell]
+        outputs, last = inputs, []
+        for layer in range(self.architecture.layers):
+            if layer:
+                outputs = functional.dropout(outputs, self.dropout, self.training)
+            before = tuple(part[layer] for part in state)
+            a = self._input_share(outputs, layer)
+            outputs, after = run(step, a, before, self._weights(layer))
+            last.append(after)
+        return outputs, tuple(torch.stack(parts) for parts in zip(*last, strict=True))
+
+    def _input_share(self, inputs: Tensor, layer: int) -> Tensor:
+        """``W_ih x + b_ih`` of a whole window, ``[T, B, G*H]``."""
+        weight, bias = self._get("weight_ih", layer), self._get("bias_ih", layer)
+        if inputs.dtype == torch.int64:
+            # W_ih times a one-hot vector is a column of W_ih.
+            return functional.embedding(inputs, weight.T) + bias
+        return functional.linear(inputs, weight, bias)
+
+    def _weights(self, layer: int) -> Weights:
+        peephole = None
+        if self.architecture.cell == "peephole":
+            peephole = self._get("weight_peephole", layer)
+        return Weights(self._get("weight_hh", layer), self._get("bias_hh", layer), peephole)
+
+    def _get(self, name: str, layer: int) -> Tensor:
+        parameter: Tensor = getattr(self, f"{name}_l{layer}")
+        return parameter
