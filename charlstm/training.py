@@ -1,0 +1,343 @@
+"""Truncated backpropagation through time, one optimiser step after the other."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils import clip_grad_norm_
+
+from charlstm.batches import Ids, Window, Windows
+from charlstm.errors import TrainingError
+from charlstm.figures import Report
+from charlstm.model import CharLM, initialize, surprisal
+from charlstm.recipes import Recipe
+from charlstm.recurrent.equations import State
+
+_WARM_UP_STEPS = 20
+_FLOOR = 0.01
+# Held-out text is read in so many streams at once while training; `eval` reads it in one.
+_VALIDATION_STREAMS = 16
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step was made."""
+
+    step: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """An epoch was read and measured; `best` says that no earlier one was better."""
+
+    report: Report
+    best: bool
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Training is over; `reason` is a sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Training was asked to stop and did so between two steps."""
+
+
+Event = Step | EpochEnd | Finished | Stopped
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a training is: put back, it goes on as if it had never been stopped.
+
+    Attributes:
+        weights: of the model as it is now.
+        best_weights: those of the lowest held-out loss so far, or the last where nothing is held
+            out.
+        moments: of the optimiser, ``<weight>/<moment>``.
+        state: ``h`` and ``c``, ``[L, B, H]``, as they go into the next window.
+        position: the counters and sums, plain values.
+    """
+
+    weights: Arrays
+    best_weights: Arrays
+    moments: Arrays
+    state: Arrays
+    position: dict[str, Any]
+
+
+class Trainer:
+    """Trains a model on one text; `run` yields what happens.
+
+    Args:
+        recipe: with batch and window as `charlstm.batches.fit` allows them.
+        ids: ``[N]`` the training text.
+        held_out: the text that is measured and never learned from; empty for none.
+        vocabulary_size: V.
+        backend: ``"scratch"`` or ``"torch"``.
+        device: where the model lives.
+
+    Raises:
+        RecipeError: the backend has no such cell.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        ids: Ids,
+        held_out: Ids,
+        vocabulary_size: int,
+        *,
+        backend: str,
+        device: torch.device,
+    ) -> None:
+        self.recipe = recipe
+        self.device = device
+        self.held_out = held_out
+        self.windows = Windows(
+            ids,
+            batch=recipe.batch,
+            window=recipe.window,
+            sampling=recipe.sampling,
+            seed=recipe.seed,
+        )
+        self.model = CharLM(
+            recipe.architecture, vocabulary_size, backend=backend, dropout=recipe.dropout
+        )
+        generator = torch.Generator().manual_seed(recipe.seed)
+        initialize(self.model, recipe.initialization, generator)
+        self.model.to(device)
+        self.optimizer = _optimizer(self.model, recipe)
+        self.total_steps = recipe.epochs * self.windows.steps
+        if recipe.steps is not None:
+            self.total_steps = min(self.total_steps, recipe.steps)
+
+        self.stopping = False
+        self.step = 0
+        self.seconds = 0.0
+        self.best_loss = math.inf
+        self.best_epoch = 0
+        self._best: Arrays | None = None
+        self._state: State = self.model.zero_state(recipe.batch)
+        # The epoch's summed nats and their count: divided once, when it is reported.
+        self._loss_sum = torch.zeros((), device=device, dtype=_sum_dtype(device))
+        self._loss_count = 0
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch that the last step belongs to, from 1; 0 before the first."""
+        return -(-self.step // self.windows.steps)
+
+    @property
+    def characters(self) -> int:
+        """How many characters have been read in training so far."""
+        return self.windows.characters(self.step)
+
+    @property
+    def running_loss(self) -> float:
+        """The training loss of the epoch so far, in nats a character."""
+        return float(self._loss_sum) / max(self._loss_count, 1)
+
+    def run(self) -> Iterator[Event]:
+        """Train from where it stands; `stop` ends it after the step under way.
+
+        Raises:
+            TrainingError: the loss is no longer a finite number.
+        """
+        while True:
+            if self._loss_count and self._at_epoch_end():
+                yield self._end_epoch()
+            if reason := self._finished():
+                yield Finished(reason)
+                return
+            for window in self.windows.epoch(*divmod(self.step, self.windows.steps)):
+                if self.stopping:
+                    yield Stopped()
+                    return
+                self._timed_step(window)
+                yield Step(self.step, self.epoch)
+                if self.step == self.total_steps:
+                    break
+
+    def stop(self) -> None:
+        """Ask `run` to end after the step under way."""
+        self.stopping = True
+
+    def weights(self) -> Arrays:
+        """Return a copy of the model's weights as they are now, float32."""
+        return {
+            name: parameter.detach().cpu().numpy().copy()
+            for name, parameter in self.model.named_parameters()
+        }
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of everything that decides how this training goes on."""
+        weights = self.weights()
+        names = self.recipe.architecture.state_names
+        return Snapshot(
+            weights=weights,
+            best_weights=weights if self._best is None else self._best,
+            moments=_moments(self.model, self.optimizer),
+            state={
+                name: part.cpu().numpy().copy()
+                for name, part in zip(names, self._state, strict=True)
+            },
+            position={
+                "step": self.step,
+                "seconds": self.seconds,
+                "best_loss": None if math.isinf(self.best_loss) else self.best_loss,
+                "best_epoch": self.best_epoch,
+                "loss_sum": float(self._loss_sum),
+                "loss_count": self._loss_count,
+            },
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Put a snapshot of the same recipe and text back."""
+        for name, parameter in self.model.named_parameters():
+            parameter.data.copy_(torch.from_numpy(snapshot.weights[name]))
+        _restore_moments(self.model, self.optimizer, snapshot.moments)
+        names = self.recipe.architecture.state_names
+        self._state = tuple(
+            torch.from_numpy(snapshot.state[name]).to(self.device) for name in names
+        )
+        position = snapshot.position
+        self.step = position["step"]
+        self.seconds = position["seconds"]
+        self.best_epoch = position["best_epoch"]
+        if position["best_loss"] is not None:
+            self.best_loss = position["best_loss"]
+            self._best = snapshot.best_weights
+        self._loss_sum.fill_(position["loss_sum"])
+        self._loss_count = position["loss_count"]
+
+    def learning_rate(self, step: int) -> float:
+        """Return the rate of step `step` (from 0), as the recipe's schedule plans it."""
+        peak = self.recipe.learning_rate
+        if self.recipe.schedule == "constant":
+            return peak
+        warm_up = min(1.0, (step + 1) / _WARM_UP_STEPS)
+        decay = 0.5 * (1 + math.cos(math.pi * step / self.total_steps))
+        return peak * warm_up * (_FLOOR + (1 - _FLOOR) * decay)
+
+    def _at_epoch_end(self) -> bool:
+        return self.step % self.windows.steps == 0 or self.step == self.total_steps
+
+    def _finished(self) -> str | None:
+        if self.step >= self.total_steps:
+            return f"all {self.total_steps:,} steps are done"
+        patience = self.recipe.patience
+        if patience and self.best_epoch and self.epoch - self.best_epoch >= patience:
+            return f"the held-out loss has not improved since epoch {self.best_epoch}"
+        return None
+
+    def _timed_step(self, window: Window) -> None:
+        began = time.perf_counter()
+        # Dropout draws from torch's one generator. Seeded by the step's number and put back
+        # afterwards, it gives a resumed run the masks of the unbroken one and disturbs nobody.
+        if self.recipe.dropout:
+            devices = [self.device] if self.device.type == "cuda" else []
+            with torch.random.fork_rng(devices):
+                torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)
+                self._step(window)
+        else:
+            self._step(window)
+        self.step += 1
+        self.seconds += time.perf_counter() - began
+
+    def _step(self, window: Window) -> None:
+        state = self.model.zero_state(window.inputs.shape[1]) if window.fresh else self._state
+        inputs, targets = window.inputs.to(self.device), window.targets.to(self.device)
+        logits, state = self.model(inputs, state)
+        loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        if self.recipe.clip:
+            clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(self.step)
+        self.optimizer.step()
+        # The state goes on to the next window, the gradient does not: that is the truncation.
+        self._state = tuple(part.detach() for part in state)
+        self._loss_sum += loss.detach() * targets.numel()
+        self._loss_count += targets.numel()
+
+    def _end_epoch(self) -> EpochEnd:
+        epoch, loss = self.epoch, self.running_loss
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"The loss is no longer a number (epoch {epoch}, step {self.step:,}): the training "
+                "has diverged. Try a lower --lr or a smaller --clip; what was saved before stands."
+            )
+        held_out_loss = None
+        if len(self.held_out) > 1:
+            nats = surprisal(self.model, self.held_out, streams=_VALIDATION_STREAMS)
+            held_out_loss = float(nats.double().sum()) / len(nats)
+        report = Report(
+            step=self.step,
+            epoch=epoch,
+            seconds=self.seconds,
+            characters=self.characters,
+            train_loss=loss,
+            validation_loss=held_out_loss,
+            learning_rate=self.learning_rate(self.step - 1),
+        )
+        best = held_out_loss is not None and held_out_loss < self.best_loss
+        if held_out_loss is not None and best:
+            self.best_loss, self.best_epoch = held_out_loss, epoch
+            self._best = self.weights()
+        self._loss_sum.zero_()
+        self._loss_count = 0
+        return EpochEnd(report, best)
+
+
+def _sum_dtype(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64  # mps has no float64
+
+
+def _optimizer(model: CharLM, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters = list(model.parameters())
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=recipe.learning_rate)
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=recipe.learning_rate)
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    vectors = [parameter for parameter in parameters if parameter.ndim == 1]
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def _moments(model: CharLM, optimizer: torch.optim.Optimizer) -> Arrays:
+    found: Arrays = {}
+    for name, parameter in model.named_parameters():
+        for moment, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor):
+                found[f"{name}/{moment}"] = value.detach().cpu().numpy().copy()
+    return found
+
+
+def _restore_moments(model: CharLM, optimizer: torch.optim.Optimizer, moments: Arrays) -> None:
+    parameters = dict(model.named_parameters())
+    for key, value in moments.items():
+        name, moment = key.rsplit("/", 1)
+        parameter = parameters[name]
+        tensor = torch.from_numpy(np.array(value))
+        # Adam counts its steps in a scalar that stays on the CPU.
+        device = parameter.device if tensor.ndim else torch.device("cpu")
+        optimizer.state[parameter][moment] = tensor.to(device)
