@@ -1,0 +1,189 @@
+"""The Python interface, in the words of the command line."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charlstm.corpus import read_corpus
+from charlstm.errors import RunError
+from charlstm.run import ROOT, RunDirectory, RunInfo
+from charlstm.sampling import Decoding, Network, Sampler
+
+if TYPE_CHECKING:  # these need torch, which a model that only writes does without
+    from charlstm.evaluation import Evaluation
+    from charlstm.session import Event
+
+
+class TrainedModel:
+    """A run that can write and be measured; made by `load` or `train`.
+
+    Attributes:
+        directory: where it lives.
+        info: what ``run.json`` says of it.
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self.directory = directory
+        self.info: RunInfo = directory.read_info()
+
+    @cached_property
+    def sampler(self) -> Sampler:
+        """The NumPy sampler; reads the weights when first used."""
+        architecture = self.info.recipe.architecture
+        weights = self.directory.read_model(self.info)
+        network = Network(architecture, weights, len(self.info.vocabulary))
+        return Sampler(network, self.info.vocabulary, self.info.recipe.text)
+
+    def generate(
+        self,
+        prefix: str = "",
+        *,
+        length: int = 200,
+        temperature: float = 0.8,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        unknown: str = "error",
+    ) -> str:
+        """Return `prefix` and `length` more characters; see `charlstm.sampling.Sampler.stream`."""
+        decoding = Decoding(temperature, top_k, top_p)
+        return self.sampler.generate(
+            prefix, length=length, decoding=decoding, seed=seed, unknown=unknown
+        )
+
+    def stream(
+        self,
+        prefix: str = "",
+        *,
+        length: int = 200,
+        temperature: float = 0.8,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        unknown: str = "error",
+    ) -> Iterator[str]:
+        """Yield what `generate` returns, without the prefix, a character at a time."""
+        decoding = Decoding(temperature, top_k, top_p)
+        return self.sampler.stream(
+            prefix, length=length, decoding=decoding, seed=seed, unknown=unknown
+        )
+
+    def perplexity(
+        self,
+        text: str | None = None,
+        *,
+        backend: str = "auto",
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> "Evaluation":
+        """Measure the model.
+
+        Args:
+            text: what to measure it on, normalised here as the training text was; the run's
+                held-out text where ``None``.
+            backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
+            device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+            threads: for torch, in this process; torch's own choice where ``None``.
+
+        Raises:
+            RunError: nothing was held out and no text was given.
+            CorpusError: the text is too short.
+        """
+        import torch
+
+        from charlstm.devices import choose_device, use_threads
+        from charlstm.evaluation import evaluate
+        from charlstm.model import CharLM, choose_backend
+
+        if text is None:
+            text = self.directory.read_held_out()
+            if not text:
+                raise RunError(
+                    f"{self.directory.path} was trained without held-out text, so there is nothing "
+                    "to measure it on: name a TEXT that it has not learned from."
+                )
+        else:
+            text = self.info.recipe.text.apply(text)
+        use_threads(threads)
+        where = choose_device(device)
+        architecture, V = self.info.recipe.architecture, len(self.info.vocabulary)
+        model = CharLM(architecture, V, backend=choose_backend(backend, architecture.cell))
+        weights = self.directory.read_model(self.info)
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+        return evaluate(model.to(where), self.info.vocabulary, text)
+
+    def perplexity_of(
+        self, places: Sequence[str | Path], *, encoding: str | None = None, **options: Any
+    ) -> "Evaluation":
+        """Measure the model on files.
+
+        Args:
+            places: files, directories, globs or ``-``.
+            encoding: of the files; found out where ``None``.
+            options: those of `perplexity`.
+        """
+        # The whole of what was named is measured, whatever part of its corpus was learned.
+        text_options = replace(self.info.recipe.text, limit=None)
+        corpus = read_corpus(places, options=text_options, encoding=encoding)
+        return self.perplexity(corpus.text, **options)
+
+
+def load(run: str | Path | None = None, *, root: str | Path = ROOT) -> TrainedModel:
+    """Open a run.
+
+    Args:
+        run: its name or its path; the newest one where ``None``.
+        root: where runs live.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    return TrainedModel(RunDirectory.find(run, Path(root)))
+
+
+def train(
+    *places: str | Path,
+    recipe: str = "auto",
+    name: str | None = None,
+    root: str | Path = ROOT,
+    prefixes: Sequence[str] = (),
+    backend: str = "auto",
+    device: str = "auto",
+    on_event: "Callable[[Event], None] | None" = None,
+    **settings: Any,
+) -> TrainedModel:
+    """Train a model and return it.
+
+    Args:
+        places: files, directories, globs or ``-``.
+        recipe: ``"auto"`` or ``"d2l"``.
+        name: the run's name; from the corpus where ``None``.
+        root: where runs live.
+        prefixes: what the model continues while it learns.
+        backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        on_event: called with everything that happens; see `charlstm.session`.
+        settings: whatever should differ from the recipe, by the names of
+            `charlstm.recipes.Recipe`: ``epochs=30``, ``hidden=512``, ``limit=10_000``.
+
+    Raises:
+        CharLSTMError: one of its children, each message saying what to do.
+    """
+    from charlstm.session import start_session
+
+    session = start_session(
+        places,
+        recipe=recipe,
+        settings=settings,
+        name=name,
+        root=Path(root),
+        prefixes=prefixes,
+        backend=backend,
+        device=device,
+    )
+    for event in session.events():
+        if on_event is not None:
+            on_event(event)
+    return TrainedModel(session.plan.directory)
