@@ -1,0 +1,211 @@
+"""What a training looks like: a plan, a line a report, a bar while it works, a last word.
+
+Everything goes to standard error but the last word, which is the result. Where standard error is
+not a terminal there is no bar and no colour, and every event is one plain line.
+"""
+
+import sys
+from types import TracebackType
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from tqdm import tqdm
+
+from charlstm.cli.console import notes, results, visible
+from charlstm.figures import Report, perplexity
+from charlstm.session import Event, Plan, Sample, Session
+from charlstm.training import EpochEnd, Finished, Step
+
+# More lines than this tell nobody more; history.jsonl has every epoch.
+_REPORTS = 20
+_COLUMNS = (("epoch", 7), ("train ppl", 12), ("held-out ppl", 15), ("bits/char", 12))
+_SPEED = (("seconds", 11), ("chars/s", 11))
+
+
+class Screen:
+    """Draws a session; a context, so that the bar is gone whatever happens."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._plan = session.plan
+        self._console = notes()
+        self._every = max(1, self._plan.recipe.epochs // _REPORTS)
+        self._bar: tqdm[None] | None = None
+        self._headed = False
+        self._before: Report | None = session.last
+
+    def __enter__(self) -> "Screen":
+        _draw_plan(self._console, self._plan)
+        if sys.stderr.isatty():
+            self._bar = tqdm(
+                total=self._plan.total_steps,
+                initial=self._plan.resumed_step or 0,
+                file=sys.stderr,
+                leave=False,
+                dynamic_ncols=True,
+                bar_format="{desc} |{bar}| {percentage:.0f}% · {remaining} left",
+            )
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def say(self, text: str) -> None:
+        """Put a line above the bar."""
+        self._line(Text(text, style="yellow"))
+
+    def draw(self, event: Event) -> None:
+        """Draw one event."""
+        match event:
+            case Step(step):
+                self._move_bar(step)
+            case EpochEnd(report, best):
+                last = report.step == self._plan.total_steps
+                if last or report.epoch % self._every == 0 or self._before is None:
+                    self._draw_report(report, best)
+            case Sample(epoch, prefix, text):
+                self._draw_sample(epoch, prefix, text)
+            case Finished(reason):
+                self._line(Text(f"done: {reason}", style="dim"))
+            case _:
+                pass
+
+    def summarize(self, *, interrupted: bool) -> None:
+        """Say where the model is, how good it is and what to type next."""
+        if self._bar is not None:
+            self._bar.close()
+        path, best, last = self._plan.directory.path, self._session.best, self._session.last
+        figures = "not measured yet"
+        if best is not None:
+            figures = (
+                f"held-out perplexity {best.validation_perplexity:,.2f} "
+                f"({best.bits_per_character:.3f} bits a character, epoch {best.epoch})"
+            )
+        elif last is not None:
+            figures = f"training perplexity {last.train_perplexity:,.2f}, nothing held out"
+        results().print(f"{path}: {figures}", markup=False)
+        if interrupted:
+            name = self._plan.directory.name
+            self._line(
+                Text(
+                    f"interrupted at step {self._session.trainer.step:,} and saved; go on with: "
+                    f"charlstm train --resume --name {_quoted(name)}",
+                    style="yellow",
+                )
+            )
+        else:
+            self._line(Text("now: charlstm generate, charlstm eval perplexity", style="dim"))
+
+    def _line(self, line: Text) -> None:
+        # The bar steps aside while something is printed above it.
+        if self._bar is not None:
+            self._bar.clear()
+        self._console.print(line)
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def _move_bar(self, step: int) -> None:
+        if self._bar is None:
+            return
+        if self._bar.update(step - self._bar.n):
+            trainer = self._session.trainer
+            self._bar.set_description_str(
+                f"epoch {trainer.epoch} · loss {trainer.running_loss:.3f} · "
+                f"ppl {perplexity(trainer.running_loss):,.1f} · "
+                f"{trainer.characters / max(trainer.seconds, 1e-9):,.0f} chars/s",
+                refresh=False,
+            )
+
+    def _draw_report(self, report: Report, best: bool) -> None:
+        if not self._headed:
+            self._headed = True
+            head = "".join(f"{title:>{width}}" for title, width in _COLUMNS + _SPEED)
+            self._line(Text(head, style="dim"))
+        cells = [
+            f"{report.epoch:,}",
+            f"{report.train_perplexity:,.2f}",
+            _figure(report.validation_perplexity, ",.2f"),
+            _figure(report.bits_per_character, ".3f"),
+        ]
+        line = Text()
+        for (title, width), cell in zip(_COLUMNS, cells, strict=True):
+            good = title == "held-out ppl" and best
+            line.append(f"{cell:>{width}}", style="bold green" if good else "")
+        speed = _speed(report, self._before)
+        line.append(f"{report.seconds:>11,.1f}{speed:>11,.0f}")
+        self._line(line)
+        self._before = report
+
+    def _draw_sample(self, epoch: int, prefix: str, text: str) -> None:
+        shown = visible(text).replace("\n", " ⏎ ")
+        line = Text(f"{epoch:>7,}  ", style="dim")
+        line.append(visible(prefix).replace("\n", " ⏎ "), style="bold cyan")
+        line.append(shown[len(visible(prefix).replace("\n", " ⏎ ")) :], style="cyan")
+        self._line(line)
+
+
+def _draw_plan(console: Console, plan: Plan) -> None:
+    """Draw the report before training."""
+    recipe, corpus = plan.recipe, plan.corpus
+    architecture = recipe.architecture
+    counts = plan.vocabulary
+    files = [f"{source.name} ({source.encoding})" for source in corpus.sources]
+    if len(files) > 5:
+        files = [*files[:4], f"… and {len(files) - 4:,} more"]
+    held_out = (
+        f"{plan.held_out_characters:,} held out"
+        if plan.held_out_characters
+        else ("nothing held out: no figure will say how good the model is")
+    )
+    into = f"embedding {architecture.embedding}" if architecture.embedding else "one-hot"
+    rows = {
+        "text": "\n".join(files),
+        "characters": f"{len(corpus.text):,} in {corpus.text.count(chr(10)) + 1:,} lines",
+        "vocabulary": f"{len(counts.characters):,} characters, {counts.seen_once:.0%} of them seen "
+        "once",
+        "split": f"{plan.training_characters:,} to learn from, {held_out}",
+        "model": f"{architecture.layers} × {architecture.cell} {architecture.hidden}, {into}, "
+        f"{architecture.parameter_count(len(counts)):,} weights",
+        "recipe": f"{recipe.name}: {recipe.epochs:,} epochs, batch {recipe.batch} × window "
+        f"{recipe.window}, {recipe.optimizer} {recipe.learning_rate:g}, dropout {recipe.dropout:g}",
+        "machine": f"{plan.backend} backend on {plan.device}",
+        "run": str(plan.directory.path),
+    }
+    if plan.resumed_step is not None:
+        rows["resumed"] = f"at step {plan.resumed_step:,} of {plan.total_steps:,}"
+    if not sys.stderr.isatty():
+        for title, value in rows.items():
+            console.print(f"{title}: {visible(value)}", markup=False)
+    else:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="dim", justify="right")
+        table.add_column(overflow="fold")
+        for title, value in rows.items():
+            table.add_row(title, Text(visible(value)))
+        console.print(table)
+    for note in plan.notes:
+        console.print(Text(visible(note), style="yellow"))
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _speed(report: Report, before: Report | None) -> float:
+    """Characters a second since the report before."""
+    characters = report.characters - (before.characters if before else 0)
+    seconds = report.seconds - (before.seconds if before else 0.0)
+    return characters / max(seconds, 1e-9)
+
+
+def _quoted(name: str) -> str:
+    import shlex
+
+    return shlex.quote(name)

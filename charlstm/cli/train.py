@@ -1,0 +1,299 @@
+"""`charlstm train`: train a model on one's own text."""
+
+import signal
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from charlstm.cli.options import BackendOption, DeviceOption, EncodingOption, ThreadsOption
+
+if TYPE_CHECKING:
+    from charlstm.session import Session
+
+# Every setting in these has its default from the recipe.
+_TEXT = "The text, where it should differ from the recipe"
+_MODEL = "The model, where it should differ from the recipe"
+_TRAINING = "The training, where it should differ from the recipe"
+
+
+def train(
+    corpus: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Files, directories (every *.txt below), globs, .zip or .gz text, or - for "
+            "standard input. With --resume it may be left out.",
+            show_default=False,
+        ),
+    ] = None,
+    recipe: Annotated[
+        Literal["auto", "d2l"],
+        typer.Option(
+            help="auto suits the size of the text; d2l is the lyrics exercise of Dive into Deep "
+            "Learning. Every setting below overrides it.",
+        ),
+    ] = "auto",
+    name: Annotated[
+        str | None, typer.Option(help="What to call the run.", show_default="after the corpus")
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on where the newest run, or the one that --name names, stopped."
+        ),
+    ] = False,
+    prefix: Annotated[
+        list[str] | None,
+        typer.Option(help="Let the model continue this while it learns; repeatable."),
+    ] = None,
+    sample_every: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Epochs between two samples; 0 for none.", show_default="a quarter of all"
+        ),
+    ] = None,
+    backend: BackendOption = "auto",
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    encoding: EncodingOption = None,
+    newline: Annotated[
+        Literal["keep", "space"] | None,
+        typer.Option(
+            help="Keep line breaks, or turn each into a space.",
+            show_default=False,
+            rich_help_panel=_TEXT,
+        ),
+    ] = None,
+    no_normalize: Annotated[
+        bool,
+        typer.Option(
+            "--no-normalize",
+            help="Leave the text as it is instead of composing it (Unicode NFC).",
+            rich_help_panel=_TEXT,
+        ),
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Take only the first so many characters.",
+            show_default=False,
+            rich_help_panel=_TEXT,
+        ),
+    ] = None,
+    min_count: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Characters seen fewer times become <unk>.",
+            show_default=False,
+            rich_help_panel=_TEXT,
+        ),
+    ] = None,
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            help="The share held out from the end of the text to measure on; 0 for none.",
+            show_default=False,
+            rich_help_panel=_TEXT,
+        ),
+    ] = None,
+    cell: Annotated[
+        Literal["lstm", "peephole", "coupled", "gru", "rnn"] | None,
+        typer.Option(help="The recurrent cell.", show_default=False, rich_help_panel=_MODEL),
+    ] = None,
+    hidden: Annotated[
+        int | None,
+        typer.Option(min=1, help="Width of a layer.", show_default=False, rich_help_panel=_MODEL),
+    ] = None,
+    layers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Recurrent layers.", show_default=False, rich_help_panel=_MODEL),
+    ] = None,
+    embedding: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Width of the learned character vectors; 0 feeds one-hot vectors.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    dropout: Annotated[
+        float | None,
+        typer.Option(
+            help="Share dropped between the layers, and before and behind them.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    initialization: Annotated[
+        Literal["orthogonal", "d2l", "torch"] | None,
+        typer.Option(help="How the weights begin.", show_default=False, rich_help_panel=_MODEL),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How often to read the text.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Stop after so many steps, if that comes first.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Stop when the held-out text has not improved for so many epochs.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Streams read side by side.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Characters that the gradient reaches back.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    sampling: Annotated[
+        Literal["consecutive", "random"] | None,
+        typer.Option(
+            help="Windows that carry the state on, or windows anywhere in the text.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    optimizer: Annotated[
+        Literal["sgd", "adam", "adamw"] | None,
+        typer.Option(
+            help="How the weights follow the gradient.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(help="Learning rate.", show_default=False, rich_help_panel=_TRAINING),
+    ] = None,
+    schedule: Annotated[
+        Literal["constant", "cosine"] | None,
+        typer.Option(
+            help="How the learning rate changes.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(help="Of adamw.", show_default=False, rich_help_panel=_TRAINING),
+    ] = None,
+    clip: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest global norm of the gradient; 0 does not clip.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="The same seed trains the same model.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+) -> None:
+    """Train a model on your own text and save it in checkpoints/."""
+    if not corpus and not resume:
+        raise typer.BadParameter("name a text file, a directory or - for standard input.")
+    settings = {
+        "newline": newline,
+        "normalize": False if no_normalize else None,
+        "limit": limit,
+        "min_count": min_count,
+        "validation": validation,
+        "cell": cell,
+        "hidden": hidden,
+        "layers": layers,
+        "embedding": embedding,
+        "dropout": dropout,
+        "initialization": initialization,
+        "epochs": epochs,
+        "steps": steps,
+        "patience": patience,
+        "batch": batch,
+        "window": window,
+        "sampling": sampling,
+        "optimizer": optimizer,
+        "learning_rate": lr,
+        "schedule": schedule,
+        "weight_decay": weight_decay,
+        "clip": clip,
+        "seed": seed,
+    }
+    from charlstm.session import resume_session, start_session
+
+    machine: dict[str, Any] = {"backend": backend, "device": device, "threads": threads}
+    if resume:
+        session = resume_session(name, places=corpus or (), settings=settings, **machine)
+    else:
+        session = start_session(
+            corpus or (),
+            recipe=recipe,
+            settings=settings,
+            name=name,
+            prefixes=prefix or (),
+            sample_every=sample_every,
+            encoding=encoding,
+            **machine,
+        )
+    if not _follow(session):
+        raise SystemExit(130)
+
+
+def _follow(session: "Session") -> bool:
+    """Train and draw; return whether training came to its end rather than being interrupted."""
+    from charlstm.cli.screen import Screen
+    from charlstm.training import Finished, Stopped
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        # The first Ctrl-C asks, the second one gets Python's usual answer.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        session.stop()
+        screen.say("finishing the step and saving; press Ctrl-C again to stop at once")
+
+    with Screen(session) as screen:
+        before = signal.signal(signal.SIGINT, interrupt)
+        try:
+            ended = None
+            for event in session.events():
+                screen.draw(event)
+                if isinstance(event, Finished | Stopped):
+                    ended = event
+        finally:
+            signal.signal(signal.SIGINT, before)
+        screen.summarize(interrupted=isinstance(ended, Stopped))
+    return not isinstance(ended, Stopped)

@@ -1,0 +1,286 @@
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+LYRICS = "".join(
+    f"分开的第{day}天 我在{place}等你\n不分开 我们说好不分开\n雨停了 {place}很安静\n\n"
+    for day in "一二三四五六七八九十"
+    for place in ("车站", "桥上", "窗前", "巷口")
+)
+SMALL = ("--hidden", "24", "--embedding", "8", "--batch", "8", "--window", "16")
+
+
+def charlstm(
+    *arguments: str, where: Path, stdin: bytes | None = None
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "charlstm", *arguments],
+        cwd=where,
+        input=None if stdin is None else stdin.decode(),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("a path") / "我 的 歌"
+    (where / "data").mkdir(parents=True)
+    (where / "data" / "歌 词.txt").write_text(LYRICS, encoding="utf-8")
+    result = charlstm(
+        "train", "data/歌 词.txt", "--epochs", "3", *SMALL, "--prefix", "分开", where=where
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("checkpoints/歌_词: held-out perplexity ")
+    return where
+
+
+def test_training_reports_the_text_each_epoch_and_a_sample_without_control_codes(
+    trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
+    result = charlstm(
+        "train", "song.txt", "--epochs", "2", *SMALL, "--prefix", "分开", where=tmp_path
+    )
+    assert result.returncode == 0
+    assert "text: song.txt (utf-8)" in result.stderr
+    assert f"characters: {len(LYRICS):,}" in result.stderr
+    assert re.search(r"vocabulary: \d+ characters, \d+% of them seen once", result.stderr)
+    assert re.search(r"split: [\d,]+ to learn from, [\d,]+ held out", result.stderr)
+    reports = re.findall(
+        r"^ +(\d+) +[\d.,]+ +[\d.,]+ +[\d.]+ +[\d.]+ +[\d,]+$", result.stderr, re.M
+    )
+    assert reports == ["1", "2"]
+    assert re.search(r"^ +2  分开.", result.stderr, re.M)
+    assert "\x1b" not in result.stderr + result.stdout
+    assert "\r" not in result.stderr + result.stdout
+
+
+def test_generate_writes_the_song_to_standard_output_and_nothing_more(trained: Path) -> None:
+    result = charlstm("generate", "--prefix", "分开", "--length", "30", where=trained)
+    assert result.returncode == 0
+    assert result.stdout.startswith("分开")
+    assert len(result.stdout) == len("分开") + 30 + len("\n")
+    assert re.fullmatch(r"run 歌_词, seed \d+\n", result.stderr)
+
+
+def test_generate_says_the_same_with_the_same_seed_and_something_else_without(
+    trained: Path,
+) -> None:
+    def write(*arguments: str) -> str:
+        return charlstm("generate", "--prefix", "分开", *arguments, where=trained).stdout
+
+    assert write("--seed", "7") == write("--seed", "7")
+    assert write() != write()
+
+
+def test_generate_as_json_tells_what_made_the_text(trained: Path) -> None:
+    result = charlstm(
+        "generate", "--prefix", "分开", "--length", "5", "--seed", "3", "--json", where=trained
+    )
+    answer = json.loads(result.stdout)
+    assert answer["text"].startswith("分开")
+    assert len(answer["text"]) == 7
+    assert (answer["prefix"], answer["seed"]) == ("分开", 3)
+
+
+def test_an_unseen_prefix_character_is_named_and_the_ways_out_work(trained: Path) -> None:
+    result = charlstm("generate", "--prefix", "分开Ω", where=trained)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert "never seen 'Ω' of the prefix" in result.stderr
+    for way in ("skip", "map"):
+        result = charlstm(
+            "generate", "--prefix", "分开Ω", "--unknown", way, "--length", "4", where=trained
+        )
+        assert result.returncode == 0
+        assert result.stdout.startswith("分开Ω")
+
+
+def test_eval_perplexity_measures_the_held_out_text_and_any_other(trained: Path) -> None:
+    own = json.loads(charlstm("eval", "perplexity", "--json", where=trained).stdout)
+    assert own["perplexity"] < own["uniform_perplexity"]
+    assert own["bits_per_byte"] < own["bits_per_character"]
+    assert own["unknown_share"] < 0.1
+    other = charlstm("eval", "perplexity", "-", "--json", where=trained, stdin="分开Ω以后".encode())
+    figures = json.loads(other.stdout)
+    assert figures["characters"] == 4
+    assert figures["unknown_share"] == 0.75
+    table = charlstm("eval", "perplexity", where=trained)
+    assert f"{own['perplexity']:,.2f}" in table.stdout
+    assert "\x1b" not in table.stdout
+
+
+def test_a_second_training_takes_the_next_free_name_and_says_so(trained: Path) -> None:
+    before = (trained / "checkpoints" / "歌_词" / "model.safetensors").read_bytes()
+    result = charlstm("train", "data/歌 词.txt", "--steps", "2", *SMALL, where=trained)
+    assert result.returncode == 0
+    assert "checkpoints/歌_词 is another run, so this one is called 歌_词-2." in result.stderr
+    assert (trained / "checkpoints" / "歌_词" / "model.safetensors").read_bytes() == before
+    # The newest run is what generate takes.
+    assert "run 歌_词-2," in charlstm("generate", "--length", "1", where=trained).stderr
+
+
+def test_standard_input_is_a_corpus(tmp_path: Path) -> None:
+    result = charlstm("train", "-", "--steps", "2", *SMALL, where=tmp_path, stdin=LYRICS.encode())
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "checkpoints" / "stdin" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("train", "absent.txt"), 1, "There is no file or directory called absent.txt."),
+        (("train", "empty.txt"), 1, "There is no text in empty.txt: the corpus is empty."),
+        (("train", "tiny.txt"), 1, "at least 100 are needed"),
+        (("train", "broken.txt"), 1, "byte 0xff at offset 300"),
+        (("train", "song.txt", "--lr", "0"), 1, "learning rate must be a number above 0"),
+        (("train", "song.txt", "--backend", "torch", "--cell", "peephole"), 1, "no peephole cell"),
+        (("train", "song.txt", "--prefix", "Ω"), 1, "never seen 'Ω'"),
+        (("train", "song.txt", "--name", "../up"), 1, "A run cannot be called '../up'"),
+        (("train",), 2, "name a text file"),
+        (("train", "song.txt", "--cell", "transformer"), 2, "transformer"),
+        (("generate",), 1, "There is no trained model in checkpoints/ yet"),
+        (("generate", "--run", "nobody"), 1, "There is no run called nobody"),
+        (("train", "--resume"), 1, "There is no trained model in checkpoints/ yet"),
+        (("eval", "perplexity"), 1, "There is no trained model in checkpoints/ yet"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_its_exit_code(
+    arguments: Sequence[str], code: int, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
+    (tmp_path / "empty.txt").write_bytes(b"")
+    (tmp_path / "tiny.txt").write_text("分开", encoding="utf-8")
+    (tmp_path / "broken.txt").write_bytes("分".encode() * 100 + b"\xff" + "开".encode() * 100)
+    result = charlstm(*arguments, where=tmp_path)
+    assert result.returncode == code
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_an_interrupted_training_saves_and_its_resume_ends_as_if_it_never_stopped(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
+    long = ("train", "song.txt", "--epochs", "60", "--dropout", "0.3", *SMALL)
+    with subprocess.Popen(
+        [sys.executable, "-m", "charlstm", *long, "--name", "broken", "--threads", "1"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if re.match(r" +3 ", line):  # the third epoch was reported
+                process.send_signal(signal.SIGINT)
+                break
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "go on with: charlstm train --resume --name broken" in errors
+    assert "Traceback" not in errors
+    assert charlstm("generate", "--length", "3", where=tmp_path).returncode == 0
+
+    resumed = charlstm("train", "--resume", "--name", "broken", "--threads", "1", where=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resumed: at step" in resumed.stderr
+    unbroken = charlstm(*long, "--name", "unbroken", "--threads", "1", where=tmp_path)
+    assert unbroken.returncode == 0
+    models = [
+        (tmp_path / "checkpoints" / name / "model.safetensors").read_bytes()
+        for name in ("broken", "unbroken")
+    ]
+    assert models[0] == models[1]
+
+
+def test_a_reader_that_goes_away_ends_generate_quietly(trained: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "charlstm", "generate", "--length", "100000"],
+        cwd=trained,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read().decode()
+        process.wait(timeout=60)
+    assert "Traceback" not in errors
+    assert "Exception" not in errors
+
+
+def in_terminal(arguments: Sequence[str], where: Path) -> str:
+    """Run charlstm in a pseudo-terminal and return what would appear on it."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(where)
+        os.environ["TERM"] = "xterm-256color"
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("4H", 30, 100, 0, 0))
+        os.execv(sys.executable, [sys.executable, "-m", "charlstm", *arguments])
+    shown = b""
+    until = time.monotonic() + 60
+    while time.monotonic() < until and select.select([terminal], [], [], 60)[0]:
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError:  # Linux: the other side has closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, shown.decode()
+    return shown.decode()
+
+
+def test_on_a_terminal_there_is_a_bar_with_loss_speed_and_time_left(tmp_path: Path) -> None:
+    (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
+    shown = in_terminal(["train", "song.txt", "--epochs", "10", *SMALL], tmp_path)
+    assert re.search(r"epoch \d+ · loss [\d.]+ · ppl [\d.,]+ · [\d,]+ chars/s · .* left", shown)
+
+
+def test_a_terminal_is_never_given_control_characters_from_a_text(tmp_path: Path) -> None:
+    text = ("\x1b[31m红\x07\x9b" * 200) + LYRICS
+    (tmp_path / "song.txt").write_text(text, encoding="utf-8")
+    assert charlstm("train", "song.txt", "--steps", "1", *SMALL, where=tmp_path).returncode == 0
+    shown = in_terminal(["generate", "--prefix", "\x1b[31m红", "--length", "0"], tmp_path)
+    assert "\x1b[31m红" not in shown
+    assert "␛[31m红" in shown
+
+
+def modules_after(arguments: Sequence[str], where: Path) -> set[str]:
+    """Return which of the heavy modules a command had imported when it ended."""
+    program = (
+        "import sys, charlstm.cli\n"
+        f"sys.argv = ['charlstm', *{list(arguments)!r}]\n"
+        "try:\n    charlstm.cli.main()\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "print('\\n' + ' '.join({'torch', 'numpy', 'matplotlib'} & set(sys.modules)))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=where, capture_output=True, text=True, check=True
+    )
+    return set(result.stdout.splitlines()[-1].split())
+
+
+def test_help_imports_neither_torch_nor_numpy_and_generate_no_torch(trained: Path) -> None:
+    assert modules_after(["--help"], trained) == set()
+    assert modules_after(["train", "--help"], trained) == set()
+    assert modules_after(["generate", "--length", "3"], trained) == {"numpy"}
