@@ -120,7 +120,7 @@ def initialize(model: CharLM, scheme: str, generator: torch.Generator) -> None:
         parameters[name].copy_(weight)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def surprisal(model: CharLM, ids: Ids, *, streams: int = 1, run_up: int = 512) -> Tensor:
     """Return the negative log-likelihood of every character of a text but the first.
 

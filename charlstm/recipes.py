@@ -239,12 +239,12 @@ def auto(characters: int) -> Recipe:
     if characters < 200_000:
         return Recipe(
             name="auto",
-            architecture=Architecture(hidden=256, embedding=128),
+            architecture=Architecture(hidden=256, embedding=256),
             dropout=0.5,
             batch=16,
             window=64,
-            epochs=60,
-            patience=15,
+            epochs=25,
+            patience=8,
         )
     return Recipe(
         name="auto",

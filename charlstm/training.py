@@ -338,6 +338,7 @@ def _restore_moments(model: CharLM, optimizer: torch.optim.Optimizer, moments: A
         name, moment = key.rsplit("/", 1)
         parameter = parameters[name]
         tensor = torch.from_numpy(np.array(value))
-        # Adam counts its steps in a scalar that stays on the CPU.
-        device = parameter.device if tensor.ndim else torch.device("cpu")
-        optimizer.state[parameter][moment] = tensor.to(device)
+        # Adam counts its steps in a scalar that stays on the CPU; all else lies as its parameter.
+        if tensor.ndim:
+            tensor = torch.empty_like(parameter).copy_(tensor)
+        optimizer.state[parameter][moment] = tensor

@@ -1,10 +1,15 @@
-"""The scratch backend: layers over time, from the equations."""
+"""The scratch backend: layers over time, from the equations.
+
+The LSTM, which is trained most, goes through its hand-derived pair of passes in
+`charlstm.recurrent.bptt`; the other cells through `charlstm.recurrent.equations` and autograd.
+"""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from charlstm.recipes import Architecture
+from charlstm.recurrent.bptt import Workspace, lstm_window
 from charlstm.recurrent.equations import STEPS, State, Weights, run
 
 
@@ -24,7 +29,13 @@ class ScratchRecurrent(nn.Module):
         prefix = "recurrent."
         for name, shape in architecture.parameter_shapes(vocabulary_size).items():
             if name.startswith(prefix):
-                self.register_parameter(name.removeprefix(prefix), nn.Parameter(torch.zeros(shape)))
+                weight = torch.zeros(shape)
+                if name == "recurrent.weight_ih_l0" and not architecture.embedding:
+                    # One-hot input takes columns of this matrix: laid out by columns, each is
+                    # one stretch of memory, in the gradient and the optimiser's moments too.
+                    weight = torch.zeros(shape[::-1]).T
+                self.register_parameter(name.removeprefix(prefix), nn.Parameter(weight))
+        self._workspaces = [Workspace() for _ in range(architecture.layers)]
 
     def unroll(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Run every layer over a window.
@@ -36,16 +47,28 @@ class ScratchRecurrent(nn.Module):
         Returns:
             The last layer's hidden states, ``[T, B, H]``, and the state after the window.
         """
-        step = STEPS[self.architecture.cell]
         outputs, last = inputs, []
         for layer in range(self.architecture.layers):
             if layer:
                 outputs = functional.dropout(outputs, self.dropout, self.training)
             before = tuple(part[layer] for part in state)
-            a = self._input_share(outputs, layer)
-            outputs, after = run(step, a, before, self._weights(layer))
+            outputs, after = self._layer(layer, outputs, before)
             last.append(after)
         return outputs, tuple(torch.stack(parts) for parts in zip(*last, strict=True))
+
+    def _layer(self, layer: int, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        if self.architecture.cell == "lstm":
+            h, c = state
+            return lstm_window(
+                inputs,
+                (h, c),
+                self._get("weight_ih", layer),
+                self._get("bias_ih", layer) + self._get("bias_hh", layer),
+                self._get("weight_hh", layer),
+                self._workspaces[layer],
+            )
+        step = STEPS[self.architecture.cell]
+        return run(step, self._input_share(inputs, layer), state, self._weights(layer))
 
     def _input_share(self, inputs: Tensor, layer: int) -> Tensor:
         """``W_ih x + b_ih`` of a whole window, ``[T, B, G*H]``."""
