@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save as to_safetensors
 
 from charlstm.corpus import Source
-from charlstm.errors import CorpusError, RecipeError, RunError
+from charlstm.errors import CharLSTMError, RunError
 from charlstm.figures import Report
 from charlstm.recipes import Recipe, recipe_from_json, recipe_to_json
 from charlstm.vocabulary import Vocabulary
@@ -31,6 +31,8 @@ FORMAT = 1
 
 ROOT = Path("checkpoints")
 """Where runs live unless told otherwise."""
+
+_ADVICE = "Copy the run from where it is whole, or train again."
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -119,7 +121,7 @@ class RunDirectory:
         """
         if run is not None:
             for path in (root / run, Path(run)):
-                if (path / "run.json").is_file():
+                if os.path.isfile(path / "run.json"):  # noqa: PTH113, whatever the name is
                     return cls(path)
             raise RunError(f"There is no run called {run}{_known(root)}.")
         runs = [(_saved(path), str(path), path) for path in root.glob("*/run.json")]
@@ -167,7 +169,7 @@ class RunDirectory:
         path = self.path / "run.json"
         value = _parse(path, self._read("run.json"))
         if not isinstance(value, dict):
-            raise RunError(f"{path} is damaged: it does not hold an object.")
+            raise RunError(f"{path} is damaged: it does not hold an object. {_ADVICE}")
         if value.get("format") != FORMAT:
             raise RunError(
                 f"{path} has format {value.get('format')!r}; this version of charlstm reads format "
@@ -175,9 +177,9 @@ class RunDirectory:
             )
         try:
             return _info(value)
-        except (KeyError, TypeError, ValueError, RecipeError, CorpusError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, CharLSTMError) as error:
             what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise RunError(f"{path} is damaged: {what}") from None
+            raise RunError(f"{path} is damaged: {what.rstrip('.')}. {_ADVICE}") from None
 
     def write_model(self, weights: Arrays) -> None:
         """Write ``model.safetensors``."""
@@ -214,7 +216,7 @@ class RunDirectory:
         arrays, metadata = self._read_tensors("resume.safetensors")
         position = _parse(path, metadata.get("position", "").encode())
         if not isinstance(position, dict):
-            raise RunError(f"{path} is damaged: it does not say where training stood.")
+            raise RunError(f"{path} is damaged: it does not say where training stood. {_ADVICE}")
         return arrays, position
 
     def write_held_out(self, text: str) -> None:
@@ -227,7 +229,8 @@ class RunDirectory:
             return self._read("heldout.txt").decode()
         except UnicodeDecodeError as error:
             raise RunError(
-                f"{self.path / 'heldout.txt'} is damaged: byte {error.start:,} is not UTF-8."
+                f"{self.path / 'heldout.txt'} is damaged: byte {error.start:,} is not UTF-8. "
+                f"{_ADVICE}"
             ) from None
 
     def write_history(self, reports: Iterable[Report]) -> None:
@@ -247,7 +250,9 @@ class RunDirectory:
         try:
             return (self.path / name).read_bytes()
         except OSError as error:
-            raise RunError(f"{self.path / name} cannot be read: {error.strerror}.") from None
+            raise RunError(
+                f"{self.path / name} cannot be read: {error.strerror}. {_ADVICE}"
+            ) from None
 
     def _read_tensors(self, name: str) -> tuple[Arrays, dict[str, str]]:
         from safetensors import safe_open
@@ -257,9 +262,9 @@ class RunDirectory:
             with safe_open(str(path), framework="numpy") as file:
                 arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
                 return arrays, file.metadata() or {}
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, TypeError) as error:  # TypeError: not a type of NumPy's
             reason = getattr(error, "strerror", None) or str(error)
-            raise RunError(f"{path} cannot be read: {reason}.") from None
+            raise RunError(f"{path} cannot be read: {reason}. {_ADVICE}") from None
 
     def _write(self, name: str, data: bytes) -> None:
         path = self.path / name
@@ -304,7 +309,7 @@ def _saved(path: Path) -> float:
     try:
         saved = json.loads(path.read_bytes())["saved"]
         return float(saved) if math.isfinite(saved) else 0.0
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0.0
 
 
@@ -312,7 +317,7 @@ def _parse(path: Path, data: bytes) -> object:
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
-        raise RunError(f"{path} is damaged: it is not valid JSON.") from None
+        raise RunError(f"{path} is damaged: it is not valid JSON. {_ADVICE}") from None
 
 
 def _json(value: object, indent: int | None = None) -> bytes:
@@ -386,10 +391,12 @@ def _info(value: dict[str, Any]) -> RunInfo:
 def _check_shapes(path: Path, arrays: Arrays, shapes: dict[str, tuple[int, ...]]) -> None:
     if arrays.keys() != shapes.keys():
         odd = ", ".join(sorted(arrays.keys() ^ shapes.keys()))
-        raise RunError(f"{path} does not fit its run.json: {odd} should not, or should, be there.")
+        raise RunError(
+            f"{path} does not fit its run.json: {odd} should not, or should, be there. {_ADVICE}"
+        )
     for name, shape in shapes.items():
         if arrays[name].shape != shape or arrays[name].dtype != np.float32:
             raise RunError(
                 f"{path} does not fit its run.json: {name} is {arrays[name].dtype} "
-                f"{list(arrays[name].shape)}, expected float32 {list(shape)}."
+                f"{list(arrays[name].shape)}, expected float32 {list(shape)}. {_ADVICE}"
             )

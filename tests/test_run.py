@@ -1,0 +1,788 @@
+import errno
+import json
+import math
+import os
+import pickle
+import re
+import shutil
+import struct
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from charlstm.corpus import Source, TextOptions
+from charlstm.errors import RunError
+from charlstm.figures import Report
+from charlstm.recipes import Architecture, Recipe, d2l
+from charlstm.run import RunDirectory, RunInfo, name_for
+from charlstm.vocabulary import Vocabulary
+
+Json = dict[str, Any]
+Arrays = dict[str, NDArray[Any]]
+
+FIRST = Report(
+    step=12,
+    epoch=1,
+    seconds=0.75,
+    characters=6_144,
+    train_loss=3.5,
+    validation_loss=3.25,
+    learning_rate=0.002,
+)
+SECOND = replace(FIRST, step=24, epoch=2, seconds=1.5, validation_loss=None)
+
+INFO = RunInfo(
+    recipe=Recipe(
+        name="test",
+        architecture=Architecture(cell="gru", hidden=3, layers=2, embedding=2),
+        steps=24,
+        text=TextOptions(newline="space", limit=400),
+    ),
+    vocabulary=Vocabulary.build("分开不分开 la la\n\0\x7f\u2028é😀\ud83d", min_count=1),
+    sources=(
+        Source("data/歌 词.txt", "gb18030", 400, "5" * 64),
+        Source("songs.zip/\udcff.txt", "utf-8", 7, "0" * 64),
+    ),
+    places=("data/歌 词.txt", "songs.zip", "\udcff"),
+    encoding="gb18030",
+    corpus_sha256="a" * 64,
+    training_characters=360,
+    held_out_characters=40,
+    backend="scratch",
+    prefixes=("分开", ""),
+    sample_every=3,
+    best=FIRST,
+    last=SECOND,
+    finished="steps",
+    versions={"charlstm": "0.1.0", "python": "3.11.7"},
+)
+BARE = RunInfo(
+    recipe=d2l(),
+    vocabulary=Vocabulary.build("ab"),
+    sources=(),
+    places=("-",),
+    encoding=None,
+    corpus_sha256="b" * 64,
+    training_characters=2,
+    held_out_characters=0,
+    backend="torch",
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return RunDirectory.create("song", tmp_path / "checkpoints")
+
+
+@pytest.fixture
+def whole(run: RunDirectory) -> RunDirectory:
+    """Return a run that has every file."""
+    run.write_info(INFO)
+    run.write_model(weights_for(INFO))
+    run.write_resume({"weights/head.bias": np.zeros(3, np.float32)}, {"step": 24})
+    run.write_held_out("分开\n")
+    run.write_history([FIRST, SECOND])
+    run.write_samples(["--- epoch 1\n分开"])
+    run.write_curve(b"<svg/>")
+    return run
+
+
+def weights_for(info: RunInfo) -> Arrays:
+    generator = np.random.default_rng(0)
+    shapes = info.recipe.architecture.parameter_shapes(len(info.vocabulary))
+    return {
+        name: generator.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()
+    }
+
+
+def files(run: RunDirectory) -> set[str]:
+    return {path.name for path in run.path.iterdir()}
+
+
+def written(run: RunDirectory) -> Json:
+    value: Json = json.loads((run.path / "run.json").read_bytes())
+    return value
+
+
+def rewrite(run: RunDirectory, change: Callable[[Json], object]) -> None:
+    value = written(run)
+    change(value)
+    (run.path / "run.json").write_text(json.dumps(value), encoding="ascii")
+
+
+def saved_at(root: Path, name: str, saved: object) -> RunDirectory:
+    """Make a run that says it was saved then, and that has a model."""
+    run = RunDirectory.create(name, root)
+    run.write_info(BARE)
+    rewrite(run, lambda value: value.update(saved=saved))
+    run.write_model({})
+    return run
+
+
+def assert_same_arrays(found: Arrays, expected: Arrays) -> None:
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+
+
+def keys(value: object) -> object:
+    """Return the keys of `value`, those inside it too, in their order."""
+    if isinstance(value, dict):
+        return {key: keys(entry) for key, entry in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [keys(value[0])]
+    return None
+
+
+# What is written comes back.
+
+
+@pytest.mark.parametrize("info", [INFO, BARE], ids=["full", "bare"])
+def test_what_is_known_of_a_run_comes_back_as_it_was(run: RunDirectory, info: RunInfo) -> None:
+    before = time.time()
+    run.write_info(info)
+    found = run.read_info()
+    assert before <= found.saved <= time.time()
+    assert replace(found, saved=0.0) == info
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.text(st.characters(exclude_categories=()), max_size=30),
+    st.floats(0, 1e4),
+    st.none() | st.floats(0, 1e4),
+    st.lists(st.text(), max_size=3),
+)
+def test_any_text_and_any_loss_come_back_as_they_were(
+    text: str, train_loss: float, validation_loss: float | None, prefixes: list[str]
+) -> None:
+    info = replace(
+        INFO,
+        vocabulary=Vocabulary.build(text),
+        prefixes=tuple(prefixes),
+        last=replace(FIRST, train_loss=train_loss, validation_loss=validation_loss),
+    )
+    with tempfile.TemporaryDirectory() as root:
+        run = RunDirectory(Path(root))
+        run.write_info(info)
+        assert replace(run.read_info(), saved=0.0) == info
+
+
+def test_run_json_has_these_keys(run: RunDirectory) -> None:
+    report = {
+        "step": None,
+        "epoch": None,
+        "seconds": None,
+        "characters": None,
+        "train_loss": None,
+        "validation_loss": None,
+        "learning_rate": None,
+        "train_perplexity": None,
+        "validation_perplexity": None,
+        "bits_per_character": None,
+    }
+    run.write_info(INFO)
+    found = written(run)
+    recipe = found.pop("recipe")
+    assert found["format"] == 1
+    assert keys(found) == {
+        "format": None,
+        "saved": None,
+        "finished": None,
+        "backend": None,
+        "corpus": {
+            "places": None,
+            "encoding": None,
+            "sha256": None,
+            "training_characters": None,
+            "held_out_characters": None,
+            "sources": [{"name": None, "encoding": None, "characters": None, "sha256": None}],
+        },
+        "samples": {"prefixes": None, "every": None},
+        "best": report,
+        "last": report,
+        "versions": {"charlstm": None, "python": None},
+        "vocabulary": {"characters": None, "counts": None},
+    }
+    assert set(recipe) == {
+        *("name", "architecture", "initialization", "optimizer", "learning_rate", "schedule"),
+        *("weight_decay", "clip", "dropout", "batch", "window", "sampling", "epochs", "steps"),
+        *("patience", "validation", "min_count", "precision", "seed", "text"),
+    }
+    assert set(recipe["architecture"]) == {"cell", "hidden", "layers", "embedding"}
+    assert set(recipe["text"]) == {"normalize", "newline", "limit"}
+
+
+def test_run_json_is_strict_json_in_ascii_whatever_the_figures(run: RunDirectory) -> None:
+    hopeless = replace(FIRST, train_loss=1e4, validation_loss=1e4)
+    assert hopeless.train_perplexity == math.inf
+    run.write_info(replace(INFO, best=hopeless, last=hopeless))
+    text = (run.path / "run.json").read_bytes().decode("ascii")
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    value = json.loads(text, parse_constant=refuse)
+    assert value["best"]["validation_perplexity"] is None
+    assert value["best"]["validation_loss"] == 1e4
+    assert run.read_info().best == hopeless
+
+
+def test_history_has_one_object_a_line_with_these_keys_and_figures(run: RunDirectory) -> None:
+    hopeless = replace(FIRST, train_loss=1e4)
+    run.write_history([FIRST, SECOND, hopeless])
+    lines = (run.path / "history.jsonl").read_text(encoding="ascii").splitlines()
+    first, second, third = map(json.loads, lines)
+    assert first == {
+        "step": 12,
+        "epoch": 1,
+        "seconds": 0.75,
+        "characters": 6_144,
+        "train_loss": 3.5,
+        "validation_loss": 3.25,
+        "learning_rate": 0.002,
+        "train_perplexity": pytest.approx(33.11545, rel=1e-6),
+        "validation_perplexity": pytest.approx(25.79034, rel=1e-6),
+        "bits_per_character": pytest.approx(4.688759, rel=1e-6),
+    }
+    assert second.keys() == first.keys()
+    assert second["validation_loss"] is None
+    assert second["validation_perplexity"] is None
+    assert second["bits_per_character"] is None
+    assert third["train_perplexity"] is None  # infinite
+
+
+def test_weights_come_back_bit_for_bit(run: RunDirectory) -> None:
+    weights = weights_for(INFO)
+    run.write_model(weights)
+    assert_same_arrays(run.read_model(INFO), weights)
+
+
+def test_what_a_resume_needs_comes_back_bit_for_bit(run: RunDirectory) -> None:
+    arrays: Arrays = {
+        "weights/head.bias": np.array([0.1, -0.0, 1e-40], dtype=np.float32),
+        "moments/head.bias": np.array([[1.5], [2.5]], dtype=np.float64),
+        "state/generator": np.arange(256, dtype=np.uint8),
+        "state/h": np.zeros((2, 3, 0), dtype=np.float32),
+        "state/step": np.array(7, dtype=np.int64),
+    }
+    position = {
+        "step": 24,
+        "loss": 0.1 + 0.2,
+        "seed": 2**64 - 1,
+        "best": None,
+        "samples": ["分开\n😀", ""],
+        "history": [FIRST.to_json()],
+    }
+    run.write_resume(arrays, position)
+    found, where = run.read_resume()
+    assert_same_arrays(found, arrays)
+    assert where == position
+    assert Report.from_json(where["history"][0]) == FIRST
+
+
+@pytest.mark.parametrize("text", ["", "分开\n不分开\n", "\ufeff \u2028\x85\0\r\n"])
+def test_the_held_out_text_comes_back_character_for_character(run: RunDirectory, text: str) -> None:
+    run.write_held_out(text)
+    assert run.read_held_out() == text
+
+
+def test_samples_and_curve_are_written_as_they_are(run: RunDirectory) -> None:
+    run.write_samples(["--- epoch 1\n分开\n", "--- epoch 2\n不分开\n"])
+    run.write_curve(b"<svg/>")
+    samples = (run.path / "samples.txt").read_bytes().decode()
+    assert samples == "--- epoch 1\n分开\n\n--- epoch 2\n不分开\n"
+    assert (run.path / "curve.svg").read_bytes() == b"<svg/>"
+
+
+def test_a_run_works_where_it_was_copied_to(whole: RunDirectory, tmp_path: Path) -> None:
+    shutil.copytree(whole.path, tmp_path / "elsewhere" / "copy")
+    shutil.rmtree(whole.path)
+    copy = RunDirectory.find("copy", tmp_path / "elsewhere")
+    assert replace(copy.read_info(), saved=0.0) == INFO
+    assert_same_arrays(copy.read_model(INFO), weights_for(INFO))
+    assert copy.read_held_out() == "分开\n"
+    assert copy.read_resume()[1] == {"step": 24}
+
+
+# How it is written.
+
+
+def test_nothing_but_the_files_is_left_after_writing_them_again_and_again(
+    whole: RunDirectory,
+) -> None:
+    whole.write_info(BARE)
+    whole.write_model(weights_for(INFO))
+    assert files(whole) == {
+        "model.safetensors",
+        "run.json",
+        "heldout.txt",
+        "resume.safetensors",
+        "history.jsonl",
+        "curve.svg",
+        "samples.txt",
+    }
+
+
+def test_until_the_new_file_is_safe_on_the_disk_the_old_one_stands(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.write_held_out("old")
+    seen: list[tuple[str, str]] = []
+    fsync = os.fsync
+
+    def watch(handle: int) -> None:
+        fsync(handle)
+        (new,) = set(run.path.iterdir()) - {run.path / "heldout.txt"}
+        seen.append((run.read_held_out(), new.read_text(encoding="utf-8")))
+
+    monkeypatch.setattr(os, "fsync", watch)
+    run.write_held_out("new")
+    assert seen == [("old", "new")]
+    assert run.read_held_out() == "new"
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_part_of_the_new_one(
+    whole: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(whole)
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError) as caught:
+        whole.write_info(BARE)
+    assert str(caught.value) == (
+        f"{whole.path / 'run.json'} cannot be written: No space left on device. What was saved "
+        "before stands."
+    )
+    assert files(whole) == before
+    assert replace(whole.read_info(), saved=0.0) == INFO
+
+
+def test_a_directory_that_is_gone_or_in_the_way_is_told(run: RunDirectory) -> None:
+    (run.path / "run.json").mkdir()
+    with pytest.raises(RunError, match=r"run\.json cannot be written: Is a directory\."):
+        run.write_info(INFO)
+    assert files(run) == {"run.json"}
+    shutil.rmtree(run.path)
+    with pytest.raises(RunError, match=r"run\.json cannot be written: No such file or directory"):
+        run.write_info(INFO)
+
+
+def test_a_part_that_a_crash_left_behind_is_in_nobody_s_way(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(handle: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", crash)
+        with pytest.raises(KeyboardInterrupt):
+            run.write_held_out("a part that is longer than what follows")
+    assert "heldout.txt" not in files(run)
+    run.write_held_out("whole")
+    assert run.read_held_out() == "whole"
+    assert files(run) == {"heldout.txt"}
+
+
+# Making and finding a run.
+
+
+def test_a_second_run_of_a_name_takes_the_next_free_one(tmp_path: Path) -> None:
+    root = tmp_path / "not" / "there" / "yet"
+    made = [RunDirectory.create("歌 词", root).name for _ in range(3)]
+    assert made == ["歌 词", "歌 词-2", "歌 词-3"]
+    assert sorted(path.name for path in root.iterdir()) == made
+    (root / "歌 词-2").rmdir()
+    assert RunDirectory.create("歌 词", root).name == "歌 词-2"
+
+
+def test_a_file_takes_a_name_as_well(tmp_path: Path) -> None:
+    (tmp_path / "song").write_bytes(b"keep me")
+    assert RunDirectory.create("song", tmp_path).path == tmp_path / "song-2"
+    assert (tmp_path / "song").read_bytes() == b"keep me"
+
+
+def test_runs_that_begin_at_the_same_time_never_share_a_directory(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: RunDirectory.create("song", tmp_path).name, range(8)))
+    assert sorted(made) == ["song", *(f"song-{number}" for number in range(2, 9))]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../out", "a/../../out", "/out", "a/b", "a\\b", ".hidden", "a\0", "a\n", "a:b"],
+)
+def test_a_name_that_could_leave_the_root_is_refused(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "checkpoints"
+    with pytest.raises(RunError) as caught:
+        RunDirectory.create(name, root)
+    assert str(caught.value) == (
+        f"A run cannot be called {name!r}: use letters, digits, spaces, '-', '_' and '.', and do "
+        "not begin with a dot."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "dangling").symlink_to(tmp_path / "absent")
+    with pytest.raises(RunError) as caught:
+        RunDirectory.create("song", tmp_path / "file")
+    assert str(caught.value) == f"{tmp_path / 'file' / 'song'} cannot be made: Not a directory."
+    with pytest.raises(RunError) as caught:
+        RunDirectory.create("song", tmp_path / "dangling")
+    assert str(caught.value) == (
+        f"{tmp_path / 'dangling'} is not a directory, so no run can live there."
+    )
+    with pytest.raises(RunError, match=r"分 cannot be made: File name too long\.$"):
+        RunDirectory.create("分" * 100, tmp_path)
+
+
+def test_the_newest_run_is_the_one_saved_last_whatever_the_file_system_says(
+    tmp_path: Path,
+) -> None:
+    for name, saved, touched in (("a", 300.0, 1), ("b", 200.0, 2), ("c", 100, 3)):
+        path = saved_at(tmp_path, name, saved).path
+        for place in (path / "run.json", path / "model.safetensors", path):
+            os.utime(place, (touched, touched))
+    assert RunDirectory.find(root=tmp_path).name == "a"
+    RunDirectory(tmp_path / "b").write_info(BARE)
+    assert RunDirectory.find(root=tmp_path).name == "b"
+
+
+@pytest.mark.parametrize(
+    "saved", ["yesterday", None, [], math.inf, math.nan, pytest.param(10**400, id="huge")]
+)
+def test_a_run_that_does_not_say_when_it_was_saved_counts_as_the_oldest(
+    tmp_path: Path, saved: object
+) -> None:
+    saved_at(tmp_path, "z", saved)
+    assert RunDirectory.find(root=tmp_path).name == "z"
+    saved_at(tmp_path, "a", 1.0)
+    assert RunDirectory.find(root=tmp_path).name == "a"
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
+def test_a_damaged_run_does_not_hide_the_others(tmp_path: Path, damage: bytes) -> None:
+    saved_at(tmp_path, "sound", 1.0)
+    (saved_at(tmp_path, "unsound", 2.0).path / "run.json").write_bytes(damage)
+    assert RunDirectory.find(root=tmp_path).name == "sound"
+
+
+def test_a_run_without_a_model_yet_is_not_the_newest_but_has_its_name(tmp_path: Path) -> None:
+    saved_at(tmp_path, "trained", 1.0)
+    (saved_at(tmp_path, "begun", 2.0).path / "model.safetensors").unlink()
+    assert RunDirectory.find(root=tmp_path).name == "trained"
+    assert RunDirectory.find("begun", root=tmp_path).name == "begun"
+
+
+def test_where_nothing_was_trained_there_is_nothing_to_find(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (saved_at(tmp_path, "begun", 2.0).path / "model.safetensors").unlink()
+    for root in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(RunError) as caught:
+            RunDirectory.find(root=root)
+        assert str(caught.value) == (
+            f"There is no trained model in {root}/ yet: train one with charlstm train CORPUS, or "
+            "name a run with --run."
+        )
+
+
+def test_a_run_is_found_by_its_name_and_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "checkpoints"
+    saved_at(root, "歌 词", 1.0)
+    saved_at(root, "newer", 2.0)
+    assert RunDirectory.find("歌 词", root).path == root / "歌 词"
+    assert RunDirectory.find(root / "歌 词", tmp_path / "absent").path == root / "歌 词"
+    monkeypatch.chdir(tmp_path)
+    assert RunDirectory.find("checkpoints/歌 词", Path("absent")).read_info().backend == "torch"
+    assert RunDirectory.find("歌 词").name == "歌 词"
+
+
+@pytest.mark.parametrize("name", ["absent", "empty", "s" * 300])
+def test_a_run_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunError) as caught:
+        RunDirectory.find(name, tmp_path)
+    assert str(caught.value) == (f"There is no run called {name}, and {tmp_path} has none at all.")
+    saved_at(tmp_path, "b", 1.0)
+    saved_at(tmp_path, "a", 2.0)
+    with pytest.raises(RunError) as caught:
+        RunDirectory.find(name, tmp_path)
+    assert str(caught.value) == f"There is no run called {name}; {tmp_path} has a, b."
+
+
+@pytest.mark.parametrize(
+    ("places", "name"),
+    [
+        (["data/歌 词.txt"], "歌_词"),
+        (["b.txt", "a.txt"], "b"),
+        (["songs/"], "songs"),
+        (["songs/../other"], "other"),
+        (["lyrics.TXT.gz"], "lyrics"),
+        (["my.songs.zip"], "my.songs"),
+        (["a & b (live).txt"], "a_b_live"),
+        (["songs/*.txt"], "run"),
+        (["...txt"], "run"),
+        ([".lyrics.txt"], "lyrics"),
+        (["-", "a.txt"], "stdin"),
+        ([], "stdin"),
+        (["l" * 200], "l" * 100),
+    ],
+)
+def test_a_run_is_named_after_the_first_place_of_its_corpus(places: list[str], name: str) -> None:
+    assert name_for(places) == name
+
+
+def test_a_run_on_the_directory_one_is_in_is_named_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "songs" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "songs" / "deep")
+    assert name_for([Path()]) == name_for(["."]) == "deep"
+    assert name_for([".."]) == "songs"
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60))
+def test_whatever_a_corpus_is_called_its_run_can_be_made(place: str) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        run = RunDirectory.create(name_for([place]), Path(root))
+        assert run.path.is_dir()
+        assert run.path.parent == Path(root)
+
+
+# Files that are not what they should be.
+
+
+def damaged_message(read: Callable[[], object]) -> str:
+    with pytest.raises(RunError) as caught:
+        read()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe{}", b"not json", b"[" * 100_000])
+def test_a_run_json_that_is_not_json_is_damaged(whole: RunDirectory, data: bytes) -> None:
+    path = whole.path / "run.json"
+    path.write_bytes(data)
+    message = damaged_message(whole.read_info)
+    assert message.startswith(f"{path} is damaged: it is not valid JSON.")
+
+
+@pytest.mark.parametrize("data", [b"[]", b"1", b"null", b'"run"'])
+def test_a_run_json_that_is_no_object_is_damaged(whole: RunDirectory, data: bytes) -> None:
+    path = whole.path / "run.json"
+    path.write_bytes(data)
+    message = damaged_message(whole.read_info)
+    assert message.startswith(f"{path} is damaged: it does not hold an object.")
+
+
+@pytest.mark.parametrize("version", [2, 0, "1", None])
+def test_a_run_of_another_format_is_refused_with_what_to_do(
+    whole: RunDirectory, version: object
+) -> None:
+    rewrite(whole, lambda value: value.update(format=version))
+    assert damaged_message(whole.read_info) == (
+        f"{whole.path / 'run.json'} has format {version!r}; this version of charlstm reads format "
+        "1. Use the version of charlstm that wrote it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda value: value.pop("vocabulary"), "'vocabulary' is missing"),
+        (lambda value: value.pop("finished"), "'finished' is missing"),
+        (lambda value: value["corpus"].pop("sha256"), "'sha256' is missing"),
+        (lambda value: value["last"].pop("step"), "'step' is missing"),
+        (lambda value: value.update(corpus=[]), "corpus must be dict, not list."),
+        (lambda value: value.update(backend=None), "backend must be str, not NoneType."),
+        (lambda value: value.update(finished=1), "finished must be str or NoneType, not int."),
+        (lambda value: value["samples"].update(every=True), "every must be int, not bool."),
+        (lambda value: value["samples"].update(prefixes=[1]), "prefixes must hold text."),
+        (lambda value: value["last"].update(train_loss="3"), "train_loss must be a number"),
+        (lambda value: value["vocabulary"].update(counts=[0.5]), "counts must be whole numbers."),
+        (
+            lambda value: value["vocabulary"].update(characters="aa", counts=[0, 1, 1]),
+            "A vocabulary cannot hold the same character twice.",
+        ),
+        (
+            lambda value: value["vocabulary"].update(characters="ab"),
+            "A vocabulary of 2 characters and <unk> needs as many counts",
+        ),
+        (
+            lambda value: value["recipe"].update(batch=0),
+            "batch must be a whole number from 1 to 65,536, not 0.",
+        ),
+        (
+            lambda value: value["recipe"]["architecture"].update(cell="mlp"),
+            "cell must be one of lstm, peephole, coupled, gru, rnn, not 'mlp'.",
+        ),
+        (
+            lambda value: value["recipe"].pop("seed"),
+            "recipe must have the fields ['architecture', ",
+        ),
+        (lambda value: value.update(saved=10**400), ""),
+        (lambda value: value["corpus"].update(sources=["song.txt"]), ""),
+        (lambda value: value["recipe"].update(learning_rate=10**400), "learning rate must be"),
+    ],
+)
+def test_a_run_json_with_something_wrong_in_it_says_what(
+    whole: RunDirectory, change: Callable[[Json], object], what: str
+) -> None:
+    rewrite(whole, change)
+    message = damaged_message(whole.read_info)
+    assert message.startswith(f"{whole.path / 'run.json'} is damaged: {what}")
+
+
+@pytest.mark.parametrize("name", ["run.json", "heldout.txt", "model.safetensors"])
+def test_a_file_that_is_missing_is_named(whole: RunDirectory, name: str) -> None:
+    (whole.path / name).unlink()
+    read = {
+        "run.json": whole.read_info,
+        "heldout.txt": whole.read_held_out,
+        "model.safetensors": lambda: whole.read_model(INFO),
+    }[name]
+    message = damaged_message(read)
+    assert message.startswith(f"{whole.path / name} cannot be read: No such file or directory")
+
+
+def test_a_run_without_a_save_has_nothing_to_resume(whole: RunDirectory) -> None:
+    (whole.path / "resume.safetensors").unlink()
+    assert damaged_message(whole.read_resume) == (
+        f"{whole.path} was stopped before its first save, so there is nothing to resume; train "
+        "again without --resume."
+    )
+
+
+def bfloat16() -> bytes:
+    """Return a sound safetensors file with a type that NumPy does not have."""
+    entry = {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}
+    header = json.dumps({"head.bias": entry}).encode()
+    return struct.pack("<Q", len(header)) + header + b"\0\0"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: b"",
+        lambda data: data[:-1],
+        lambda data: data[:40],
+        lambda data: data + b"\0",
+        lambda data: b"\xff" * 8 + data[8:],
+        lambda data: pickle.dumps({"head.bias": [1.0]}),
+        lambda data: bfloat16(),
+    ],
+    ids=["empty", "cut", "cut in the header", "longer", "header", "pickle", "bfloat16"],
+)
+@pytest.mark.parametrize("name", ["model.safetensors", "resume.safetensors"])
+def test_weights_that_are_damaged_or_foreign_are_refused(
+    whole: RunDirectory, name: str, change: Callable[[bytes], bytes]
+) -> None:
+    path = whole.path / name
+    path.write_bytes(change(path.read_bytes()))
+    read: Callable[[], object] = whole.read_resume
+    if name == "model.safetensors":
+        read = lambda: whole.read_model(INFO)  # noqa: E731
+    assert damaged_message(read).startswith(f"{path} cannot be read: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (
+            lambda arrays: arrays.update({"head.bias": np.zeros(5, np.float32)}),
+            "head.bias is float32 [5], expected float32 [14].",
+        ),
+        (
+            lambda arrays: arrays.update({"head.bias": np.zeros((14, 1), np.float32)}),
+            "head.bias is float32 [14, 1], expected float32 [14].",
+        ),
+        (
+            lambda arrays: arrays.update({"head.bias": np.zeros(14, np.float64)}),
+            "head.bias is float64 [14], expected float32 [14].",
+        ),
+        (lambda arrays: arrays.pop("head.bias"), "head.bias should not, or should, be there."),
+        (
+            lambda arrays: arrays.update({"head.extra": np.zeros(1, np.float32)}),
+            "head.extra should not, or should, be there.",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_run_json_are_refused_with_what_was_expected(
+    whole: RunDirectory, change: Callable[[Arrays], object], what: str
+) -> None:
+    weights = weights_for(INFO)
+    change(weights)
+    path = whole.path / "model.safetensors"
+    save_file(weights, path)
+    message = damaged_message(lambda: whole.read_model(INFO))
+    assert message.startswith(f"{path} does not fit its run.json: {what}")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "what"),
+    [
+        (None, "it is not valid JSON."),
+        ({"charlstm": "1"}, "it is not valid JSON."),
+        ({"position": "{"}, "it is not valid JSON."),
+        ({"position": "[]"}, "it does not say where training stood."),
+    ],
+)
+def test_a_resume_file_without_its_position_is_damaged(
+    whole: RunDirectory, metadata: dict[str, str] | None, what: str
+) -> None:
+    path = whole.path / "resume.safetensors"
+    save_file({"weights/head.bias": np.zeros(3, np.float32)}, path, metadata)
+    assert damaged_message(whole.read_resume).startswith(f"{path} is damaged: {what}")
+
+
+def test_a_held_out_text_that_is_not_utf_8_is_damaged(whole: RunDirectory) -> None:
+    path = whole.path / "heldout.txt"
+    path.write_bytes("分开".encode() + b"\xff")
+    message = damaged_message(whole.read_held_out)
+    assert message.startswith(f"{path} is damaged: byte 6 is not UTF-8.")
+
+
+@pytest.mark.parametrize("name", ["run.json", "heldout.txt", "model.safetensors"])
+@pytest.mark.parametrize("damage", ["gone", "broken", "does not fit"])
+def test_whatever_is_wrong_with_a_file_the_message_says_what_to_do(
+    whole: RunDirectory, name: str, damage: str
+) -> None:
+    path = whole.path / name
+    if damage == "gone":
+        path.unlink()
+    elif damage == "broken":
+        path.write_bytes(b"\xff")
+    elif name == "run.json":
+        rewrite(whole, lambda value: value.pop("recipe"))
+    elif name == "model.safetensors":
+        save_file({"head.bias": np.zeros(1, np.float32)}, path)
+    else:
+        path.unlink()
+        path.mkdir()
+    read = {
+        "run.json": whole.read_info,
+        "heldout.txt": whole.read_held_out,
+        "model.safetensors": lambda: whole.read_model(INFO),
+    }[name]
+    message = damaged_message(read)
+    advice = message.removeprefix(str(path))
+    assert re.search(r"\b(train|copy|restore|bring|name)\b.*\.$", advice, re.IGNORECASE)
