@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from charlstm.corpus import read_corpus
 from charlstm.errors import RunError
+from charlstm.network import Network
 from charlstm.run import ROOT, RunDirectory, RunInfo
-from charlstm.sampling import Decoding, Network, Sampler
+from charlstm.sampling import Decoding, Sampler
 
 if TYPE_CHECKING:  # these need torch, which a model that only writes does without
     from charlstm.evaluation import Evaluation
@@ -53,6 +54,24 @@ class TrainedModel:
             prefix, length=length, decoding=decoding, seed=seed, unknown=unknown
         )
 
+    def generate_many(
+        self,
+        prefix: str = "",
+        *,
+        samples: int,
+        length: int = 200,
+        temperature: float = 0.8,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        unknown: str = "error",
+    ) -> list[str]:
+        """Return `samples` texts, written side by side; see `Sampler.generate_many`."""
+        decoding = Decoding(temperature, top_k, top_p)
+        return self.sampler.generate_many(
+            prefix, samples=samples, length=length, decoding=decoding, seed=seed, unknown=unknown
+        )
+
     def stream(
         self,
         prefix: str = "",
@@ -93,7 +112,7 @@ class TrainedModel:
         """
         import torch
 
-        from charlstm.devices import choose_device, use_threads
+        from charlstm.devices import choose_device, prepare_cpu
         from charlstm.evaluation import evaluate
         from charlstm.model import CharLM, choose_backend
 
@@ -106,10 +125,10 @@ class TrainedModel:
                 )
         else:
             text = self.info.recipe.text.apply(text)
-        use_threads(threads)
+        prepare_cpu(threads)
         where = choose_device(device)
         architecture, V = self.info.recipe.architecture, len(self.info.vocabulary)
-        model = CharLM(architecture, V, backend=choose_backend(backend, architecture.cell))
+        model = CharLM(architecture, V, backend=choose_backend(backend, architecture, where))
         weights = self.directory.read_model(self.info)
         model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
         return evaluate(model.to(where), self.info.vocabulary, text)

@@ -3,7 +3,8 @@
 import itertools
 import json
 import sys
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -25,6 +26,12 @@ def generate(
         float,
         typer.Option(help="Choose among the likeliest that together reach this probability."),
     ] = 1.0,
+    samples: Annotated[
+        int,
+        typer.Option(
+            min=1, help="How many texts to write; sample k has the seed of the first + k."
+        ),
+    ] = 1,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Write the same text again.", show_default="fresh, and told"),
@@ -47,27 +54,41 @@ def generate(
 
     model = load(run)
     seed = fresh_seed() if seed is None else seed
-    written = model.stream(
-        prefix,
-        length=length,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seed,
-        unknown=unknown,
-    )
-    if as_json:
-        answer = {
-            "text": prefix + "".join(written),
-            "prefix": prefix,
-            "seed": seed,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "run": str(model.directory.path),
-        }
-        print(json.dumps(answer, ensure_ascii=False))
-        return
+    settings: dict[str, Any] = {
+        "length": length,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "unknown": unknown,
+    }
+    if samples > 1 or as_json:
+        texts = model.generate_many(prefix, samples=samples, seed=seed, **settings)
+        _print_all(texts, prefix, seed, settings, str(model.directory.path), as_json=as_json)
+    else:
+        _print_as_written(prefix, model.stream(prefix, seed=seed, **settings))
+    if not as_json:
+        notes().print(f"run {model.directory.name}, seed {seed}", style="dim", markup=False)
+
+
+def _print_all(
+    texts: list[str],
+    prefix: str,
+    seed: int,
+    settings: dict[str, Any],
+    run: str,
+    *,
+    as_json: bool,
+) -> None:
+    for number, text in enumerate(texts):
+        if as_json:
+            answer = {"text": text, "prefix": prefix, "seed": seed + number, **settings, "run": run}
+            print(json.dumps(answer, ensure_ascii=False))
+        else:
+            separator = "" if number == 0 else "\n"
+            sys.stdout.write(separator + (visible(text) if sys.stdout.isatty() else text) + "\n")
+
+
+def _print_as_written(prefix: str, written: Iterator[str]) -> None:
     if sys.stdout.isatty():
         for piece in itertools.chain([prefix], written):
             print(visible(piece), end="", flush=True)
@@ -75,4 +96,3 @@ def generate(
     else:
         # A pipe gets every character exactly as the model wrote it.
         sys.stdout.write(prefix + "".join(written) + "\n")
-    notes().print(f"run {model.directory.name}, seed {seed}", style="dim", markup=False)
