@@ -74,15 +74,14 @@ class Windows:
             # as can be, at most T long, so that no step is made on a sliver.
             self._row = -(-(len(ids) - 1) // batch)
             self.steps = -(-self._row // window)
-            self._stride = -(-self._row // self.steps)
         else:
             self.steps = (len(ids) - 1) // window // batch
-            self._row, self._stride = self.steps * window, window
+            self._row = self.steps * window
 
     def characters(self, steps: int) -> int:
         """Return how many characters the first `steps` optimiser steps read."""
         epochs, windows = divmod(steps, self.steps)
-        return self.batch * (epochs * self._row + min(windows * self._stride, self._row))
+        return self.batch * (epochs * self._row + self._begin(windows))
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Window]:
         """Yield the windows of epoch `number` (from 0), from window `start` on."""
@@ -90,9 +89,8 @@ class Windows:
         if self.sampling == "consecutive":
             rows = np.arange(B) * (len(self.ids) - 1) // B
             for step in range(start, self.steps):
-                read = step * self._stride
-                length = min(self._stride, self._row - read)
-                yield self._window(rows + read, length, fresh=step == 0)
+                begin, end = self._begin(step), self._begin(step + 1)
+                yield self._window(rows + begin, end - begin, fresh=step == 0)
         else:
             generator = np.random.default_rng([self.seed, number])
             pieces = (len(self.ids) - 1) // T
@@ -102,6 +100,10 @@ class Windows:
             order = offset + T * generator.permutation(pieces)
             for step in range(start, self.steps):
                 yield self._window(order[step * B : (step + 1) * B], T, fresh=True)
+
+    def _begin(self, step: int) -> int:
+        """Return where in its row window `step` begins."""
+        return -(-step * self._row // self.steps)
 
     def _window(self, starts: NDArray[np.int64], length: int, *, fresh: bool) -> Window:
         rows = self.ids[starts[:, None] + np.arange(length + 1)]

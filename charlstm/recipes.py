@@ -5,6 +5,7 @@ Nothing here needs torch: the command line and the NumPy sampler read architectu
 
 import dataclasses
 import math
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ LIBRARY_CELLS = ("lstm", "gru", "rnn")
 
 BACKENDS = ("scratch", "torch")
 DEVICES = ("cpu", "cuda", "mps")
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 _BLOCKS = {"lstm": 4, "peephole": 4, "coupled": 3, "gru": 3, "rnn": 1}
 
@@ -31,11 +33,14 @@ def _whole(name: str, value: object, low: int, high: int | None = None) -> None:
 
 def _real(name: str, value: object, low: float, high: float, *, above: bool = False) -> None:
     """Check a finite number in [low, high]; with `above`, in (low, high]."""
-    good = type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
-    if not good or not low <= value <= high or (above and value == low):  # type: ignore[operator]
-        lower = f"above {low:g}" if above else f"from {low:g}"
-        upper = f" to {high:g}" if math.isfinite(high) else " up"
-        raise RecipeError(f"{name} must be a number {lower}{upper}, not {value!r}.")
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        inside = low < value <= high if above else low <= value <= high
+        # A whole number may be beyond every float.
+        if inside and abs(value) <= sys.float_info.max:
+            return
+    lower = f"above {low:g}" if above else f"from {low:g}"
+    upper = f" to {high:g}" if math.isfinite(high) else "" if above else " up"
+    raise RecipeError(f"{name} must be a number {lower}{upper}, not {value!r}.")
 
 
 def _choice(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -129,6 +134,8 @@ class Recipe:
         patience: stop when the held-out loss has not improved for so many epochs; ``None`` never.
         validation: the share held out from the end of the text.
         min_count: characters seen fewer times become ``<unk>``.
+        precision: of the operands of matrix products: ``"float32"``, ``"bfloat16"`` (weights, sums,
+            gates and cell state stay float32) or ``"auto"``, the faster one on this machine.
         seed: of the weights, the order of the windows and the dropout.
         text: how the text is normalised.
     """
@@ -150,6 +157,7 @@ class Recipe:
     patience: int | None = None
     validation: float = 0.1
     min_count: int = 1
+    precision: str = "float32"
     seed: int = 0
     text: TextOptions = field(default_factory=TextOptions)
 
@@ -171,6 +179,7 @@ class Recipe:
             _whole("patience", self.patience, 1)
         _real("validation", self.validation, 0, 0.5)
         _whole("min count", self.min_count, 1)
+        _choice("precision", self.precision, PRECISIONS)
         _whole("seed", self.seed, 0, 2**63 - 1)
         if self.weight_decay and self.optimizer != "adamw":
             raise RecipeError(
@@ -245,6 +254,7 @@ def auto(characters: int) -> Recipe:
             window=64,
             epochs=25,
             patience=8,
+            precision="auto",
         )
     return Recipe(
         name="auto",
@@ -254,6 +264,7 @@ def auto(characters: int) -> Recipe:
         window=100,
         epochs=10,
         patience=3,
+        precision="auto",
     )
 
 

@@ -176,6 +176,19 @@ class Trainer:
         """Ask `run` to end after the step under way."""
         self.stopping = True
 
+    def time_pass(self) -> float:
+        """Return the seconds that one forward and backward pass takes; nothing is learned.
+
+        This is for choosing between settings before training starts.
+        """
+        window = next(self.windows.epoch(0))
+        inputs, targets = window.inputs.to(self.device), window.targets.to(self.device)
+        began = time.perf_counter()
+        self._backward(self.model.zero_state(inputs.shape[1]), inputs, targets)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter() - began
+
     def weights(self) -> Arrays:
         """Return a copy of the model's weights as they are now, float32."""
         return {
@@ -184,7 +197,12 @@ class Trainer:
         }
 
     def snapshot(self) -> Snapshot:
-        """Return a copy of everything that decides how this training goes on."""
+        """Return a copy of everything that decides how this training goes on.
+
+        Raises:
+            TrainingError: it has diverged, so that there is nothing worth keeping.
+        """
+        self._refuse_divergence()
         weights = self.weights()
         names = self.recipe.architecture.state_names
         return Snapshot(
@@ -240,7 +258,8 @@ class Trainer:
         if self.step >= self.total_steps:
             return f"all {self.total_steps:,} steps are done"
         patience = self.recipe.patience
-        if patience and self.best_epoch and self.epoch - self.best_epoch >= patience:
+        read = self.step // self.windows.steps  # whole epochs: one under way is not judged yet
+        if patience and self.best_epoch and read - self.best_epoch >= patience:
             return f"the held-out loss has not improved since epoch {self.best_epoch}"
         return None
 
@@ -251,7 +270,7 @@ class Trainer:
         if self.recipe.dropout:
             devices = [self.device] if self.device.type == "cuda" else []
             with torch.random.fork_rng(devices):
-                torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)
+                torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
                 self._step(window)
         else:
             self._step(window)
@@ -261,27 +280,40 @@ class Trainer:
     def _step(self, window: Window) -> None:
         state = self.model.zero_state(window.inputs.shape[1]) if window.fresh else self._state
         inputs, targets = window.inputs.to(self.device), window.targets.to(self.device)
-        logits, state = self.model(inputs, state)
-        loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
+        loss, state = self._backward(state, inputs, targets)
         if self.recipe.clip:
             clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.step)
         self.optimizer.step()
         # The state goes on to the next window, the gradient does not: that is the truncation.
-        self._state = tuple(part.detach() for part in state)
+        self._state = tuple(part.detach().float() for part in state)
         self._loss_sum += loss.detach() * targets.numel()
         self._loss_count += targets.numel()
 
+    def _backward(self, state: State, inputs: Tensor, targets: Tensor) -> tuple[Tensor, State]:
+        """Leave the loss's gradients in the weights; return it, and the state after the window."""
+        low = self.recipe.precision == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
+            logits, state = self.model(inputs, state)
+        loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        return loss, state
+
+    def _refuse_divergence(self) -> None:
+        weights = self.model.parameters()
+        finite = math.isfinite(self.running_loss) and all(w.isfinite().all() for w in weights)
+        if not finite:
+            raise TrainingError(
+                f"The loss is no longer a number (epoch {self.epoch}, step {self.step:,}): the "
+                "training has diverged. Try a lower --lr or a smaller --clip; what was saved "
+                "before stands."
+            )
+
     def _end_epoch(self) -> EpochEnd:
         epoch, loss = self.epoch, self.running_loss
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"The loss is no longer a number (epoch {epoch}, step {self.step:,}): the training "
-                "has diverged. Try a lower --lr or a smaller --clip; what was saved before stands."
-            )
+        self._refuse_divergence()
         held_out_loss = None
         if len(self.held_out) > 1:
             nats = surprisal(self.model, self.held_out, streams=_VALIDATION_STREAMS)
@@ -310,17 +342,20 @@ def _sum_dtype(device: torch.device) -> torch.dtype:
 
 def _optimizer(model: CharLM, recipe: Recipe) -> torch.optim.Optimizer:
     parameters = list(model.parameters())
+    rate = recipe.learning_rate
+    # One call for all weights, where the device has it.
+    fused = parameters[0].device.type in ("cpu", "cuda")
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=recipe.learning_rate)
+        return torch.optim.SGD(parameters, lr=rate, fused=fused)
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=recipe.learning_rate)
+        return torch.optim.Adam(parameters, lr=rate, fused=fused)
     matrices = [parameter for parameter in parameters if parameter.ndim > 1]
     vectors = [parameter for parameter in parameters if parameter.ndim == 1]
     groups: list[dict[str, Any]] = [
         {"params": matrices, "weight_decay": recipe.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    return torch.optim.AdamW(groups, lr=rate, fused=fused)
 
 
 def _moments(model: CharLM, optimizer: torch.optim.Optimizer) -> Arrays:
@@ -338,7 +373,7 @@ def _restore_moments(model: CharLM, optimizer: torch.optim.Optimizer, moments: A
         name, moment = key.rsplit("/", 1)
         parameter = parameters[name]
         tensor = torch.from_numpy(np.array(value))
-        # Adam counts its steps in a scalar that stays on the CPU; all else lies as its parameter.
+        # The moments lie in memory as their parameter does; Adam's count of steps is a scalar.
         if tensor.ndim:
             tensor = torch.empty_like(parameter).copy_(tensor)
-        optimizer.state[parameter][moment] = tensor
+        optimizer.state[parameter][moment] = tensor.to(parameter.device)

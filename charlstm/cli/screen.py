@@ -175,7 +175,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         f"{architecture.parameter_count(len(counts)):,} weights",
         "recipe": f"{recipe.name}: {recipe.epochs:,} epochs, batch {recipe.batch} × window "
         f"{recipe.window}, {recipe.optimizer} {recipe.learning_rate:g}, dropout {recipe.dropout:g}",
-        "machine": f"{plan.backend} backend on {plan.device}",
+        "machine": f"{plan.backend} backend on {plan.device}, {recipe.precision}",
         "run": str(plan.directory.path),
     }
     if plan.resumed_step is not None:

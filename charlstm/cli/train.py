@@ -216,6 +216,14 @@ def train(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"] | None,
+        typer.Option(
+            help="Of the operands of matrix products; auto takes what is faster here.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -252,6 +260,7 @@ def train(
         "schedule": schedule,
         "weight_decay": weight_decay,
         "clip": clip,
+        "precision": precision,
         "seed": seed,
     }
     from charlstm.session import resume_session, start_session

@@ -12,8 +12,12 @@ fast on a CPU, where a step of a layer is small and every call counts:
 - The derivative factors are computed for many steps at once, but for no more than stay in the
   cache until their steps use them.
 - The weights' gradients are one product each, after the loop.
+
+Under `torch.autocast` the operands of all products are rounded to its type, bfloat16, and nothing
+else is: pre-activations, gates, states and gradients are sums in float32, as the weights are.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -82,10 +86,13 @@ def lstm_window(
         The hidden states ``[T, B, H]`` and the state after the window.
     """
     h, c = state
-    differentiable = torch.is_grad_enabled()
-    outputs, h, c = _Window.apply(  # type: ignore[no-untyped-call]
-        inputs, h, c, weight_ih, bias, weight_hh, workspace, differentiable
-    )
+    device = inputs.device.type
+    low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    # What is rounded is decided here, product by product, so autocast must not do it again.
+    with torch.autocast(device, enabled=False):
+        outputs, h, c = _Window.apply(  # type: ignore[no-untyped-call]
+            inputs, h, c, weight_ih, bias, weight_hh, workspace, low, torch.is_grad_enabled()
+        )
     return outputs, (h, c)
 
 
@@ -100,12 +107,14 @@ class _Window(torch.autograd.Function):
         bias: Tensor,
         weight_hh: Tensor,
         workspace: Workspace,
+        low: torch.dtype | None,
         differentiable: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        gates, h, c, tanh_c = _forward(inputs, h_0, c_0, weight_ih, bias, weight_hh, workspace)
+        given = (inputs, h_0, c_0, weight_ih, bias, weight_hh)
+        gates, h, c, tanh_c = _forward(*given, workspace, low)
         if differentiable:
-            ctx.save_for_backward(inputs, h_0, c_0, weight_ih, bias, weight_hh, h, c, tanh_c)
-            ctx.gates, ctx.workspace = gates, workspace
+            ctx.save_for_backward(*given, h, c, tanh_c)
+            ctx.gates, ctx.workspace, ctx.low = gates, workspace, low
         else:
             workspace.give_back(gates)
         # The last states are copies: as views they would keep the whole window alive.
@@ -115,16 +124,17 @@ class _Window(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor, d_h: Tensor, d_c: Tensor) -> tuple[Any, ...]:
         inputs, h_0, c_0, weight_ih, bias, weight_hh, h, c, tanh_c = ctx.saved_tensors
+        low = ctx.low
         gates, ctx.gates = ctx.gates, None
         if gates is None:
             # The graph was kept and this is its second backward pass; the first one left its
             # gradients where the gates were.
-            gates, *_ = _forward(inputs, h_0, c_0, weight_ih, bias, weight_hh, ctx.workspace)
-        d_a, d_h, d_c = _backward(gates, c, tanh_c, weight_hh, d_outputs, d_h, d_c)
+            gates, *_ = _forward(inputs, h_0, c_0, weight_ih, bias, weight_hh, ctx.workspace, low)
+        d_a, d_h, d_c = _backward(gates, c, tanh_c, weight_hh, d_outputs, d_h, d_c, low)
 
-        flat = d_a.flatten(0, 1)
-        d_weight_hh = flat.T @ h[:-1].flatten(0, 1)
-        d_bias = flat.sum(0)
+        d_bias = d_a.sum((0, 1))
+        flat = _rounded(d_a.flatten(0, 1), low)
+        d_weight_hh = (flat.T @ _rounded(h[:-1].flatten(0, 1), low)).to(d_a.dtype)
         d_inputs = None
         if inputs.dtype == torch.int64:
             # The gradient of a table whose rows were taken: each row's gradients added up. It
@@ -133,11 +143,11 @@ class _Window(torch.autograd.Function):
                 d_a, inputs, weight_ih.shape[1], -1, False
             ).T
         else:
-            d_weight_ih = flat.T @ inputs.flatten(0, 1)
+            d_weight_ih = (flat.T @ _rounded(inputs.flatten(0, 1), low)).to(d_a.dtype)
             if ctx.needs_input_grad[0]:
-                d_inputs = (flat @ weight_ih).view_as(inputs)
+                d_inputs = (flat @ _rounded(weight_ih, low)).view_as(inputs).to(inputs.dtype)
         ctx.workspace.give_back(d_a)
-        return d_inputs, d_h, d_c, d_weight_ih, d_bias, d_weight_hh, None, None
+        return d_inputs, d_h, d_c, d_weight_ih, d_bias, d_weight_hh, None, None, None
 
 
 def _forward(
@@ -148,6 +158,7 @@ def _forward(
     bias: Tensor,
     weight_hh: Tensor,
     workspace: Workspace,
+    low: torch.dtype | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the gates ``[T, B, 4H]``, h and c ``[T+1, B, H]``, tanh(c) ``[T, B, H]``."""
     T, B = inputs.shape[:2]
@@ -157,12 +168,17 @@ def _forward(
         torch.index_select(weight_ih.T, 0, inputs.flatten(), out=a.view(T * B, 4 * H))
         a += bias
     else:
-        torch.addmm(bias, inputs.flatten(0, 1), weight_ih.T, out=a.view(T * B, 4 * H))
+        flat = a.view(T * B, 4 * H)
+        if low is None:
+            torch.addmm(bias, inputs.flatten(0, 1), weight_ih.T, out=flat)
+        else:
+            flat.copy_(_rounded(inputs.flatten(0, 1), low) @ _rounded(weight_ih, low).T)
+            flat += bias
 
     h, c = h_0.new_empty(T + 1, B, H), h_0.new_empty(T + 1, B, H)
     tanh_c = h_0.new_empty(T, B, H)
     h[0], c[0] = h_0, c_0
-    U, one = weight_hh.T, h_0.new_ones(())
+    add_product, one = _multiplier(weight_hh.T, low, like=h_0, add=True), h_0.new_ones(())
     steps = zip(
         a.unbind(),
         *(block.unbind() for block in a.view(T, B, 4, H).unbind(2)),
@@ -174,7 +190,7 @@ def _forward(
         strict=False,  # h and c have one more
     )
     for a_t, i, f, g, o, h_before, h_t, c_before, c_t, tanh_c_t in steps:
-        a_t.addmm_(h_before, U)
+        add_product(h_before, a_t)
         # tanh(x) = 1 - 2 sigmoid(-2x), and torch's sigmoid is several times as fast as its tanh:
         # the candidate goes through one call together with the gates.
         g.mul_(-2)
@@ -197,10 +213,12 @@ def _backward(
     d_outputs: Tensor,
     d_h_last: Tensor,
     d_c_last: Tensor,
+    low: torch.dtype | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of the pre-activations, written over `gates`, and of h_0 and c_0."""
     T, B, H = tanh_c.shape
     d_h, d_c, d_c_before = d_h_last.clone(), d_c_last.clone(), torch.empty_like(d_c_last)
+    multiply = _multiplier(weight_hh, low, like=d_h)
     chunk = max(1, _CHUNK // (4 * B * H))
     factors = gates.new_empty(min(chunk, T), B, 4, H)
     d_tanh = gates.new_empty(min(chunk, T), B, H)
@@ -234,6 +252,33 @@ def _backward(
             torch.mul(d_c, f_t, out=d_c_before)  # before f is written over
             torch.mul(factors_ifg, d_c.unsqueeze(1), out=d_ifg)
             torch.mul(factor_o, d_h, out=d_o)
-            torch.mm(d_a, weight_hh, out=d_h)
+            multiply(d_a, d_h)
             d_c, d_c_before = d_c_before, d_c
     return gates, d_h, d_c
+
+
+def _rounded(tensor: Tensor, low: torch.dtype | None) -> Tensor:
+    return tensor if low is None else tensor.to(low)
+
+
+def _multiplier(
+    matrix: Tensor, low: torch.dtype | None, like: Tensor, *, add: bool = False
+) -> Callable[[Tensor, Tensor], object]:
+    """Return what writes ``rows @ matrix`` into its second argument, or adds it there."""
+    if low is None:
+        if add:
+            return lambda rows, out: out.addmm_(rows, matrix)
+        return lambda rows, out: torch.mm(rows, matrix, out=out)
+    B = like.shape[0]
+    matrix = matrix.to(low)
+    rounded = like.new_empty((B, matrix.shape[0]), dtype=low)
+    product = like.new_empty((B, matrix.shape[1]), dtype=low)
+
+    def multiply(rows: Tensor, out: Tensor) -> None:
+        torch.mm(rounded.copy_(rows), matrix, out=product)
+        if add:
+            out.add_(product)
+        else:
+            out.copy_(product)
+
+    return multiply

@@ -1,0 +1,248 @@
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlstm.batches import FEWEST_CHARACTERS, Ids, Window, Windows, fit
+from charlstm.errors import CorpusError
+
+SAMPLINGS = ("consecutive", "random")
+
+quick = settings(deadline=None, max_examples=60)
+
+
+class Size(NamedTuple):
+    characters: int
+    batch: int
+    window: int
+
+
+# Every size that `fit` lets through, down to a text that the batch barely fills.
+SIZES = st.builds(
+    lambda batch, window, more: Size(batch * window + more, batch, window),
+    st.integers(1, 6),
+    st.integers(1, 9),
+    st.integers(1, 70),
+)
+
+
+def places(characters: int) -> Ids:
+    """Return a text whose ids are their own places in it."""
+    return np.arange(characters, dtype=np.uint16)
+
+
+def windows(size: Size, sampling: str, seed: int = 0) -> Windows:
+    return Windows(
+        places(size.characters),
+        batch=size.batch,
+        window=size.window,
+        sampling=sampling,
+        seed=seed,
+    )
+
+
+def inputs(yielded: list[Window]) -> list[list[list[int]]]:
+    return [window.inputs.tolist() for window in yielded]
+
+
+@quick
+@given(SIZES, st.sampled_from(SAMPLINGS), st.integers(0, 3))
+def test_a_window_is_a_piece_of_the_text_in_each_column_and_its_targets_come_one_later(
+    size: Size, sampling: str, number: int
+) -> None:
+    source = windows(size, sampling)
+    yielded = list(source.epoch(number))
+    assert len(yielded) == source.steps > 0
+    for window in yielded:
+        length, batch = window.inputs.shape
+        assert batch == size.batch
+        assert 1 <= length <= size.window
+        assert window.inputs.dtype == window.targets.dtype == torch.int64
+        assert torch.equal(window.targets, window.inputs + 1)
+        assert torch.equal(window.inputs, window.inputs[0] + torch.arange(length)[:, None])
+        assert window.inputs.min() >= 0
+        assert window.targets.max() < size.characters
+
+
+@quick
+@given(SIZES)
+def test_consecutive_windows_continue_each_other_column_by_column(size: Size) -> None:
+    yielded = list(windows(size, "consecutive").epoch(0))
+    for before, after in pairwise(yielded):
+        assert torch.equal(after.inputs[0], before.targets[-1])
+
+
+@quick
+@given(SIZES)
+def test_one_epoch_of_consecutive_windows_sees_every_place(size: Size) -> None:
+    yielded = list(windows(size, "consecutive").epoch(0))
+    read = torch.cat([window.inputs for window in yielded])
+    assert set(read.flatten().tolist()) == set(range(size.characters - 1))
+    # What is read twice are the joints of neighbouring rows, at most one character each.
+    assert read.numel() - (size.characters - 1) < size.batch
+
+
+@quick
+@given(SIZES)
+def test_consecutive_windows_are_as_few_as_can_be_and_as_even_as_can_be(size: Size) -> None:
+    lengths = [len(window.inputs) for window in windows(size, "consecutive").epoch(0)]
+    assert len(lengths) == -(-sum(lengths) // size.window)
+    assert max(lengths) - min(lengths) <= 1
+
+
+@quick
+@given(SIZES, st.integers(0, 3))
+def test_one_epoch_of_random_windows_sees_no_place_twice_and_passes_over_few(
+    size: Size, number: int
+) -> None:
+    yielded = list(windows(size, "random").epoch(number))
+    read = torch.cat([window.inputs.flatten() for window in yielded]).tolist()
+    assert len(read) == len(set(read))
+    assert all(window.inputs.shape == (size.window, size.batch) for window in yielded)
+    # Less than one more window, and less than one more batch of them.
+    assert size.characters - 1 - len(read) < size.window * (size.batch + 1)
+
+
+@pytest.mark.parametrize("size", [Size(54, 4, 5), Size(21, 2, 9), Size(41, 4, 10)])
+def test_random_windows_see_every_place_over_some_epochs(size: Size) -> None:
+    source = windows(size, "random", seed=3)
+    seen: set[int] = set()
+    for number in range(100):
+        for window in source.epoch(number):
+            seen.update(window.inputs.flatten().tolist())
+    assert seen == set(range(size.characters - 1))
+
+
+@quick
+@given(SIZES, st.sampled_from(SAMPLINGS))
+def test_the_state_starts_anew_with_an_epoch_or_with_every_random_window(
+    size: Size, sampling: str
+) -> None:
+    fresh = [window.fresh for window in windows(size, sampling).epoch(2)]
+    if sampling == "random":
+        assert all(fresh)
+    else:
+        assert fresh == [True] + [False] * (len(fresh) - 1)
+
+
+@quick
+@given(SIZES, st.sampled_from(SAMPLINGS), st.integers(0, 2**63 - 1), st.integers(0, 5))
+def test_an_epoch_is_a_function_of_the_seed_and_its_number(
+    size: Size, sampling: str, seed: int, number: int
+) -> None:
+    used = windows(size, sampling, seed)
+    for earlier in range(number):
+        list(used.epoch(earlier))
+    new = windows(size, sampling, seed)
+    assert inputs(list(used.epoch(number))) == inputs(list(new.epoch(number)))
+
+
+def test_every_seed_and_every_epoch_has_its_own_random_order() -> None:
+    size = Size(1_000, 4, 5)
+    orders = [
+        inputs(list(windows(size, "random", seed).epoch(number)))
+        for seed in range(4)
+        for number in range(4)
+    ]
+    assert all(a != b for place, a in enumerate(orders) for b in orders[:place])
+
+
+def test_consecutive_windows_come_in_the_same_order_in_every_epoch_and_for_every_seed() -> None:
+    size = Size(1_000, 4, 5)
+    first = inputs(list(windows(size, "consecutive", 1).epoch(0)))
+    assert inputs(list(windows(size, "consecutive", 2).epoch(7))) == first
+
+
+@quick
+@given(SIZES, st.sampled_from(SAMPLINGS), st.data())
+def test_starting_at_a_window_skips_those_before_it(
+    size: Size, sampling: str, data: st.DataObject
+) -> None:
+    source = windows(size, sampling)
+    start = data.draw(st.integers(0, source.steps))
+    whole, rest = list(source.epoch(1)), list(source.epoch(1, start))
+    assert inputs(rest) == inputs(whole[start:])
+    assert [window.fresh for window in rest] == [window.fresh for window in whole[start:]]
+
+
+@quick
+@given(SIZES, st.sampled_from(SAMPLINGS))
+def test_the_characters_of_some_steps_are_those_that_were_yielded(
+    size: Size, sampling: str
+) -> None:
+    source = windows(size, sampling)
+    assert source.characters(0) == 0
+    read = steps = 0
+    for number in range(3):
+        for window in source.epoch(number):
+            read += window.inputs.numel()
+            steps += 1
+            assert source.characters(steps) == read
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.uint32])
+def test_ids_come_through_whatever_their_width(kind: type[np.unsignedinteger]) -> None:
+    highest = int(np.iinfo(kind).max)
+    ids = (highest - np.arange(101)).astype(kind)
+    source = Windows(ids, batch=2, window=10, sampling="consecutive", seed=0)
+    read = torch.cat([window.inputs for window in source.epoch(0)])
+    assert read.T.flatten().tolist() == [highest - place for place in range(100)]
+
+
+def test_the_rows_of_a_small_example_are_these() -> None:
+    source = windows(Size(12, 3, 3), "consecutive")
+    # 11 places to read in 3 rows of 4, which begin at 0, 3 and 7: the joint at 3 is read twice.
+    first, second = source.epoch(0)
+    assert first.inputs.T.tolist() == [[0, 1], [3, 4], [7, 8]]
+    assert first.targets.T.tolist() == [[1, 2], [4, 5], [8, 9]]
+    assert second.inputs.T.tolist() == [[2, 3], [5, 6], [9, 10]]
+    assert second.targets.T.tolist() == [[3, 4], [6, 7], [10, 11]]
+
+
+# Fitting.
+
+
+@quick
+@given(st.integers(FEWEST_CHARACTERS, 3_000), st.integers(1, 300), st.integers(1, 4_000))
+def test_batch_and_window_shrink_no_more_than_they_must_and_the_batch_first(
+    characters: int, batch: int, window: int
+) -> None:
+    fitted_batch, fitted_window = fit(characters, batch, window)
+    readable = characters - 1  # the last character is a target only
+    assert fitted_batch >= 1
+    assert fitted_window >= 1
+    assert fitted_batch * fitted_window <= readable
+    assert fitted_window == (window if window <= readable else readable)
+    assert fitted_batch == batch or (
+        fitted_batch < batch and (fitted_batch + 1) * fitted_window > readable
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "fitted"),
+    [
+        ((1_001, 32, 31), (32, 31)),
+        ((1_001, 32, 32), (31, 32)),
+        ((1_001, 32, 501), (1, 501)),
+        ((1_001, 32, 5_000), (1, 1_000)),
+        ((100, 1, 99), (1, 99)),
+    ],
+)
+def test_a_small_text_gets_the_batch_that_it_fills(
+    asked: tuple[int, int, int], fitted: tuple[int, int]
+) -> None:
+    assert fit(*asked) == fitted
+
+
+@pytest.mark.parametrize("characters", [0, 1, 99])
+def test_a_text_that_is_too_small_to_learn_from_is_refused(characters: int) -> None:
+    with pytest.raises(CorpusError) as caught:
+        fit(characters, 1, 1)
+    assert str(caught.value) == (
+        f"The training text has {characters} characters; at least 100 are needed (10,000 or more "
+        "before it learns to spell). Add text, or hold out less with --validation."
+    )
