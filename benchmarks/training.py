@@ -1,0 +1,195 @@
+"""Training steps, ours beside the textbook's and the two backends beside each other.
+
+python -m benchmarks.training [--device cuda] [--rounds 15] [--json FILE]
+"""
+
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from benchmarks.measure import Row, faster, in_turn, show
+from benchmarks.textbook import TextbookLibrary, TextbookScratch, TextbookTrainer
+from charlstm.batches import Window
+from charlstm.devices import may_have_fast_bfloat16, prepare_cpu
+from charlstm.recipes import Architecture, Recipe
+from charlstm.training import Step, Trainer
+
+Size = tuple[int, int, int, int]
+"""V, H, B, T."""
+
+SMALL: Size = (1027, 256, 32, 35)
+LARGE: Size = (65, 512, 64, 100)
+
+
+def named(size: Size) -> str:
+    """Return how a size is written in the tables."""
+    return "V {}, H {}, B {}, T {}".format(*size)
+
+
+def trainer(size: Size, backend: str, precision: str, device: str) -> Trainer:
+    """Return our trainer over a random text that it will not come to the end of."""
+    V, H, B, T = size
+    recipe = Recipe(
+        name="benchmark",
+        architecture=Architecture(hidden=H),
+        schedule="constant",
+        batch=B,
+        window=T,
+        epochs=1_000_000,
+        validation=0.0,
+        precision=precision,
+    )
+    ids = np.random.default_rng(0).integers(1, V, size=B * T * 50 + 1).astype(np.uint16)
+    where = torch.device(device)
+    return Trainer(recipe, ids, ids[:0], V, backend=backend, device=where)
+
+
+def our_step(size: Size, backend: str, precision: str, device: str) -> Callable[[], object]:
+    """Return a function that makes one optimiser step of ours."""
+    events = trainer(size, backend, precision, device).run()
+
+    def step() -> None:
+        while not isinstance(next(events), Step):
+            pass
+        _wait(device)
+
+    return step
+
+
+def textbook_step(
+    size: Size, kind: type[TextbookScratch] | type[TextbookLibrary], device: str
+) -> Callable[[], object]:
+    """Return a function that makes one optimiser step of the textbook's."""
+    V, H, *_ = size
+    book = TextbookTrainer(kind(V, H), torch.device(device))
+    windows: list[Window] = list(trainer(size, "scratch", "float32", "cpu").windows.epoch(0))[:20]
+    pairs = [(window.inputs.to(device), window.targets.to(device)) for window in windows]
+    place = iter(range(10**9))
+
+    def step() -> None:
+        book.step(*pairs[next(place) % len(pairs)])
+        _wait(device)
+
+    return step
+
+
+def compare(
+    work: str,
+    against: str,
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    rounds: int,
+    reach: float,
+) -> Row:
+    """Time two steps in turn."""
+    our, their = in_turn([ours, theirs], rounds)
+    medians = 1000 * statistics.median(our), 1000 * statistics.median(their)
+    return Row(work, against, *medians, "ms", faster(our, their), reach)
+
+
+def peak_memory(size: Size, backend: str) -> float:
+    """Return the MB that five steps add to a process's peak, measured in one of its own."""
+    program = f"import sys, benchmarks.training as t\nprint(t.grown({size!r}, {backend!r}))\n"
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return float(answer.stdout)
+
+
+def grown(size: Size, backend: str) -> float:
+    """Return by how many MB this process's peak grows over five steps; at least 1."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    step = our_step(size, backend, "float32", "cpu")
+    for _ in range(5):
+        step()
+    return max(1.0, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def on_cpu(rounds: int, small: Size, large: Size) -> list[Row]:
+    """Measure the table of a CPU."""
+
+    def scratch(size: Size, precision: str = "float32") -> Callable[[], object]:
+        return our_step(size, "scratch", precision, "cpu")
+
+    rows = [
+        compare(f"scratch float32, {named(small)}", "textbook from scratch", scratch(small),
+                textbook_step(small, TextbookScratch, "cpu"), rounds, 3.0),
+        compare(f"scratch float32, {named(small)}", "textbook nn.LSTM", scratch(small),
+                textbook_step(small, TextbookLibrary, "cpu"), rounds, 3.0),
+        compare(f"scratch float32, {named(small)}", "our torch backend", scratch(small),
+                our_step(small, "torch", "float32", "cpu"), rounds, 1.0),
+        compare(f"scratch float32, {named(large)}", "our torch backend", scratch(large),
+                our_step(large, "torch", "float32", "cpu"), rounds, 1.0),
+    ]  # fmt: skip
+    if may_have_fast_bfloat16(torch.device("cpu")):
+        rows += [
+            compare(f"torch bfloat16, {named(small)}", "textbook nn.LSTM",
+                    our_step(small, "torch", "bfloat16", "cpu"),
+                    textbook_step(small, TextbookLibrary, "cpu"), rounds, 5.0),
+            *(
+                compare(f"scratch bfloat16, {named(size)}", "scratch float32",
+                        scratch(size, "bfloat16"), scratch(size), rounds, 2.0)
+                for size in (small, large)
+            ),
+        ]  # fmt: skip
+    for size in (small, large):
+        ours, theirs = peak_memory(size, "scratch"), peak_memory(size, "torch")
+        rows.append(
+            Row(f"peak memory of scratch, {named(size)}", "our torch backend", ours, theirs, "MB",
+                ours / theirs, 1.25, below=True)
+        )  # fmt: skip
+    return rows
+
+
+def on_gpu(rounds: int, device: str) -> list[Row]:
+    """Measure the table of a GPU, where cuDNN is what everything is held against."""
+    rows = []
+    for size in (SMALL, LARGE):
+        anchor = our_step(size, "torch", "float32", device)
+        for work, step in (
+            ("torch bfloat16", our_step(size, "torch", "bfloat16", device)),
+            ("scratch float32", our_step(size, "scratch", "float32", device)),
+            ("scratch bfloat16", our_step(size, "scratch", "bfloat16", device)),
+            ("textbook from scratch", textbook_step(size, TextbookScratch, device)),
+            ("textbook nn.LSTM", textbook_step(size, TextbookLibrary, device)),
+        ):
+            rows.append(
+                compare(f"{work}, {named(size)}", "our torch backend (cuDNN)", step, anchor,
+                        rounds, 0.0)
+            )  # fmt: skip
+    return rows
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def main(
+    device: str = "cpu",
+    rounds: Annotated[int, typer.Option(min=1)] = 15,
+    quick: Annotated[bool, typer.Option(help="Tiny sizes, to see that it runs.")] = False,
+    file: Annotated[Path | None, typer.Option("--json")] = None,
+) -> None:
+    """Measure training steps."""
+    prepare_cpu(None)
+    torch.manual_seed(0)
+    if device != "cpu":
+        rows = on_gpu(rounds, device)
+    elif quick:
+        rows = on_cpu(1, (50, 16, 4, 5), (20, 16, 4, 6))
+    else:
+        rows = on_cpu(rounds, SMALL, LARGE)
+    show("Training: forward, backward, clip, optimiser step", rows, file, device)
+
+
+if __name__ == "__main__":
+    typer.run(main)
