@@ -171,7 +171,13 @@ def split(text: str, validation: float) -> tuple[str, str]:
 
 def _decode_as(data: bytes, encoding: str, name: str) -> tuple[str, str]:
     try:
-        return data.decode(encoding).removeprefix("\ufeff"), encoding
+        text = data.decode(encoding).removeprefix("\ufeff")
+        text.encode()  # utf-7 lets half characters through, which nothing could write again
+        return text, encoding
+    except UnicodeEncodeError as error:
+        raise CorpusError(
+            f"{name} is not text in {encoding}: character {error.start:,} is half a surrogate pair."
+        ) from None
     except UnicodeDecodeError as error:
         raise _undecodable(data, name, error, tried=encoding) from None
     except (LookupError, ValueError):  # some names are no codec's, some no name at all
@@ -207,7 +213,11 @@ def _decode_foreign(data: bytes, name: str, error: UnicodeDecodeError) -> tuple[
 
 
 def _looks_western(text: str) -> bool:
-    return {character for character in set(text) if character > "\x7f"} <= _WESTERN
+    """Whether it has the letters of Western Europe, here and there among plain ones."""
+    foreign = sum(1 for character in text if character > "\x7f")
+    western = sum(1 for character in text if character in _WESTERN)
+    letters = sum(1 for character in text if character.isalpha())
+    return western == foreign and 3 * foreign < letters
 
 
 def _looks_chinese(text: str) -> bool:
@@ -259,14 +269,21 @@ def _find(place: str) -> list[Path]:
     if path.is_dir():
         found = sorted(
             Path(directory, name)
-            for directory, _, names in os.walk(path)
+            for directory, _, names in os.walk(path, onerror=_refuse_directory)
             for name in names
-            if name.lower().endswith(".txt") and Path(directory, name).is_file()
+            # macOS leaves a shadow ._NAME of each file on foreign disks; it is not text.
+            if name.lower().endswith(".txt")
+            and not name.startswith("._")
+            and Path(directory, name).is_file()
         )
         if not found:
             raise CorpusError(f"There is no *.txt file in the directory {place} or below it.")
         return found
     return [path]
+
+
+def _refuse_directory(error: OSError) -> None:
+    raise CorpusError(f"{error.filename} cannot be read: {error.strerror}.")
 
 
 def _match(place: str) -> list[Path]:

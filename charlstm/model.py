@@ -154,7 +154,7 @@ def surprisal(model: CharLM, ids: Ids, *, streams: int = 1, run_up: int = 512) -
 
 def _surprisal(model: CharLM, ids: Ids, streams: int, run_up: int) -> Tensor:
     total = len(ids) - 1
-    streams = max(1, min(streams, total // (2 * run_up)))
+    streams = max(1, min(streams, total // max(2 * run_up, 1)))
     # The first stream counts all that it reads, run_up + length; each of the others, length more.
     length = -(-(total - run_up) // streams) if streams > 1 else total
     reach = run_up + length if streams > 1 else total

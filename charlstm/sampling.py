@@ -259,8 +259,9 @@ class _Drawer:
 
 def _keep_likeliest(logits: Array, top_k: int) -> None:
     """In place: rule out all but the `top_k` likeliest characters of each stream."""
-    least = np.partition(logits, -top_k, axis=1)[:, -top_k]
-    logits[logits < least[:, None]] = -np.inf
+    # Stable, so that among equals the lower id stays, as it does for temperature 0.
+    order = np.argsort(-logits, axis=1, kind="stable")
+    np.put_along_axis(logits, order[:, top_k:], -np.inf, axis=1)
 
 
 def _keep_nucleus(weights: Array, top_p: float) -> None:

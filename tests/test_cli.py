@@ -100,6 +100,21 @@ def test_generate_as_json_tells_what_made_the_text(trained: Path) -> None:
     assert (answer["prefix"], answer["seed"]) == ("分开", 3)
 
 
+def test_several_samples_are_set_apart_and_each_can_be_written_again(trained: Path) -> None:
+    def write(*arguments: str) -> str:
+        return charlstm(
+            "generate", "--prefix", "分开", "--length", "9", *arguments, where=trained
+        ).stdout
+
+    plain = write("--samples", "3", "--seed", "5")
+    assert plain.endswith("\n")
+    lines = write("--samples", "3", "--seed", "5", "--json").splitlines()
+    answers = [json.loads(line) for line in lines]
+    assert [answer["seed"] for answer in answers] == [5, 6, 7]
+    assert plain == "\n".join(answer["text"] + "\n" for answer in answers)
+    assert write("--seed", "6") == answers[1]["text"] + "\n"
+
+
 def test_an_unseen_prefix_character_is_named_and_the_ways_out_work(trained: Path) -> None:
     result = charlstm("generate", "--prefix", "分开Ω", where=trained)
     assert result.returncode == 1

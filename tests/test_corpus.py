@@ -97,7 +97,16 @@ def test_any_text_comes_back_from_every_unicode_encoding(text: str, codec: str) 
     assert decode(text.encode(codec), name="song.txt")[0] == text
 
 
-@pytest.mark.parametrize("song", [SIMPLIFIED, SIMPLIFIED[:12], ENGLISH * 3 + SIMPLIFIED + "😀"])
+@pytest.mark.parametrize(
+    "song",
+    [
+        SIMPLIFIED,
+        SIMPLIFIED[:12],
+        ENGLISH * 3 + SIMPLIFIED + "😀",
+        # In Windows-1252 these bytes are letters, and nothing but letters: "ÎÒÃÇ".
+        "我们\n" * 3,
+    ],
+)
 def test_gb18030_is_found_without_being_told(song: str) -> None:
     assert decode(song.encode("gb18030"), name="song.txt") == (song, "gb18030")
 
@@ -161,6 +170,17 @@ def test_one_broken_byte_in_utf_8_is_an_error_that_says_where() -> None:
         f"song.txt cannot be decoded as utf-8: byte 0xe5 at offset {offset - 1:,} (line 121) does "
         "not belong there. Repair the file, or name its encoding with --encoding (gb18030, big5, "
         "shift_jis, cp1252 are common)."
+    )
+
+
+@pytest.mark.parametrize("line", ["分开不分开", "Où es-tu, là-bas, où la mer rêve déjà ? "])
+@pytest.mark.parametrize("broken", [b"\xff", b"\xe9", b"\x80", b"\xb0"])
+def test_a_broken_byte_in_a_short_text_is_an_error_and_no_other_encoding_is_guessed(
+    line: str, broken: bytes
+) -> None:
+    offset = len(line.encode())
+    assert f"cannot be decoded as utf-8: byte 0x{broken.hex()} at offset {offset} (line 1)" in (
+        message_of(line.encode() + broken + b" la la\n")
     )
 
 
@@ -494,6 +514,8 @@ def test_the_hash_of_a_corpus_is_that_of_its_text_however_it_was_stored(tmp_path
     assert read_corpus([other]).sha256 == read_corpus([plain]).sha256
     shorter = read_corpus([plain], options=TextOptions(limit=20))
     assert shorter.sha256 != read_corpus([plain]).sha256
+    half = Corpus("la\ud800", (), TextOptions())
+    assert half.sha256 != Corpus("la", (), TextOptions()).sha256
 
 
 @settings(deadline=None, max_examples=60)

@@ -85,9 +85,10 @@ def run(tmp_path: Path) -> RunDirectory:
     return RunDirectory.create("song", tmp_path / "checkpoints")
 
 
-@pytest.fixture
-def whole(run: RunDirectory) -> RunDirectory:
-    """Return a run that has every file."""
+@pytest.fixture(scope="module")
+def written_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run that has every file; waiting for the disk takes its time."""
+    run = RunDirectory.create("song", tmp_path_factory.mktemp("runs"))
     run.write_info(INFO)
     run.write_model(weights_for(INFO))
     run.write_resume({"weights/head.bias": np.zeros(3, np.float32)}, {"step": 24})
@@ -95,7 +96,14 @@ def whole(run: RunDirectory) -> RunDirectory:
     run.write_history([FIRST, SECOND])
     run.write_samples(["--- epoch 1\n分开"])
     run.write_curve(b"<svg/>")
-    return run
+    return run.path
+
+
+@pytest.fixture
+def whole(written_once: Path, tmp_path: Path) -> RunDirectory:
+    """Return a run that has every file, and that a test may change."""
+    shutil.copytree(written_once, tmp_path / "checkpoints" / "song")
+    return RunDirectory(tmp_path / "checkpoints" / "song")
 
 
 def weights_for(info: RunInfo) -> Arrays:

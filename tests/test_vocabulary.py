@@ -85,6 +85,7 @@ def test_a_vocabulary_reads_as_one_would_write_it_down() -> None:
 
 def test_rare_characters_become_unknown_from_the_count_that_is_asked_for() -> None:
     text = "aaabbc"
+    assert Vocabulary.build(text, min_count=0).characters == "abc"
     assert Vocabulary.build(text, min_count=1).characters == "abc"
     assert Vocabulary.build(text, min_count=2).characters == "ab"
     assert Vocabulary.build(text, min_count=3).characters == "a"

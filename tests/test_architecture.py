@@ -1,0 +1,272 @@
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import charlstm
+from charlstm.recipes import Architecture, Recipe
+from charlstm.run import RunDirectory, RunInfo
+from charlstm.vocabulary import Vocabulary
+
+PACKAGE = Path(charlstm.__file__).parent
+
+# A module imports only from those before it: inside its functions, and for type checking, too.
+ORDER = (
+    "errors",
+    "corpus",
+    "vocabulary",
+    "figures",
+    "recipes",
+    "devices",
+    "batches",
+    "recurrent",
+    "recurrent.equations",
+    "recurrent.bptt",
+    "recurrent.scratch",
+    "recurrent.native",
+    "model",
+    "training",
+    "curve",
+    "run",
+    "network",
+    "prefix",
+    "sampling",
+    "evaluation",
+    "session",
+    "api",
+    "cli.options",
+    "cli.console",
+    "cli.screen",
+    "cli.evaluate",
+    "cli.generate",
+    "cli.train",
+    "cli",
+    "__main__",
+)
+
+# Importing one of these imports torch; importing any other does not.
+NEED_TORCH = {
+    "devices",
+    "batches",
+    "recurrent.equations",
+    "recurrent.bptt",
+    "recurrent.scratch",
+    "recurrent.native",
+    "model",
+    "training",
+    "evaluation",
+    "session",
+    "cli.screen",
+}
+TORCH_FREE = [name for name in ORDER if name not in NEED_TORCH and name != "__main__"]
+
+
+def path_of(module: str) -> Path:
+    """Return the file of a module; the package itself is called ''."""
+    path = PACKAGE.joinpath(*module.split(".")) if module else PACKAGE
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(path_of(module).read_text(encoding="utf-8"))
+
+
+def run_on_import(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is run when a module is imported: no function's body, nothing for types only."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from run_on_import(child)
+
+
+def targets(node: ast.AST) -> list[str]:
+    """Return the full names of the modules that an import statement names."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports name the package"
+        whole = [f"{node.module}.{alias.name}" for alias in node.names]
+        return [name if own(name) in ORDER else str(node.module) for name in whole]
+    return []
+
+
+def own(name: str) -> str | None:
+    """Return a module's name inside the package, or ``None`` when it is someone else's."""
+    first, _, rest = name.partition(".")
+    return rest if first == "charlstm" else None
+
+
+def imports(module: str, *, at_the_top: bool = False) -> set[str]:
+    nodes = run_on_import(tree(module)) if at_the_top else ast.walk(tree(module))
+    return {target for node in nodes for target in targets(node)}
+
+
+@cache
+def loaded_by(module: str) -> frozenset[str]:
+    """Return the packages of others that importing `module` imports, through ours as well."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        for target in imports(name, at_the_top=True):
+            inside = own(target)
+            if inside is None:
+                found.add(target.partition(".")[0])
+            elif inside not in seen:
+                waiting.append(inside)
+    return frozenset(found)
+
+
+def test_every_module_has_its_place_in_the_order_and_none_is_a_corridor() -> None:
+    found = {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+        for path in PACKAGE.rglob("*.py")
+    }
+    assert found - {"__init__"} == set(ORDER)
+    assert not {name.rpartition(".")[2] for name in found} & {"utils", "helpers", "common"}
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_a_module_imports_only_from_those_before_it(module: str) -> None:
+    used = {name for target in imports(module) if (name := own(target)) is not None}
+    assert used <= set(ORDER[: ORDER.index(module)])
+
+
+def test_the_package_itself_hands_on_the_interface_and_imports_none_of_it() -> None:
+    assert {own(target) for target in imports("")} - {None} == {"api"}
+    assert loaded_by("") == {"typing"}
+
+
+def test_torch_is_imported_by_the_modules_that_compute_with_it_and_by_no_other() -> None:
+    assert {module for module in ORDER if "torch" in loaded_by(module)} == NEED_TORCH
+
+
+def test_the_command_line_imports_nothing_heavy_before_a_command_runs() -> None:
+    heavy = {"torch", "numpy", "safetensors", "matplotlib", "rich", "tqdm", "charset_normalizer"}
+    for module in ("cli", "cli.options", "cli.console", "cli.train", "cli.generate"):
+        assert not loaded_by(module) & heavy
+    assert "typer" in loaded_by("cli")
+
+
+@pytest.mark.parametrize("module", [name for name in ORDER if not name.startswith("cli")])
+def test_only_the_command_line_prints_reads_arguments_or_exits(module: str) -> None:
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in {"print", "input", "exit", "quit", "sys.exit"}
+        if isinstance(node, ast.Attribute):
+            assert ast.unparse(node) not in {"sys.argv", "sys.stdout", "sys.stderr"}
+        if isinstance(node, ast.Name):
+            assert node.id not in {"SystemExit", "KeyboardInterrupt"}
+    assert not imports(module) & {"typer", "rich", "tqdm", "argparse"}
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_nothing_is_pickled(module: str) -> None:
+    assert not imports(module) & {"pickle", "shelve", "marshal", "joblib", "dill"}
+    used = {ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)}
+    assert not used & {"torch.load", "torch.save", "np.load", "np.save", "np.savez"}
+
+
+# What really happens.
+
+
+def python(code: str, *arguments: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=True,
+    ).stdout
+
+
+def test_importing_the_package_loads_neither_torch_nor_numpy() -> None:
+    loaded = python("import sys, charlstm; print(*sys.modules)").split()
+    assert "charlstm" in loaded
+    assert not {"torch", "numpy", "typer", "charlstm.api"} & set(loaded)
+
+
+def test_opening_a_run_from_the_package_loads_numpy_and_not_torch() -> None:
+    loaded = python("import sys, charlstm; charlstm.load; print(*sys.modules)").split()
+    assert {"charlstm.api", "numpy"} <= set(loaded)
+    assert "torch" not in loaded
+
+
+def test_the_package_has_what_it_promises_and_nothing_else() -> None:
+    for name in charlstm.__all__:
+        assert getattr(charlstm, name).__module__ == "charlstm.api"
+    with pytest.raises(AttributeError, match=r"^module 'charlstm' has no attribute 'generate'$"):
+        _ = charlstm.generate
+
+
+def test_modules_that_do_without_torch_import_where_there_is_none() -> None:
+    code = (
+        "import importlib, sys\n"
+        "sys.modules['torch'] = None\n"  # every import of it fails from here on
+        "for name in sys.argv[1:]:\n"
+        "    print(importlib.import_module(f'charlstm.{name}').__name__)\n"
+    )
+    imported = python(code, *TORCH_FREE).split()
+    assert imported == [f"charlstm.{name}" for name in TORCH_FREE]
+
+
+def test_help_is_shown_without_torch_or_numpy() -> None:
+    code = (
+        "import sys\n"
+        "from charlstm.cli import main\n"
+        "for command in ('', 'train', 'generate', 'eval', 'eval perplexity'):\n"
+        "    sys.argv = ['charlstm', *command.split(), '--help']\n"
+        "    try: main()\n"
+        "    except SystemExit as end: assert not end.code\n"
+        "print('modules:', *sys.modules)\n"
+    )
+    shown, _, loaded = python(code).rpartition("modules:")
+    assert shown.count("Usage:") == 5
+    assert not {"torch", "numpy"} & set(loaded.split())
+
+
+def test_a_song_is_written_without_torch(tmp_path: Path) -> None:
+    recipe = Recipe(name="test", architecture=Architecture(hidden=4, embedding=3))
+    vocabulary = Vocabulary.build("分开不分开")
+    run = RunDirectory.create("song", tmp_path / "checkpoints")
+    run.write_info(
+        RunInfo(
+            recipe=recipe,
+            vocabulary=vocabulary,
+            sources=(),
+            places=("song.txt",),
+            encoding=None,
+            corpus_sha256="",
+            training_characters=5,
+            held_out_characters=0,
+            backend="torch",
+        )
+    )
+    shapes = recipe.architecture.parameter_shapes(len(vocabulary))
+    run.write_model({name: np.ones(shape, np.float32) for name, shape in shapes.items()})
+    code = (
+        "import json, sys\n"
+        "from charlstm.cli import main\n"
+        "sys.argv[1:] = ['generate', '--run', sys.argv[1], '--prefix', '分开', '--length', '5']\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print(json.dumps(list(sys.modules)))\n"
+    )
+    song, loaded = python(code, str(run.path)).splitlines()
+    assert song.startswith("分开")
+    assert len(song) == 7
+    assert "numpy" in json.loads(loaded)
+    assert "torch" not in json.loads(loaded)
