@@ -15,8 +15,14 @@ from charlstm.vocabulary import UNKNOWN, Vocabulary
 
 # Below this a temperature is zero: dividing by it could only overflow.
 _COLD = 1e-6
+# For many streams the weights are summed in groups of so many; see `_Drawer.all`.
+_GROUP = 32
 # Uniform numbers are drawn so many at a time: a call of the generator costs as much for one.
 _BLOCK = 256
+
+
+# The next id of every stream.
+Ids = NDArray[np.intp] | tuple[int]
 
 
 @dataclass(frozen=True)
@@ -84,8 +90,9 @@ class Sampler:
             UnknownCharactersError: with ``unknown="error"``, naming each of them.
             RecipeError: a setting is out of its range.
         """
-        texts = self._write(prefix, 1, length, decoding, seed, unknown)
-        return (characters[0] for characters in texts)
+        steps = self._write(prefix, 1, length, decoding, seed, unknown)
+        names = ["\ufffd", *self.vocabulary.characters]
+        return (names[ids[0]] for ids in steps)
 
     def generate(
         self,
@@ -129,8 +136,9 @@ class Sampler:
         """
         if samples < 1:
             raise RecipeError(f"samples must be a whole number from 1 up, not {samples!r}.")
-        columns = list(self._write(prefix, samples, length, decoding, seed, unknown))
-        return [prefix + "".join(column[k] for column in columns) for k in range(samples)]
+        steps = list(self._write(prefix, samples, length, decoding, seed, unknown))
+        streams = np.array(steps, dtype=np.intp).reshape(len(steps), samples).T
+        return [prefix + self.vocabulary.decode(ids) for ids in streams]
 
     def _write(
         self,
@@ -140,8 +148,8 @@ class Sampler:
         decoding: Decoding | None,
         seed: int | None,
         unknown: str,
-    ) -> Iterator[list[str]]:
-        """Check what was asked for; return what yields every stream's next character."""
+    ) -> Iterator[Ids]:
+        """Check what was asked for; return what yields every stream's next id."""
         if length < 0:
             raise RecipeError(f"length must be a whole number from 0 up, not {length!r}.")
         if seed is not None and seed < 0:
@@ -149,41 +157,41 @@ class Sampler:
         read = readable(self.text.apply(prefix), self.vocabulary, unknown)
         first = fresh_seed() if seed is None else seed
         generators = [np.random.default_rng(first + k) for k in range(samples)]
-        return self._characters(read, length, decoding or Decoding(), generators)
+        return self._draw(read, length, decoding or Decoding(), generators)
 
-    def _characters(
+    def _draw(
         self,
         read: str,
         length: int,
         decoding: Decoding,
         generators: list[np.random.Generator],
-    ) -> Iterator[list[str]]:
-        state = self.network.start(len(generators))
-        names = ["\ufffd", *self.vocabulary.characters]
+    ) -> Iterator[Ids]:
+        network = self.network
+        state = network.start(len(generators))
         if "\n" in self.vocabulary:
             read = "\n" + read
         elif not read and length:
             # Nothing to read, not even a line's beginning: begin as often as the text does.
             counts = np.array(self.vocabulary.counts[1:], dtype=np.float64)
             chances = counts / counts.sum()
-            chosen = np.array([1 + rng.choice(len(chances), p=chances) for rng in generators])
-            yield [names[k] for k in chosen]
+            first = np.array([1 + rng.choice(len(chances), p=chances) for rng in generators])
+            yield first
             length -= 1
-            logits = self.network.step(state, chosen)
+            logits = network.step(state, first)
         for character in self.vocabulary.encode(read):
-            logits = self.network.step(state, int(character))
-        draw = _Drawer(decoding, self.network.vocabulary_size, generators)
-        for position in range(length):
-            if len(generators) == 1:  # saves the arrays, which would cost as much as the arithmetic
+            logits = network.step(state, int(character))
+        draw = _Drawer(decoding, network.vocabulary_size, generators)
+        for left in range(length, 0, -1):
+            if len(generators) == 1:  # without the arrays, which would cost as much as the sums
                 only = draw.one(logits)
-                yield [names[only]]
-                if position + 1 < length:
-                    logits = self.network.step(state, only)
+                yield (only,)
+                if left > 1:
+                    logits = network.step(state, only)
             else:
                 chosen = draw.all(logits)
-                yield [names[k] for k in chosen]
-                if position + 1 < length:
-                    logits = self.network.step(state, chosen)
+                yield chosen
+                if left > 1:
+                    logits = network.step(state, chosen)
 
 
 def fresh_seed() -> int:
@@ -208,7 +216,10 @@ class _Drawer:
     ) -> None:
         self._decoding = decoding
         self._generators = generators
-        self._cumulative = np.empty((len(generators), vocabulary_size))
+        groups = -(-vocabulary_size // _GROUP)
+        # Whole groups: the places past the vocabulary keep a weight of 0.
+        self._weights = np.zeros((len(generators), groups * _GROUP), dtype=np.float32)
+        self._ones = np.ones(_GROUP, dtype=np.float32)
         self._uniform: NDArray[np.float64] = np.empty((len(generators), 0))
         self._used = 0
 
@@ -218,35 +229,49 @@ class _Drawer:
         row[UNKNOWN] = -np.inf
         if self._decoding.temperature < _COLD:
             return int(row.argmax())
-        cumulative = self._accumulate(logits)[0]
+        cumulative = self._weigh(logits)[0].cumsum(dtype=np.float64)
         drawn = self._next_uniform()[0] * cumulative[-1]
         return int(cumulative.searchsorted(drawn, side="right"))
 
     def all(self, logits: Array) -> NDArray[np.intp]:
-        """Draw from ``[N, V]`` logits, which are used up."""
+        """Draw from ``[N, V]`` logits, which are used up.
+
+        A cumulative sum cannot be vectorised, a sum can: so the group that the uniform number
+        falls into is found by the groups' sums, and only that group is summed up step by step.
+        """
         logits[:, UNKNOWN] = -np.inf
         if self._decoding.temperature < _COLD:
             likeliest: NDArray[np.intp] = logits.argmax(axis=1)
             return likeliest
-        cumulative = self._accumulate(logits)
-        drawn = self._next_uniform() * cumulative[:, -1]
-        chosen: NDArray[np.intp] = np.count_nonzero(cumulative <= drawn[:, None], axis=1)
+        groups = self._weigh(logits).reshape(len(logits), -1, _GROUP)
+        sums = (groups @ self._ones).cumsum(axis=1, dtype=np.float64)
+        drawn = self._next_uniform() * sums[:, -1]
+        group = np.count_nonzero(sums <= drawn[:, None], axis=1)
+        streams = np.arange(len(logits))
+        inside = groups[streams, group].cumsum(axis=1, dtype=np.float64)
+        rest = drawn - np.where(group > 0, sums[streams, group - 1], 0.0)
+        # Rounding must not lead past the group's last weight that is not 0.
+        rest = np.minimum(rest, np.nextafter(inside[:, -1], 0.0))
+        chosen: NDArray[np.intp] = group * _GROUP + np.count_nonzero(
+            inside <= rest[:, None], axis=1
+        )
         return chosen
 
-    def _accumulate(self, logits: Array) -> NDArray[np.float64]:
-        """Return the cumulative weights of every stream, not normalised."""
+    def _weigh(self, logits: Array) -> Array:
+        """Return every stream's weights, not normalised, ``[N, V and a few zeros]``."""
         decoding = self._decoding
+        weights = self._weights[:, : logits.shape[1]]
         # The maximum first: a tiny temperature then gives exp(-inf) = 0, never inf - inf.
-        logits -= logits.max(axis=1, keepdims=True)
+        np.subtract(logits, logits.max(axis=1, keepdims=True), out=weights)
         if decoding.temperature != 1:
-            logits /= np.float32(decoding.temperature)
+            weights /= np.float32(decoding.temperature)
         if 0 < decoding.top_k < logits.shape[1] - 1:
-            _keep_likeliest(logits, decoding.top_k)
-        np.exp(logits, out=logits)
+            _keep_likeliest(weights, decoding.top_k)
+        np.exp(weights, out=weights)
         if decoding.top_p < 1:
-            for row in logits:
+            for row in weights:
                 _keep_nucleus(row, decoding.top_p)
-        return np.cumsum(logits, axis=1, out=self._cumulative)
+        return self._weights
 
     def _next_uniform(self) -> NDArray[np.float64]:
         if self._used == self._uniform.shape[1]:
