@@ -3,7 +3,7 @@
     python -m benchmarks.training
     python -m benchmarks.sampling
 
-Each prints a table and writes its figures as JSON. Everything that is compared is timed in turn
-within one run, so that a machine whose speed drifts slows all of it; figures are medians, and
-ratios are medians of the ratios pair by pair.
+Each prints a table and, with ``--json FILE``, writes its figures. Everything that is compared is
+timed in turn within one run, so that a machine whose speed drifts slows all of it; figures are
+medians, and ratios are medians of the ratios pair by pair.
 """

@@ -24,7 +24,7 @@ class Row:
         theirs: the other's.
         unit: of both.
         ratio: how many times better ours is: the median of the ratios, pair by pair.
-        reach: the ratio that was aimed at.
+        reach: the ratio that was aimed at, if one was.
         below: the ratio should stay below `reach` rather than reach it.
     """
 
@@ -34,12 +34,14 @@ class Row:
     theirs: float
     unit: str
     ratio: float
-    reach: float
+    reach: float | None
     below: bool = False
 
     @property
     def reached(self) -> bool:
-        """Whether the aim was met."""
+        """Whether the aim was met, if there was one."""
+        if self.reach is None:
+            return True
         return self.ratio <= self.reach if self.below else self.ratio >= self.reach
 
 
@@ -92,7 +94,7 @@ def show(title: str, rows: Sequence[Row], file: Path | None, device: str = "cpu"
             f"{row.ours:,.4g} {row.unit}",
             f"{row.theirs:,.4g} {row.unit}",
             f"[{'green' if row.reached else 'red'}]{row.ratio:.2f}[/]",
-            f"{'≤' if row.below else '≥'} {row.reach:g}",
+            "–" if row.reach is None else f"{'≤' if row.below else '≥'} {row.reach:g}",
         )
     Console().print(table)
     if file is not None:

@@ -16,13 +16,18 @@ The letters of all shapes, in code, tests and documents: ``T`` time, ``B`` batch
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from charlstm.api import TrainedModel, load, train
+    from charlstm.api import TrainedModel, load, resume, train
+    from charlstm.errors import CharLSTMError
 
-__all__ = ["TrainedModel", "load", "train"]
+__all__ = ["CharLSTMError", "TrainedModel", "load", "resume", "train"]
 
 
 def __getattr__(name: str) -> Any:
     # On demand, so that `import charlstm` costs neither NumPy nor torch.
+    if name == "CharLSTMError":
+        from charlstm.errors import CharLSTMError
+
+        return CharLSTMError
     if name in __all__:
         from charlstm import api
 

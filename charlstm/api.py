@@ -14,7 +14,7 @@ from charlstm.sampling import Decoding, Sampler
 
 if TYPE_CHECKING:  # these need torch, which a model that only writes does without
     from charlstm.evaluation import Evaluation
-    from charlstm.session import Event
+    from charlstm.session import Event, Session
 
 
 class TrainedModel:
@@ -168,8 +168,11 @@ def train(
     name: str | None = None,
     root: str | Path = ROOT,
     prefixes: Sequence[str] = (),
+    sample_every: int | None = None,
+    encoding: str | None = None,
     backend: str = "auto",
     device: str = "auto",
+    threads: int | None = None,
     on_event: "Callable[[Event], None] | None" = None,
     **settings: Any,
 ) -> TrainedModel:
@@ -181,8 +184,11 @@ def train(
         name: the run's name; from the corpus where ``None``.
         root: where runs live.
         prefixes: what the model continues while it learns.
+        sample_every: epochs between two samples, 0 for none; a quarter of all where ``None``.
+        encoding: of the corpus; found out where ``None``.
         backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        threads: for torch, in this process; torch's own choice where ``None``.
         on_event: called with everything that happens; see `charlstm.session`.
         settings: whatever should differ from the recipe, by the names of
             `charlstm.recipes.Recipe`: ``epochs=30``, ``hidden=512``, ``limit=10_000``.
@@ -199,9 +205,56 @@ def train(
         name=name,
         root=Path(root),
         prefixes=prefixes,
+        sample_every=sample_every,
+        encoding=encoding,
         backend=backend,
         device=device,
+        threads=threads,
     )
+    return _train(session, on_event)
+
+
+def resume(
+    run: str | Path | None = None,
+    *,
+    places: Sequence[str | Path] = (),
+    root: str | Path = ROOT,
+    backend: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    on_event: "Callable[[Event], None] | None" = None,
+    **settings: Any,
+) -> TrainedModel:
+    """Go on with a training where its last save left it, and return the model.
+
+    Args:
+        run: its name or its path; the newest one where ``None``.
+        places: the corpus, where it is no longer where the run found it.
+        root: where runs live.
+        backend: ``"auto"`` keeps the run's own.
+        device: as in `train`.
+        threads: as in `train`.
+        on_event: as in `train`.
+        settings: ``epochs``, ``steps`` and ``patience`` may be new.
+
+    Raises:
+        CharLSTMError: one of its children, each message saying what to do.
+    """
+    from charlstm.session import resume_session
+
+    session = resume_session(
+        run,
+        places=places,
+        settings=settings,
+        root=Path(root),
+        backend=backend,
+        device=device,
+        threads=threads,
+    )
+    return _train(session, on_event)
+
+
+def _train(session: "Session", on_event: "Callable[[Event], None] | None") -> TrainedModel:
     for event in session.events():
         if on_event is not None:
             on_event(event)

@@ -7,7 +7,6 @@ offset of the byte in the way and what to try.
 import glob
 import gzip
 import hashlib
-import lzma
 import os
 import sys
 import unicodedata
@@ -249,6 +248,8 @@ def _read_bytes(
     seen: set[str] = set()
     for place in places:
         if str(place) == "-":
+            if stdin is None and sys.stdin is None:
+                raise CorpusError("Standard input is closed: pipe a text in, or name a file.")
             yield "standard input", (stdin or sys.stdin.buffer).read()
             continue
         for path in _find(str(place)):
@@ -268,18 +269,23 @@ def _find(place: str) -> list[Path]:
         return _match(place)
     if path.is_dir():
         found = sorted(
-            Path(directory, name)
-            for directory, _, names in os.walk(path, onerror=_refuse_directory)
-            for name in names
+            file
+            for file in _files_below(path)
             # macOS leaves a shadow ._NAME of each file on foreign disks; it is not text.
-            if name.lower().endswith(".txt")
-            and not name.startswith("._")
-            and Path(directory, name).is_file()
+            if file.suffix.lower() == ".txt" and not file.name.startswith("._") and file.is_file()
         )
         if not found:
             raise CorpusError(f"There is no *.txt file in the directory {place} or below it.")
         return found
     return [path]
+
+
+def _files_below(path: Path) -> Iterator[Path]:
+    for directory, below, names in os.walk(path, onerror=_refuse_directory):
+        if "run.json" in names:
+            below.clear()  # a run's held-out text and its samples are nobody's corpus
+        else:
+            yield from (Path(directory, name) for name in names)
 
 
 def _refuse_directory(error: OSError) -> None:
@@ -324,5 +330,8 @@ def _open_zip(path: Path) -> Iterator[tuple[str, bytes]]:
                 raise CorpusError(f"There is no *.txt file in the archive {path}.")
             for member in members:
                 yield f"{path}/{member}", archive.read(member)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, lzma.LZMAError) as error:
+    except CorpusError:
+        raise
+    # Each kind of compression has errors of its own, and not every Python has every kind.
+    except Exception as error:
         raise CorpusError(f"{path} cannot be read as a zip archive: {error}.") from None

@@ -43,10 +43,11 @@ def prepare_cpu(threads: int | None) -> None:
     torch.set_num_threads(threads)
 
 
-def may_have_fast_bfloat16(device: torch.device) -> bool:
+def may_have_fast_bfloat16(device: torch.device, backend: str) -> bool:
     """Return whether trying bfloat16 products on `device` is worth the time it takes."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        # Under autocast torch hands cuDNN's layers float16, whatever was asked for.
+        return backend == "scratch" and bool(torch.cuda.is_bf16_supported())
     # Processors with the instructions for it have those of AVX-512 as well.
     capability: str = torch.backends.cpu.get_cpu_capability()
     return device.type == "cpu" and capability.startswith(("AVX512", "AMX"))

@@ -5,10 +5,11 @@
     ├── UnknownCharactersError  a prefix with characters the model has never seen
     ├── RecipeError             a setting out of its range, or two that exclude each other
     ├── TrainingError           a training that cannot go on
+    ├── OutputError             a result that cannot be written
     └── RunError                a run directory that is missing, damaged or of another format
 
-Each message is one clear sentence, or a few: what was wrong, where, and what to do. Only the
-command line catches them; everything else that is raised is a bug.
+Each message is one clear sentence, or a few: what was wrong, where, and what to do. The command
+line shows it and exits with 1; everything else that is raised is a bug.
 """
 
 
@@ -30,6 +31,10 @@ class RecipeError(CharLSTMError):
 
 class TrainingError(CharLSTMError):
     """A training that cannot start or cannot go on."""
+
+
+class OutputError(CharLSTMError):
+    """A result cannot be written to standard output."""
 
 
 class RunError(CharLSTMError):

@@ -7,6 +7,7 @@ count. Everything else is computed from it at the last moment.
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any
 
 
 def perplexity(loss: float) -> float:
@@ -17,6 +18,13 @@ def perplexity(loss: float) -> float:
 def bits(loss: float) -> float:
     """Return the loss in bits: nats / ln 2."""
     return loss / math.log(2)
+
+
+def finite(value: Any) -> Any:
+    """Return `value` with every infinity in it replaced by ``None``: JSON does not have them."""
+    if isinstance(value, dict):
+        return {key: finite(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True)

@@ -164,8 +164,9 @@ def _surprisal(model: CharLM, ids: Ids, streams: int, run_up: int) -> Tensor:
     rows = np.stack([ids[start : start + reach + 1] for start in starts], axis=1)
     nats = torch.empty(reach, streams)
     state = model.zero_state(streams)
-    # The logits of a piece are the largest thing here: keep them near 32 MB.
-    piece = max(1, (1 << 23) // (streams * model.vocabulary_size))
+    # Whatever is largest at a position, the logits or a layer's gates and states: near 32 MB of it.
+    widest = max(model.vocabulary_size, 8 * model.architecture.hidden)
+    piece = max(1, (1 << 23) // (streams * widest))
     for at in range(0, reach, piece):
         text = torch.from_numpy(rows[at : at + piece + 1].astype(np.int64)).to(device)
         logits, state = model(text[:-1], state)

@@ -5,8 +5,13 @@ import unicodedata
 from charlstm.errors import RecipeError, UnknownCharactersError
 from charlstm.vocabulary import Vocabulary
 
+_ADVICE = (
+    "Change the prefix, or let --unknown skip leave such characters out, or --unknown map put what "
+    "is nearest in their place."
+)
 
-def readable(prefix: str, vocabulary: Vocabulary, unknown: str) -> str:
+
+def readable(prefix: str, vocabulary: Vocabulary, unknown: str, *, advice: str = _ADVICE) -> str:
     """Return `prefix` as the model can read it.
 
     Args:
@@ -14,6 +19,7 @@ def readable(prefix: str, vocabulary: Vocabulary, unknown: str) -> str:
         vocabulary: the model's.
         unknown: see `Sampler.stream`. A character that nothing in the vocabulary resembles is
             read as ``<unk>`` when mapping.
+        advice: the last sentence of the error: what to do.
 
     Raises:
         UnknownCharactersError: with ``"error"``, naming each character that the model has never
@@ -39,9 +45,7 @@ def readable(prefix: str, vocabulary: Vocabulary, unknown: str) -> str:
         for character, instead in strangers.items()
     ]
     raise UnknownCharactersError(
-        f"The model has never seen {', '.join(named)} of the prefix. Change the prefix, or let "
-        "--unknown skip leave such characters out, or --unknown map put what is nearest in their "
-        "place."
+        f"The model has never seen {', '.join(named)} of the prefix. {advice}"
     )
 
 

@@ -25,14 +25,23 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 _BLOCKS = {"lstm": 4, "peephole": 4, "coupled": 3, "gru": 3, "rnn": 1}
 
 
-def _whole(name: str, value: object, low: int, high: int | None = None) -> None:
+def check_whole(name: str, value: object, low: int, high: int | None = None) -> None:
+    """Check a whole number in [low, high].
+
+    Raises:
+        RecipeError: it is not.
+    """
     if type(value) is not int or value < low or (high is not None and value > high):
         upper = f"to {high:,}" if high is not None else "up"
         raise RecipeError(f"{name} must be a whole number from {low} {upper}, not {value!r}.")
 
 
-def _real(name: str, value: object, low: float, high: float, *, above: bool = False) -> None:
-    """Check a finite number in [low, high]; with `above`, in (low, high]."""
+def check_real(name: str, value: object, low: float, high: float, *, above: bool = False) -> None:
+    """Check a finite number in [low, high]; with `above`, in (low, high].
+
+    Raises:
+        RecipeError: it is not.
+    """
     if isinstance(value, float | int) and not isinstance(value, bool):
         inside = low < value <= high if above else low <= value <= high
         # A whole number may be beyond every float.
@@ -66,9 +75,9 @@ class Architecture:
 
     def __post_init__(self) -> None:
         _choice("cell", self.cell, CELLS)
-        _whole("hidden", self.hidden, 1, 65_536)
-        _whole("layers", self.layers, 1, 64)
-        _whole("embedding", self.embedding, 0, 65_536)
+        check_whole("hidden", self.hidden, 1, 65_536)
+        check_whole("layers", self.layers, 1, 64)
+        check_whole("embedding", self.embedding, 0, 65_536)
 
     @property
     def blocks(self) -> int:
@@ -109,7 +118,10 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained. A recipe and a corpus determine the weights, bit for bit on a CPU.
+    """How a model is trained.
+
+    With a corpus, a backend, a machine and its number of threads, a recipe determines the weights,
+    bit for bit on a CPU, once ``precision`` is not ``"auto"``.
 
     Attributes:
         name: the recipe's name, for the record.
@@ -134,8 +146,10 @@ class Recipe:
         patience: stop when the held-out loss has not improved for so many epochs; ``None`` never.
         validation: the share held out from the end of the text.
         min_count: characters seen fewer times become ``<unk>``.
-        precision: of the operands of matrix products: ``"float32"``, ``"bfloat16"`` (weights, sums,
-            gates and cell state stay float32) or ``"auto"``, the faster one on this machine.
+        precision: ``"float32"``; ``"bfloat16"``, which rounds the operands of matrix products
+            (weights and sums stay float32, gates and states as well in the scratch backend's
+            LSTM, while torch's own layers keep their states in bfloat16 within a window); or
+            ``"auto"``, which times both and takes the faster one.
         seed: of the weights, the order of the windows and the dropout.
         text: how the text is normalised.
     """
@@ -164,23 +178,23 @@ class Recipe:
     def __post_init__(self) -> None:
         _choice("initialization", self.initialization, ("orthogonal", "d2l", "torch"))
         _choice("optimizer", self.optimizer, ("sgd", "adam", "adamw"))
-        _real("learning rate", self.learning_rate, 0, math.inf, above=True)
+        check_real("learning rate", self.learning_rate, 0, math.inf, above=True)
         _choice("schedule", self.schedule, ("constant", "cosine"))
-        _real("weight decay", self.weight_decay, 0, 1)
-        _real("clip", self.clip, 0, math.inf)
-        _real("dropout", self.dropout, 0, 0.95)
-        _whole("batch", self.batch, 1, 65_536)
-        _whole("window", self.window, 1, 65_536)
+        check_real("weight decay", self.weight_decay, 0, 1)
+        check_real("clip", self.clip, 0, math.inf)
+        check_real("dropout", self.dropout, 0, 0.95)
+        check_whole("batch", self.batch, 1, 65_536)
+        check_whole("window", self.window, 1, 65_536)
         _choice("sampling", self.sampling, ("consecutive", "random"))
-        _whole("epochs", self.epochs, 1)
+        check_whole("epochs", self.epochs, 1)
         if self.steps is not None:
-            _whole("steps", self.steps, 1)
+            check_whole("steps", self.steps, 1)
         if self.patience is not None:
-            _whole("patience", self.patience, 1)
-        _real("validation", self.validation, 0, 0.5)
-        _whole("min count", self.min_count, 1)
+            check_whole("patience", self.patience, 1)
+        check_real("validation", self.validation, 0, 0.5)
+        check_whole("min count", self.min_count, 1)
         _choice("precision", self.precision, PRECISIONS)
-        _whole("seed", self.seed, 0, 2**63 - 1)
+        check_whole("seed", self.seed, 0, 2**63 - 1)
         if self.weight_decay and self.optimizer != "adamw":
             raise RecipeError(
                 f"weight decay goes with --optimizer adamw; {self.optimizer} does not use it."

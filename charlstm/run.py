@@ -5,6 +5,7 @@ finds the old file or the new one and never a part. ``resume.safetensors`` holds
 the counters together, because two files could not be replaced in one moment.
 """
 
+import glob
 import json
 import math
 import os
@@ -22,7 +23,7 @@ from safetensors.numpy import save as to_safetensors
 
 from charlstm.corpus import Source
 from charlstm.errors import CharLSTMError, RunError
-from charlstm.figures import Report
+from charlstm.figures import Report, finite
 from charlstm.recipes import Recipe, recipe_from_json, recipe_to_json
 from charlstm.vocabulary import Vocabulary
 
@@ -235,7 +236,7 @@ class RunDirectory:
 
     def write_history(self, reports: Iterable[Report]) -> None:
         """Write ``history.jsonl``, one report a line."""
-        lines = [json.dumps(_finite(report.to_json())) + "\n" for report in reports]
+        lines = [json.dumps(finite(report.to_json())) + "\n" for report in reports]
         self._write("history.jsonl", "".join(lines).encode())
 
     def write_samples(self, samples: Iterable[str]) -> None:
@@ -285,7 +286,10 @@ class RunDirectory:
 def name_for(places: Iterable[str | Path]) -> str:
     """Return a run's name from the first place its corpus came from."""
     first = str(next(iter(places), "-"))
-    stem = Path(first).resolve().name if first != "-" else "stdin"
+    path = Path(first)
+    if glob.has_magic(path.name) and not os.path.lexists(path):
+        path = path.parent
+    stem = path.resolve().name if first != "-" else "stdin"
     stem = re.sub(r"(\.(txt|gz|zip))+$", "", stem, flags=re.IGNORECASE)
     # Whatever a shell, a file system or a reader could trip over becomes one underscore.
     return re.sub(r"[^\w.-]+", "_", stem).strip("._")[:100] or "run"
@@ -321,16 +325,7 @@ def _parse(path: Path, data: bytes) -> object:
 
 
 def _json(value: object, indent: int | None = None) -> bytes:
-    return (json.dumps(_finite(value), ensure_ascii=True, indent=indent) + "\n").encode()
-
-
-def _finite(value: Any) -> Any:
-    """Replace infinities, which JSON does not have, by ``null``."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return (json.dumps(finite(value), ensure_ascii=True, indent=indent) + "\n").encode()
 
 
 def _typed(value: dict[str, Any], name: str, *kinds: type) -> Any:

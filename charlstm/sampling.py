@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.corpus import TextOptions
-from charlstm.errors import RecipeError
 from charlstm.network import Array, Network
 from charlstm.prefix import readable
+from charlstm.recipes import check_real, check_whole
 from charlstm.vocabulary import UNKNOWN, Vocabulary
 
 # Below this a temperature is zero: dividing by it could only overflow.
@@ -40,14 +40,9 @@ class Decoding:
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature <= 100:
-            raise RecipeError(
-                f"temperature must be a number from 0 to 100, not {self.temperature!r}."
-            )
-        if type(self.top_k) is not int or self.top_k < 0:
-            raise RecipeError(f"top-k must be a whole number from 0 up, not {self.top_k!r}.")
-        if not 0 < self.top_p <= 1:
-            raise RecipeError(f"top-p must be a number above 0 to 1, not {self.top_p!r}.")
+        check_real("temperature", self.temperature, 0, 100)
+        check_whole("top-k", self.top_k, 0)
+        check_real("top-p", self.top_p, 0, 1, above=True)
 
 
 @dataclass
@@ -134,8 +129,7 @@ class Sampler:
             UnknownCharactersError: as in `stream`.
             RecipeError: a setting is out of its range.
         """
-        if samples < 1:
-            raise RecipeError(f"samples must be a whole number from 1 up, not {samples!r}.")
+        check_whole("samples", samples, 1)
         steps = list(self._write(prefix, samples, length, decoding, seed, unknown))
         streams = np.array(steps, dtype=np.intp).reshape(len(steps), samples).T
         return [prefix + self.vocabulary.decode(ids) for ids in streams]
@@ -150,10 +144,9 @@ class Sampler:
         unknown: str,
     ) -> Iterator[Ids]:
         """Check what was asked for; return what yields every stream's next id."""
-        if length < 0:
-            raise RecipeError(f"length must be a whole number from 0 up, not {length!r}.")
-        if seed is not None and seed < 0:
-            raise RecipeError(f"seed must be a whole number from 0 up, not {seed!r}.")
+        check_whole("length", length, 0)
+        if seed is not None:
+            check_whole("seed", seed, 0)
         read = readable(self.text.apply(prefix), self.vocabulary, unknown)
         first = fresh_seed() if seed is None else seed
         generators = [np.random.default_rng(first + k) for k in range(samples)]

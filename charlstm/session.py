@@ -25,9 +25,16 @@ from charlstm.model import choose_backend
 from charlstm.network import Network
 from charlstm.prefix import readable
 from charlstm.recipes import Recipe, named
-from charlstm.run import ROOT, RunDirectory, RunInfo, name_for
+from charlstm.run import ROOT, Arrays, RunDirectory, RunInfo, name_for
 from charlstm.sampling import Sampler
-from charlstm.training import Arrays, EpochEnd, Finished, Snapshot, Step, Stopped, Trainer
+from charlstm.training import (
+    EpochEnd,
+    Finished,
+    Snapshot,
+    Stopped,
+    Trainer,
+    TrainerEvent,
+)
 from charlstm.vocabulary import Vocabulary
 
 _SAVE_EVERY_SECONDS = 15.0
@@ -55,7 +62,7 @@ class Saved:
     step: int
 
 
-Event = Step | EpochEnd | Sample | Saved | Finished | Stopped
+Event = TrainerEvent | Sample | Saved
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,7 @@ class Plan:
         held_out_characters: how many are only measured.
         backend: ``"scratch"`` or ``"torch"``.
         device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        places: where the corpus was read from.
         notes: sentences about what differs from what was asked for.
         resumed_step: where a resumed run goes on; ``None`` for a new one.
         total_steps: when it will be done.
@@ -84,6 +92,7 @@ class Plan:
     held_out_characters: int
     backend: str
     device: str
+    places: tuple[str, ...]
     notes: tuple[str, ...]
     resumed_step: int | None
     total_steps: int
@@ -107,7 +116,7 @@ class Session:
         self._history = history
         self._samples = samples
         self._saved_at = time.monotonic()
-        self._saved_best_epoch = -1
+        self._saved_best_loss: float | None = None
 
     @property
     def best(self) -> Report | None:
@@ -154,9 +163,9 @@ class Session:
         """
         directory, trainer = self.plan.directory, self.trainer
         snapshot = trainer.snapshot()
-        if trainer.best_epoch != self._saved_best_epoch or not trainer.best_epoch:
+        if trainer.best_loss != self._saved_best_loss or not trainer.best_epoch:
             directory.write_model(snapshot.best_weights)
-            self._saved_best_epoch = trainer.best_epoch
+            self._saved_best_loss = trainer.best_loss
         directory.write_history(self._history)
         directory.write_samples(self._samples)
         self._info = dataclasses.replace(self._info, best=self.best, last=self.last)
@@ -236,8 +245,18 @@ def start_session(
         raise CorpusError(
             f"No character stands {fitted.min_count:,} times in the text; lower --min-count."
         )
+    if settings.get("patience") is not None and not held_out:
+        raise RecipeError(
+            "patience needs held-out text: leave --patience out, or hold out a share with "
+            "--validation."
+        )
     for prefix in prefixes:
-        readable(options.apply(prefix), vocabulary, "error")
+        readable(
+            options.apply(prefix),
+            vocabulary,
+            "error",
+            advice="The training text does not have them either: change --prefix, or leave it out.",
+        )
 
     prepare_cpu(threads)
     where = choose_device(device)
@@ -255,7 +274,7 @@ def start_session(
             device=where,
         )
 
-    fitted, told = _choose_precision(fitted, where, trainer_for)
+    fitted, told = _choose_precision(fitted, where, backend, trainer_for)
     notes += told
     trainer = trainer_for(fitted)
     wished = name or name_for(places)
@@ -287,6 +306,7 @@ def start_session(
         held_out_characters=len(held_out),
         backend=backend,
         device=where.type,
+        places=info.places,
         notes=tuple(notes),
         resumed_step=None,
         total_steps=trainer.total_steps,
@@ -324,6 +344,11 @@ def resume_session(
     """
     directory = RunDirectory.find(run, root)
     info = directory.read_info()
+    if not places and "-" in info.places:
+        raise CorpusError(
+            f"{directory.path} learned from standard input, which is gone: pipe the same text in "
+            f"again, with charlstm train - --resume --name {directory.name}."
+        )
     corpus = read_corpus(
         places or info.places, options=info.recipe.text, encoding=info.encoding, stdin=stdin
     )
@@ -366,6 +391,7 @@ def resume_session(
         held_out_characters=len(held_out),
         backend=backend,
         device=where.type,
+        places=info.places,
         notes=(),
         resumed_step=trainer.step,
         total_steps=trainer.total_steps,
@@ -392,7 +418,7 @@ def _prepare(corpus: Corpus, wish: Recipe) -> tuple[str, str, Recipe, list[str]]
 
 
 def _choose_precision(
-    recipe: Recipe, device: torch.device, trainer_for: Callable[[Recipe], Trainer]
+    recipe: Recipe, device: torch.device, backend: str, trainer_for: Callable[[Recipe], Trainer]
 ) -> tuple[Recipe, list[str]]:
     """Put the faster precision in the place of ``auto``; the note says what was measured.
 
@@ -402,7 +428,8 @@ def _choose_precision(
     if recipe.precision != "auto":
         return recipe, []
     plain, low = recipe.override(precision="float32"), recipe.override(precision="bfloat16")
-    if recipe.architecture.hidden < _WIDE or not may_have_fast_bfloat16(device):
+    wide = recipe.architecture.hidden >= _WIDE
+    if not wide or not may_have_fast_bfloat16(device, backend):
         return plain, []
     trainers = (trainer_for(plain), trainer_for(low))
     seconds: tuple[list[float], list[float]] = ([], [])
@@ -412,7 +439,9 @@ def _choose_precision(
             times.append(trainer.time_pass())
     gain = min(seconds[0][1:]) / min(seconds[1][1:])
     if gain < _WORTH_ROUNDING:
-        return plain, []
+        return plain, [
+            f"Products stay in float32: bfloat16 makes a step only {gain:.1f} times as fast."
+        ]
     return low, [
         f"Products in bfloat16 make a step {gain:.1f} times as fast on this machine, so they are "
         "used; --precision float32 turns them off."

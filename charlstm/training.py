@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from charlstm.batches import Ids, Window, Windows
-from charlstm.errors import TrainingError
+from charlstm.errors import RecipeError, TrainingError
 from charlstm.figures import Report
 from charlstm.model import CharLM, initialize, surprisal
 from charlstm.recipes import Recipe
@@ -56,7 +57,7 @@ class Stopped:
     """Training was asked to stop and did so between two steps."""
 
 
-Event = Step | EpochEnd | Finished | Stopped
+TrainerEvent = Step | EpochEnd | Finished | Stopped
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Trainer:
         device: where the model lives.
 
     Raises:
-        RecipeError: the backend has no such cell.
+        RecipeError: the backend has no such cell, or not in this precision on this device.
     """
 
     def __init__(
@@ -104,6 +105,11 @@ class Trainer:
         backend: str,
         device: torch.device,
     ) -> None:
+        if recipe.precision == "bfloat16" and backend == "torch" and device.type == "cuda":
+            raise RecipeError(
+                "On a GPU the library's layers would take float16 for bfloat16; use --precision "
+                "float32, or --backend scratch."
+            )
         self.recipe = recipe
         self.device = device
         self.held_out = held_out
@@ -151,7 +157,7 @@ class Trainer:
         """The training loss of the epoch so far, in nats a character."""
         return float(self._loss_sum) / max(self._loss_count, 1)
 
-    def run(self) -> Iterator[Event]:
+    def run(self) -> Iterator[TrainerEvent]:
         """Train from where it stands; `stop` ends it after the step under way.
 
         Raises:
@@ -184,7 +190,8 @@ class Trainer:
         window = next(self.windows.epoch(0))
         inputs, targets = window.inputs.to(self.device), window.targets.to(self.device)
         began = time.perf_counter()
-        self._backward(self.model.zero_state(inputs.shape[1]), inputs, targets)
+        with self._own_dropout():
+            self._backward(self.model.zero_state(inputs.shape[1]), inputs, targets)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter() - began
@@ -265,24 +272,36 @@ class Trainer:
 
     def _timed_step(self, window: Window) -> None:
         began = time.perf_counter()
-        # Dropout draws from torch's one generator. Seeded by the step's number and put back
-        # afterwards, it gives a resumed run the masks of the unbroken one and disturbs nobody.
-        if self.recipe.dropout:
-            devices = [self.device] if self.device.type == "cuda" else []
-            with torch.random.fork_rng(devices):
-                torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
-                self._step(window)
-        else:
+        with self._own_dropout():
             self._step(window)
         self.step += 1
+        if self.device.type == "cuda" and self._at_epoch_end():
+            torch.cuda.synchronize(self.device)  # or the last step's time would be nobody's
         self.seconds += time.perf_counter() - began
+
+    @contextmanager
+    def _own_dropout(self) -> Iterator[None]:
+        """Let dropout depend on the seed and the step alone, so that a resumed run has its masks.
+
+        It draws from torch's global generators, which are put back afterwards.
+        """
+        if not self.recipe.dropout:
+            yield
+            return
+        seed = (self.recipe.seed * 1_000_003 + self.step) % 2**63
+        on_gpu = self.device.type == "cuda"
+        with torch.random.fork_rng([self.device] if on_gpu else []):
+            torch.default_generator.manual_seed(seed)
+            if on_gpu:
+                torch.cuda.manual_seed(seed)
+            yield
 
     def _step(self, window: Window) -> None:
         state = self.model.zero_state(window.inputs.shape[1]) if window.fresh else self._state
         inputs, targets = window.inputs.to(self.device), window.targets.to(self.device)
         loss, state = self._backward(state, inputs, targets)
         if self.recipe.clip:
-            clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+            self._clip()
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.step)
         self.optimizer.step()
@@ -290,6 +309,15 @@ class Trainer:
         self._state = tuple(part.detach().float() for part in state)
         self._loss_sum += loss.detach() * targets.numel()
         self._loss_count += targets.numel()
+
+    def _clip(self) -> None:
+        """Scale the whole gradient down where its global norm is above the recipe's."""
+        weights = list(self.model.parameters())
+        norm = get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+        # Multiplying by 1 would be a pass over all gradients for nothing. A GPU does it rather
+        # than wait for the comparison.
+        if self.device.type != "cpu" or norm > self.recipe.clip:
+            clip_grads_with_norm_(weights, self.recipe.clip, norm)
 
     def _backward(self, state: State, inputs: Tensor, targets: Tensor) -> tuple[Tensor, State]:
         """Leave the loss's gradients in the weights; return it, and the state after the window."""

@@ -167,7 +167,9 @@ def test_standard_input_is_a_corpus(tmp_path: Path) -> None:
         (("train", "broken.txt"), 1, "byte 0xff at offset 300"),
         (("train", "song.txt", "--lr", "0"), 1, "learning rate must be a number above 0"),
         (("train", "song.txt", "--backend", "torch", "--cell", "peephole"), 1, "no peephole cell"),
-        (("train", "song.txt", "--prefix", "Ω"), 1, "never seen 'Ω'"),
+        (("train", "song.txt", "--prefix", "Ω"), 1, "never seen 'Ω' of the prefix. The training"),
+        (("train", "song.txt", "--patience", "2", "--validation", "0"), 1, "needs held-out text"),
+        (("train", "song.txt", "--resume", "--recipe", "d2l"), 2, "--recipe cannot change"),
         (("train", "song.txt", "--name", "../up"), 1, "A run cannot be called '../up'"),
         (("train",), 2, "name a text file"),
         (("train", "song.txt", "--cell", "transformer"), 2, "transformer"),
@@ -226,9 +228,20 @@ def test_an_interrupted_training_saves_and_its_resume_ends_as_if_it_never_stoppe
     assert models[0] == models[1]
 
 
-def test_a_reader_that_goes_away_ends_generate_quietly(trained: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("generate", "--length", "100000"),
+        ("generate", "--length", "100000", "--json"),
+        ("eval", "perplexity"),
+        ("eval", "perplexity", "--json"),
+    ],
+)
+def test_a_reader_that_goes_away_ends_a_command_quietly(
+    arguments: Sequence[str], trained: Path
+) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "charlstm", "generate", "--length", "100000"],
+        [sys.executable, "-m", "charlstm", *arguments],
         cwd=trained,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -238,8 +251,42 @@ def test_a_reader_that_goes_away_ends_generate_quietly(trained: Path) -> None:
         process.stdout.close()
         errors = process.stderr.read().decode()
         process.wait(timeout=60)
+    assert process.returncode == 0
     assert "Traceback" not in errors
     assert "Exception" not in errors
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+def test_a_result_that_cannot_be_written_is_one_sentence(trained: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "charlstm", "generate", "--length", "5"],
+            cwd=trained,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert result.stderr == "error: The result cannot be written: No space left on device.\n"
+
+
+def test_a_run_from_a_pipe_says_how_to_go_on(tmp_path: Path) -> None:
+    first = charlstm("train", "-", "--steps", "2", *SMALL, where=tmp_path, stdin=LYRICS.encode())
+    assert first.returncode == 0
+    result = charlstm("train", "--resume", where=tmp_path)
+    assert result.returncode == 1
+    assert "pipe the same text in again, with charlstm train - --resume" in result.stderr
+    again = ("train", "-", "--resume", "--name", "stdin", "--steps", "4")
+    assert charlstm(*again, where=tmp_path, stdin=LYRICS.encode()).returncode == 0
+
+
+def test_a_directory_of_texts_is_read_without_the_runs_in_it(tmp_path: Path) -> None:
+    (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
+    assert charlstm("train", ".", "--steps", "2", *SMALL, where=tmp_path).returncode == 0
+    assert charlstm("train", "--resume", "--steps", "3", where=tmp_path).returncode == 0
+    second = charlstm("train", ".", "--steps", "2", *SMALL, where=tmp_path)
+    assert f"characters: {len(LYRICS):,} in" in second.stderr
 
 
 def in_terminal(arguments: Sequence[str], where: Path) -> str:
@@ -268,7 +315,8 @@ def in_terminal(arguments: Sequence[str], where: Path) -> str:
 def test_on_a_terminal_there_is_a_bar_with_loss_speed_and_time_left(tmp_path: Path) -> None:
     (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
     shown = in_terminal(["train", "song.txt", "--epochs", "10", *SMALL], tmp_path)
-    assert re.search(r"epoch \d+ · loss [\d.]+ · ppl [\d.,]+ · [\d,]+ chars/s · .* left", shown)
+    bar = r"epoch \d+ · loss [\d.]+ · ppl [\d.,]+ · [\d,]+ chars/s \|.*\| \d+% · .* left"
+    assert re.search(bar, shown)
 
 
 def test_a_terminal_is_never_given_control_characters_from_a_text(tmp_path: Path) -> None:

@@ -547,7 +547,7 @@ def test_a_run_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, nam
         (["lyrics.TXT.gz"], "lyrics"),
         (["my.songs.zip"], "my.songs"),
         (["a & b (live).txt"], "a_b_live"),
-        (["songs/*.txt"], "run"),
+        (["songs/*.txt"], "songs"),
         (["...txt"], "run"),
         ([".lyrics.txt"], "lyrics"),
         (["-", "a.txt"], "stdin"),

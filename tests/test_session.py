@@ -87,9 +87,12 @@ def prepare(
     sample_every: int | None = 1,
     **settings: Any,
 ) -> Session:
+    settings = {**SETTINGS, **settings}
+    if settings.get("validation") == 0:
+        settings.pop("patience")  # there is nothing to wait for
     return start_session(
         [corpus],
-        settings={**SETTINGS, **settings},
+        settings=settings,
         name=name,
         root=root,
         prefixes=prefixes,
@@ -463,6 +466,42 @@ def test_a_batch_or_window_that_the_text_does_not_fill_shrinks_and_says_so(
         "The text is too short for a batch of 4, so it is 1.",
         f"The text is too short for a window of 5,000, so it is {characters - 1}.",
     )
+
+
+def test_patience_without_held_out_text_is_refused(corpus: Path, root: Path) -> None:
+    with pytest.raises(RecipeError, match=r"^patience needs held-out text: "):
+        start_session([corpus], settings={**SETTINGS, "validation": 0.0}, root=root)
+    assert not root.exists()
+
+
+def test_the_saved_model_is_the_best_one_even_when_an_epoch_is_reported_twice(
+    corpus: Path, root: Path
+) -> None:
+    session = prepare(corpus, root, steps=4, prefixes=())
+    for event in session.events():
+        if isinstance(event, EpochEnd):
+            session.save()
+    resumed = resume_session(root=root, settings={"steps": 40})
+    for event in resumed.events():
+        if isinstance(event, EpochEnd):
+            resumed.save()
+    model = charlstm.load(root=root)
+    assert model.info.best is not None
+    assert model.perplexity(device="cpu").loss == pytest.approx(
+        model.info.best.validation_loss, rel=1e-4
+    )
+
+
+def test_from_python_a_stopped_training_can_be_resumed_and_an_encoding_named(
+    corpus: Path, root: Path
+) -> None:
+    corpus.write_bytes(corpus.read_text(encoding="utf-8").encode("gb18030"))
+    tiny: dict[str, Any] = {"hidden": 8, "embedding": 4, "batch": 4, "window": 16}
+    charlstm.train(corpus, root=root, encoding="gb18030", sample_every=0, steps=2, **tiny)
+    model = charlstm.resume(root=root, steps=5)
+    assert model.info.last is not None
+    assert model.info.last.step == 5
+    assert model.info.encoding == "gb18030"
 
 
 def test_a_text_too_small_to_learn_from_is_refused_and_leaves_no_directory(

@@ -16,12 +16,12 @@ from charlstm.model import CharLM
 from charlstm.recipes import CELLS, LIBRARY_CELLS, Architecture, Recipe
 from charlstm.training import (
     EpochEnd,
-    Event,
     Finished,
     Snapshot,
     Step,
     Stopped,
     Trainer,
+    TrainerEvent,
 )
 
 V = 7
@@ -57,11 +57,11 @@ def trainer_for(
     return Trainer(recipe, text, held_out, V, backend=backend, device=CPU)
 
 
-def train(trainer: Trainer) -> list[Event]:
+def train(trainer: Trainer) -> list[TrainerEvent]:
     return list(trainer.run())
 
 
-def ends(events: Sequence[Event]) -> list[EpochEnd]:
+def ends(events: Sequence[TrainerEvent]) -> list[EpochEnd]:
     return [event for event in events if isinstance(event, EpochEnd)]
 
 
@@ -347,7 +347,7 @@ def test_a_snapshot_of_any_moment_goes_on_bit_for_bit_like_the_unbroken_run(
     )
     unbroken = trainer_for(recipe, held_out=OTHER, backend=backend)
     moments = [unbroken.snapshot()]
-    events: list[Event] = []
+    events: list[TrainerEvent] = []
     for event in unbroken.run():
         events.append(event)
         moments.append(unbroken.snapshot())

@@ -4,7 +4,6 @@ Results go to standard output and everything else to standard error. Exit codes:
 that the user can mend, 2 wrong usage, 130 interrupted.
 """
 
-import os
 import sys
 
 import typer
@@ -39,8 +38,3 @@ def main() -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    except BrokenPipeError:
-        # Whoever read our output, `head` for one, has had enough. Python would complain once more
-        # when it flushes at exit, so the stream goes where nobody minds.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None

@@ -1,7 +1,13 @@
 """What the commands draw with."""
 
+import os
+import signal
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from charlstm.errors import OutputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,14 +20,14 @@ def notes() -> "Console":
     """Return a console on standard error: everything that is not a result."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return Console(stderr=True, highlight=False, soft_wrap=not is_terminal(sys.stderr))
 
 
 def results() -> "Console":
     """Return a console on standard output."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return Console(highlight=False, soft_wrap=not is_terminal(sys.stdout))
 
 
 def visible(text: str) -> str:
@@ -29,10 +35,44 @@ def visible(text: str) -> str:
     return text.translate(_VISIBLE)
 
 
+@contextmanager
+def loading() -> Iterator[None]:
+    """End the process at Ctrl-C: libraries swallow KeyboardInterrupt while they are imported."""
+    before = signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def write_result(text: str) -> None:
+    """Write to standard output at once.
+
+    Raises:
+        SystemExit: whoever read it, ``head`` for one, has had enough.
+        OutputError: it cannot be written.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain when it flushes once more at exit: let it flush where nobody minds.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError(f"The result cannot be written: {error.strerror}.") from None
+
+
+def is_terminal(stream: "TextIO | None") -> bool:
+    """Return whether `stream` is a terminal; a closed one is not."""
+    return stream is not None and stream.isatty()
+
+
 def fail(message: str) -> None:
     """Show an error: one plain line, or a coloured one on a terminal."""
     message = visible(message)
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         print(f"error: {message}", file=sys.stderr)
         return
     from rich.text import Text

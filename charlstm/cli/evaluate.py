@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charlstm.cli.console import results, visible
+from charlstm.cli.console import loading, results, visible, write_result
 from charlstm.cli.options import (
     BackendOption,
     DeviceOption,
@@ -16,6 +16,9 @@ from charlstm.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from charlstm.evaluation import Evaluation
 
 app = typer.Typer(help="Say how good a model is.", no_args_is_help=True)
@@ -45,7 +48,9 @@ def perplexity(
     threads: ThreadsOption = None,
 ) -> None:
     """Measure how well the newest model predicts a text it has not learned from."""
-    from charlstm.api import load
+    with loading():
+        import charlstm.evaluation  # noqa: F401, which brings torch
+        from charlstm.api import load
 
     model = load(run)
     options: dict[str, Any] = {"backend": backend, "device": device, "threads": threads}
@@ -56,7 +61,10 @@ def perplexity(
         figures = model.perplexity(**options)
         measured = f"held-out text of {model.directory.name}"
     if as_json:
-        print(json.dumps({**figures.to_json(), "run": str(model.directory.path)}))
+        from charlstm.figures import finite
+
+        answer = {**figures.to_json(), "run": str(model.directory.path)}
+        write_result(json.dumps(finite(answer)) + "\n")
         return
 
     _draw(figures, measured)
@@ -70,13 +78,21 @@ def _draw(figures: "Evaluation", measured: str) -> None:
     table.add_column("this model", justify="right", style="bold")
     table.add_column("unigram", justify="right")
     table.add_column("uniform", justify="right")
-    rows = (figures.perplexity, figures.unigram_perplexity, figures.uniform_perplexity)
-    table.add_row("perplexity", *(f"{value:,.2f}" for value in rows))
-    table.add_row("bits per character", *(f"{math.log2(value):.3f}" for value in rows))
+    others = (figures.unigram_perplexity, figures.uniform_perplexity)
+    table.add_row("perplexity", *(f"{value:,.2f}" for value in (figures.perplexity, *others)))
+    bits = (figures.bits_per_character, *(math.log2(value) for value in others))
+    table.add_row("bits per character", *(f"{value:.3f}" for value in bits))
     table.add_row("bits per byte", f"{figures.bits_per_byte:.3f}", "", "")
     table.add_row("nats per character", f"{figures.loss:.4f}", "", "")
 
     console = results()
+    # Drawn whole and written at once, so that a reader who leaves early is noticed in one place.
+    with console.capture() as drawn:
+        _print(console, figures, measured, table)
+    write_result(drawn.get())
+
+
+def _print(console: "Console", figures: "Evaluation", measured: str, table: "Table") -> None:
     console.print(visible(measured), style="bold", markup=False)
     console.print(
         f"{figures.characters:,} characters predicted, {figures.unknown_share:.2%} of them unknown "

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from charlstm.cli.console import notes, visible
+from charlstm.cli.console import is_terminal, loading, notes, visible, write_result
 from charlstm.cli.options import RunOption
 
 
@@ -45,12 +45,13 @@ def generate(
         ),
     ] = "error",
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object instead of the bare text.")
+        bool, typer.Option("--json", help="Print a JSON object a text instead of the text.")
     ] = False,
 ) -> None:
     """Continue a prefix with the newest model, or with the one that --run names."""
-    from charlstm.api import load
-    from charlstm.sampling import fresh_seed
+    with loading():
+        from charlstm.api import load
+        from charlstm.sampling import fresh_seed
 
     model = load(run)
     seed = fresh_seed() if seed is None else seed
@@ -82,17 +83,17 @@ def _print_all(
     for number, text in enumerate(texts):
         if as_json:
             answer = {"text": text, "prefix": prefix, "seed": seed + number, **settings, "run": run}
-            print(json.dumps(answer, ensure_ascii=False))
+            write_result(json.dumps(answer, ensure_ascii=False) + "\n")
         else:
             separator = "" if number == 0 else "\n"
-            sys.stdout.write(separator + (visible(text) if sys.stdout.isatty() else text) + "\n")
+            shown = visible(text) if is_terminal(sys.stdout) else text
+            write_result(f"{separator}{shown}\n")
 
 
 def _print_as_written(prefix: str, written: Iterator[str]) -> None:
-    if sys.stdout.isatty():
-        for piece in itertools.chain([prefix], written):
-            print(visible(piece), end="", flush=True)
-        print()
+    if is_terminal(sys.stdout):
+        for piece in itertools.chain([prefix], written, ["\n"]):
+            write_result(visible(piece))
     else:
         # A pipe gets every character exactly as the model wrote it.
-        sys.stdout.write(prefix + "".join(written) + "\n")
+        write_result(prefix + "".join(written) + "\n")

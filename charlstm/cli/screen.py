@@ -4,6 +4,7 @@ Everything goes to standard error but the last word, which is the result. Where 
 not a terminal there is no bar and no colour, and every event is one plain line.
 """
 
+import shlex
 import sys
 from types import TracebackType
 
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from charlstm.cli.console import notes, results, visible
+from charlstm.cli.console import is_terminal, notes, visible, write_result
 from charlstm.figures import Report, perplexity
 from charlstm.session import Event, Plan, Sample, Session
 from charlstm.training import EpochEnd, Finished, Step
@@ -37,7 +38,7 @@ class Screen:
 
     def __enter__(self) -> "Screen":
         _draw_plan(self._console, self._plan)
-        if sys.stderr.isatty():
+        if is_terminal(sys.stderr):
             self._bar = tqdm(
                 total=self._plan.total_steps,
                 initial=self._plan.resumed_step or 0,
@@ -90,18 +91,20 @@ class Screen:
             )
         elif last is not None:
             figures = f"training perplexity {last.train_perplexity:,.2f}, nothing held out"
-        results().print(f"{path}: {figures}", markup=False)
+        write_result(visible(f"{path}: {figures}\n"))
         if interrupted:
-            name = self._plan.directory.name
+            again = shlex.join(
+                ["charlstm", "train", "--resume", "--name", self._plan.directory.name]
+            )
+            if "-" in self._plan.places:
+                again += " - < THE SAME TEXT"
+            step = self._session.trainer.step
             self._line(
-                Text(
-                    f"interrupted at step {self._session.trainer.step:,} and saved; go on with: "
-                    f"charlstm train --resume --name {_quoted(name)}",
-                    style="yellow",
-                )
+                Text(f"interrupted at step {step:,} and saved; go on with: {again}", style="yellow")
             )
         else:
-            self._line(Text("now: charlstm generate, charlstm eval perplexity", style="dim"))
+            text = "" if self._plan.held_out_characters > 1 else " TEXT"
+            self._line(Text(f"now: charlstm generate, charlstm eval perplexity{text}", style="dim"))
 
     def _line(self, line: Text) -> None:
         # The bar steps aside while something is printed above it.
@@ -180,7 +183,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
     }
     if plan.resumed_step is not None:
         rows["resumed"] = f"at step {plan.resumed_step:,} of {plan.total_steps:,}"
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         for title, value in rows.items():
             console.print(f"{title}: {visible(value)}", markup=False)
     else:
@@ -203,9 +206,3 @@ def _speed(report: Report, before: Report | None) -> float:
     characters = report.characters - (before.characters if before else 0)
     seconds = report.seconds - (before.seconds if before else 0.0)
     return characters / max(seconds, 1e-9)
-
-
-def _quoted(name: str) -> str:
-    import shlex
-
-    return shlex.quote(name)

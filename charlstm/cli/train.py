@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from charlstm.cli.console import loading
 from charlstm.cli.options import BackendOption, DeviceOption, EncodingOption, ThreadsOption
 
 if TYPE_CHECKING:
@@ -27,12 +28,13 @@ def train(
         ),
     ] = None,
     recipe: Annotated[
-        Literal["auto", "d2l"],
+        Literal["auto", "d2l"] | None,
         typer.Option(
             help="auto suits the size of the text; d2l is the lyrics exercise of Dive into Deep "
             "Learning. Every setting below overrides it.",
+            show_default="auto",
         ),
-    ] = "auto",
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="What to call the run.", show_default="after the corpus")
     ] = None,
@@ -228,7 +230,7 @@ def train(
         int | None,
         typer.Option(
             min=0,
-            help="The same seed trains the same model.",
+            help="The same seed trains the same model, precision and threads being the same.",
             show_default=False,
             rich_help_panel=_TRAINING,
         ),
@@ -263,7 +265,10 @@ def train(
         "precision": precision,
         "seed": seed,
     }
-    from charlstm.session import resume_session, start_session
+    if resume:
+        _refuse_with_resume(recipe, prefix, sample_every, encoding)
+    with loading():
+        from charlstm.session import resume_session, start_session
 
     machine: dict[str, Any] = {"backend": backend, "device": device, "threads": threads}
     if resume:
@@ -271,7 +276,7 @@ def train(
     else:
         session = start_session(
             corpus or (),
-            recipe=recipe,
+            recipe=recipe or "auto",
             settings=settings,
             name=name,
             prefixes=prefix or (),
@@ -283,10 +288,20 @@ def train(
         raise SystemExit(130)
 
 
+def _refuse_with_resume(*given: object) -> None:
+    flags = ("--recipe", "--prefix", "--sample-every", "--encoding")
+    refused = [flag for flag, value in zip(flags, given, strict=True) if value is not None]
+    if refused:
+        raise typer.BadParameter(
+            f"{', '.join(refused)} cannot change when a run is resumed; leave it out."
+        )
+
+
 def _follow(session: "Session") -> bool:
     """Train and draw; return whether training came to its end rather than being interrupted."""
-    from charlstm.cli.screen import Screen
-    from charlstm.training import Finished, Stopped
+    with loading():
+        from charlstm.cli.screen import Screen
+        from charlstm.training import Finished, Stopped
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         # The first Ctrl-C asks, the second one gets Python's usual answer.
