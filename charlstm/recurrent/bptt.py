@@ -132,7 +132,6 @@ class _Window(torch.autograd.Function):
             gates, *_ = _forward(inputs, h_0, c_0, weight_ih, bias, weight_hh, ctx.workspace, low)
         d_a, d_h, d_c = _backward(gates, c, tanh_c, weight_hh, d_outputs, d_h, d_c, low)
 
-        d_bias = d_a.sum((0, 1))
         flat = _rounded(d_a.flatten(0, 1), low)
         d_weight_hh = (flat.T @ _rounded(h[:-1].flatten(0, 1), low)).to(d_a.dtype)
         d_inputs = None
@@ -142,7 +141,9 @@ class _Window(torch.autograd.Function):
             d_weight_ih = torch.ops.aten.embedding_dense_backward(
                 d_a, inputs, weight_ih.shape[1], -1, False
             ).T
+            d_bias = d_weight_ih.sum(1)  # every row of d_a is in it once
         else:
+            d_bias = d_a.sum((0, 1))
             d_weight_ih = (flat.T @ _rounded(inputs.flatten(0, 1), low)).to(d_a.dtype)
             if ctx.needs_input_grad[0]:
                 d_inputs = (flat @ _rounded(weight_ih, low)).view_as(inputs).to(inputs.dtype)
@@ -165,8 +166,9 @@ def _forward(
     H = weight_hh.shape[1]
     a = workspace.lend((T, B, 4 * H), like=h_0)
     if inputs.dtype == torch.int64:
-        torch.index_select(weight_ih.T, 0, inputs.flatten(), out=a.view(T * B, 4 * H))
-        a += bias
+        # With the bias in the table, not added afterwards: the table is the smaller of the two.
+        table = weight_ih.T + bias
+        torch.index_select(table, 0, inputs.flatten(), out=a.view(T * B, 4 * H))
     else:
         flat = a.view(T * B, 4 * H)
         if low is None:
