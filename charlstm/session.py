@@ -137,13 +137,14 @@ class Session:
             RunError: the run directory cannot be written.
         """
         for event in self.trainer.run():
+            # Recorded first: whoever saves when told of an epoch saves that epoch as well.
+            if isinstance(event, EpochEnd):
+                self._history.append(event.report)
+            elif isinstance(event, Finished):
+                self._info = dataclasses.replace(self._info, finished=event.reason)
             yield event
-            match event:
-                case EpochEnd(report):
-                    self._history.append(report)
-                    yield from self._write_samples(report.epoch)
-                case Finished(reason):
-                    self._info = dataclasses.replace(self._info, finished=reason)
+            if isinstance(event, EpochEnd):
+                yield from self._write_samples(event.report.epoch)
             ended = isinstance(event, Finished | Stopped)
             if ended or time.monotonic() - self._saved_at > _SAVE_EVERY_SECONDS:
                 self.save()
