@@ -29,7 +29,7 @@ def prepare_cpu(threads: int | None) -> None:
     """Let torch use so many threads in this process; ``None`` leaves it its own choice.
 
     Numbers too small for a float's normal range become zero from here on: they carry nothing, and
-    a processor takes a hundred times as long over them.
+    many processors take far longer over them.
 
     Raises:
         RecipeError: fewer than 1.

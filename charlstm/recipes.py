@@ -254,7 +254,7 @@ def d2l(backend: str = "scratch") -> Recipe:
 
 
 def auto(characters: int) -> Recipe:
-    """Return a recipe that suits a training text of so many characters.
+    """Return a recipe that suits a text of so many characters, held-out part included.
 
     A small text is read often by a model that is regularised hard; a large one is read a few
     times by a wider model.

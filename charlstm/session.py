@@ -298,21 +298,7 @@ def start_session(
     )
     directory.write_held_out(held_out)
     directory.write_info(info)
-    plan = Plan(
-        directory=directory,
-        corpus=corpus,
-        vocabulary=vocabulary,
-        recipe=fitted,
-        training_characters=len(training),
-        held_out_characters=len(held_out),
-        backend=backend,
-        device=where.type,
-        places=info.places,
-        notes=tuple(notes),
-        resumed_step=None,
-        total_steps=trainer.total_steps,
-    )
-    return Session(plan, trainer, info, history=[], samples=[])
+    return _session(directory, corpus, info, trainer, notes=tuple(notes))
 
 
 def resume_session(
@@ -383,24 +369,47 @@ def resume_session(
         trainer.restore(snapshot)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _damaged(directory, error) from None
+    info = dataclasses.replace(
+        info, recipe=recipe, backend=backend, finished=None, versions=_versions()
+    )
+    return _session(
+        directory,
+        corpus,
+        info,
+        trainer,
+        resumed_step=trainer.step,
+        history=history,
+        samples=samples,
+    )
+
+
+def _session(
+    directory: RunDirectory,
+    corpus: Corpus,
+    info: RunInfo,
+    trainer: Trainer,
+    *,
+    notes: tuple[str, ...] = (),
+    resumed_step: int | None = None,
+    history: Sequence[Report] = (),
+    samples: Sequence[str] = (),
+) -> Session:
+    """Put a session together; its plan is what `info` and the trainer say."""
     plan = Plan(
         directory=directory,
         corpus=corpus,
         vocabulary=info.vocabulary,
-        recipe=recipe,
-        training_characters=len(training),
-        held_out_characters=len(held_out),
-        backend=backend,
-        device=where.type,
+        recipe=info.recipe,
+        training_characters=info.training_characters,
+        held_out_characters=info.held_out_characters,
+        backend=info.backend,
+        device=trainer.device.type,
         places=info.places,
-        notes=(),
-        resumed_step=trainer.step,
+        notes=notes,
+        resumed_step=resumed_step,
         total_steps=trainer.total_steps,
     )
-    info = dataclasses.replace(
-        info, recipe=recipe, backend=backend, finished=None, versions=_versions()
-    )
-    return Session(plan, trainer, info, history=history, samples=samples)
+    return Session(plan, trainer, info, history=list(history), samples=list(samples))
 
 
 def _prepare(corpus: Corpus, wish: Recipe) -> tuple[str, str, Recipe, list[str]]:
