@@ -1,11 +1,14 @@
 """How well a model predicts a text, and beside what that figure should be read."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charlstm.batches import Ids
+from charlstm.dynamic import dynamic_surprisal
 from charlstm.errors import CorpusError
 from charlstm.figures import bits, perplexity
 from charlstm.model import CharLM, surprisal
@@ -25,6 +28,10 @@ class Evaluation:
         uniform_perplexity: of the model that finds every id as likely as any other: V.
         unigram_perplexity: of the model that knows only how often each character stood in the
             training text (with one added to each count).
+        surprisal: ``[characters]``, in bits: -log2 of the probability of each character but the
+            first. Their mean is `bits_per_character`.
+        dynamic_loss: the loss of the model that goes on learning from the text as it reads, see
+            `charlstm.dynamic`; ``None`` where it was not asked for.
     """
 
     loss: float
@@ -33,6 +40,8 @@ class Evaluation:
     unknown_share: float
     uniform_perplexity: float
     unigram_perplexity: float
+    surprisal: NDArray[np.float32] = field(repr=False, compare=False)
+    dynamic_loss: float | None = None
 
     @property
     def perplexity(self) -> float:
@@ -50,7 +59,14 @@ class Evaluation:
         return bits(self.loss) * self.characters / self.utf8_bytes
 
     def to_json(self) -> dict[str, float | int]:
-        """Return every figure by its name."""
+        """Return every figure of the whole text by its name."""
+        dynamic = {}
+        if self.dynamic_loss is not None:
+            dynamic = {
+                "dynamic_loss": self.dynamic_loss,
+                "dynamic_perplexity": perplexity(self.dynamic_loss),
+                "dynamic_bits_per_character": bits(self.dynamic_loss),
+            }
         return {
             "loss": self.loss,
             "perplexity": self.perplexity,
@@ -60,16 +76,26 @@ class Evaluation:
             "unknown_share": self.unknown_share,
             "uniform_perplexity": self.uniform_perplexity,
             "unigram_perplexity": self.unigram_perplexity,
+            **dynamic,
         }
 
 
-def evaluate(model: CharLM, vocabulary: Vocabulary, text: str) -> Evaluation:
+def evaluate(
+    model: CharLM,
+    vocabulary: Vocabulary,
+    text: str,
+    *,
+    dynamic: bool = False,
+    on_progress: Callable[[int], object] | None = None,
+) -> Evaluation:
     """Measure `model` on `text`, read in one pass with its state carried from end to end.
 
     Args:
         model: any backend, any device; it is not changed.
         vocabulary: the model's own.
         text: normalised as the training text was.
+        dynamic: whether to measure by dynamic evaluation as well, which takes far longer.
+        on_progress: told how many characters dynamic evaluation has read, now and then.
 
     Raises:
         CorpusError: the text has fewer than two characters.
@@ -80,7 +106,12 @@ def evaluate(model: CharLM, vocabulary: Vocabulary, text: str) -> Evaluation:
             "the first is only read."
         )
     ids = vocabulary.encode(text)
-    nats = surprisal(model, ids).double()
+    each = surprisal(model, ids)
+    nats = each.double()
+    dynamic_loss = None
+    if dynamic:
+        adapted = dynamic_surprisal(model, ids, on_progress=on_progress)
+        dynamic_loss = float(adapted.double().sum()) / len(adapted)
     return Evaluation(
         loss=float(nats.sum()) / len(nats),
         characters=len(nats),
@@ -88,6 +119,8 @@ def evaluate(model: CharLM, vocabulary: Vocabulary, text: str) -> Evaluation:
         unknown_share=float(np.mean(ids[1:] == UNKNOWN)),
         uniform_perplexity=float(len(vocabulary)),
         unigram_perplexity=perplexity(_unigram_loss(vocabulary, ids[1:])),
+        surprisal=(each / math.log(2)).numpy(),
+        dynamic_loss=dynamic_loss,
     )
 
 

@@ -194,6 +194,7 @@ def test_a_perplexity_beyond_a_float_is_infinite() -> None:
         unknown_share=0.0,
         uniform_perplexity=5.0,
         unigram_perplexity=4.0,
+        surprisal=np.zeros(3, np.float32),
     )
     assert found.perplexity == math.inf
     assert found.bits_per_character == found.bits_per_byte == 1e6 / math.log(2)

@@ -2,11 +2,15 @@
 
 import json
 import math
-from typing import TYPE_CHECKING, Annotated, Any
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charlstm.cli.console import loading, results, visible, write_result
+from charlstm.cli.console import is_terminal, loading, notes, results, visible, write_result
 from charlstm.cli.options import (
     BackendOption,
     DeviceOption,
@@ -14,12 +18,18 @@ from charlstm.cli.options import (
     RunOption,
     ThreadsOption,
 )
+from charlstm.errors import OutputError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from charlstm.evaluation import Evaluation
+    from charlstm.highlight import Line
+
+# So many lines are shown at either end of the ranking.
+_RANKED = 10
 
 app = typer.Typer(help="Say how good a model is.", no_args_is_help=True)
 
@@ -39,6 +49,24 @@ def perplexity(
         ),
     ] = None,
     run: RunOption = None,
+    dynamic: Annotated[
+        bool,
+        typer.Option(
+            "--dynamic",
+            help="Measure also how well the model does when it goes on learning from the text as "
+            "it reads (dynamic evaluation). Takes longer; the saved model stays as it is.",
+        ),
+    ] = False,
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--show", help="Show the text, each character coloured by how much it surprised."
+        ),
+    ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write the same as a page that stands alone.", show_default=False),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON object.")
     ] = False,
@@ -48,48 +76,149 @@ def perplexity(
     threads: ThreadsOption = None,
 ) -> None:
     """Measure how well the newest model predicts a text it has not learned from."""
+    if show and as_json:
+        raise typer.BadParameter("--show draws and --json does not; take one of them.")
     with loading():
         import charlstm.evaluation  # noqa: F401, which brings torch
         from charlstm.api import load
 
     model = load(run)
-    options: dict[str, Any] = {"backend": backend, "device": device, "threads": threads}
     if text:
-        figures = model.perplexity_of(text, encoding=encoding, **options)
         measured = ", ".join(text)
+        read = model.read(text, encoding=encoding)
     else:
-        figures = model.perplexity(**options)
         measured = f"held-out text of {model.directory.name}"
+        read = model.held_out()
+    with _progress(len(read) - 1 if dynamic else None) as on_progress:
+        figures = model.perplexity(
+            read,
+            dynamic=dynamic,
+            on_progress=on_progress,
+            backend=backend,
+            device=device,
+            threads=threads,
+        )
+    if html is not None:
+        _write_page(html, measured, model.directory.name, read, figures)
     if as_json:
         from charlstm.figures import finite
 
         answer = {**figures.to_json(), "run": str(model.directory.path)}
         write_result(json.dumps(finite(answer)) + "\n")
         return
+    _draw(figures, measured, read if show else None)
 
-    _draw(figures, measured)
+
+@contextmanager
+def _progress(characters: int | None) -> Iterator[Callable[[int], object] | None]:
+    """Show a bar on a terminal while so many characters are read."""
+    if characters is None or not is_terminal(sys.stderr):
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(
+        total=characters,
+        file=sys.stderr,
+        leave=False,
+        dynamic_ncols=True,
+        bar_format="{desc} |{bar}| {percentage:.0f}% · {remaining} left",
+        desc="dynamic evaluation",
+    ) as bar:
+        yield bar.update
 
 
-def _draw(figures: "Evaluation", measured: str) -> None:
+def _write_page(path: Path, measured: str, run: str, text: str, figures: "Evaluation") -> None:
+    from charlstm.highlight import lines, page
+
+    summary = (
+        f"Perplexity {figures.perplexity:,.2f}, {figures.bits_per_character:.3f} bits a character "
+        f"over {figures.characters:,} characters, by the run {run}. The deeper the colour, the "
+        "less the model expected the character."
+    )
+    try:
+        path.write_text(
+            page(measured, summary, lines(text, figures.surprisal)),
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}.") from None
+    notes().print(f"page: {path}", style="dim", markup=False)
+
+
+def _draw(figures: "Evaluation", measured: str, shown: str | None) -> None:
     from rich.table import Table
+
+    from charlstm.figures import perplexity as perplexity_of
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     table.add_column("")
     table.add_column("this model", justify="right", style="bold")
+    if figures.dynamic_loss is not None:
+        table.add_column("adapting", justify="right")
     table.add_column("unigram", justify="right")
     table.add_column("uniform", justify="right")
-    others = (figures.unigram_perplexity, figures.uniform_perplexity)
-    table.add_row("perplexity", *(f"{value:,.2f}" for value in (figures.perplexity, *others)))
-    bits = (figures.bits_per_character, *(math.log2(value) for value in others))
-    table.add_row("bits per character", *(f"{value:.3f}" for value in bits))
-    table.add_row("bits per byte", f"{figures.bits_per_byte:.3f}", "", "")
-    table.add_row("nats per character", f"{figures.loss:.4f}", "", "")
+    # Static first, and never the dynamic figure alone: they answer two questions.
+    losses = [figures.loss]
+    if figures.dynamic_loss is not None:
+        losses.append(figures.dynamic_loss)
+    models = [perplexity_of(loss) for loss in losses]
+    values = [*models, figures.unigram_perplexity, figures.uniform_perplexity]
+    bytes_per_character = figures.utf8_bytes / figures.characters
+    table.add_row("perplexity", *(f"{value:,.2f}" for value in values))
+    table.add_row("bits per character", *(f"{math.log2(value):.3f}" for value in values))
+    per_byte = (math.log2(value) / bytes_per_character for value in models)
+    table.add_row("bits per byte", *(f"{value:.3f}" for value in per_byte))
+    table.add_row("nats per character", *(f"{loss:.4f}" for loss in losses))
 
     console = results()
     # Drawn whole and written at once, so that a reader who leaves early is noticed in one place.
     with console.capture() as drawn:
+        if shown is not None:
+            _show(console, shown, figures)
         _print(console, figures, measured, table)
     write_result(drawn.get())
+
+
+def _show(console: "Console", text: str, figures: "Evaluation") -> None:
+    """Print the text, coloured, and its most and least surprising lines."""
+    from rich.text import Text
+
+    from charlstm.highlight import SHADES, lines, ranked, shade_names
+
+    found = lines(text, figures.surprisal)
+    for line in found:
+        console.print(_colored(line))
+    key = Text("\nbits a character: ", style="dim")
+    for (_, color), name in zip(SHADES, shade_names(), strict=True):
+        key.append(f" {name} ", style=f"black on {color}" if color else "")
+    console.print(key)
+    order = ranked(found)
+    half = min(_RANKED, len(order) // 2)
+    for title, part in (
+        ("most surprising", order[:half]),
+        ("least surprising", order[::-1][:half]),
+    ):
+        console.print(Text(f"\n{title} lines, in bits a character", style="bold"))
+        for line in part:
+            console.print(Text(f"{line.mean:7.2f}  ", style="dim").append_text(_colored(line)))
+    console.print()
+
+
+def _colored(line: "Line") -> "Text":
+    from rich.text import Text
+
+    from charlstm.highlight import LINE_END, shade
+
+    drawn = Text()
+    for place, (character, bits) in enumerate(
+        zip(line.text + LINE_END * line.ended, line.bits, strict=True)
+    ):
+        color = shade(float(bits))
+        plain = "dim" if place == len(line.text) else ""
+        drawn.append(visible(character), style=f"black on {color}" if color else plain)
+    return drawn
 
 
 def _print(console: "Console", figures: "Evaluation", measured: str, table: "Table") -> None:

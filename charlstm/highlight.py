@@ -1,0 +1,150 @@
+"""A text with the surprise of a model at each of its characters: in lines, and as a page."""
+
+import html
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHADES = (
+    (1.0, None),
+    (2.0, "#fff3d6"),
+    (4.0, "#ffe0a3"),
+    (6.0, "#ffc06b"),
+    (9.0, "#ff9248"),
+    (float("inf"), "#f2603c"),
+)
+"""Backgrounds by surprisal: up to so many bits, such a colour; ``None`` is no colour."""
+
+LINE_END = "⏎"
+"""What stands for a line break, which is predicted like any other character."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the text.
+
+    Attributes:
+        number: from 1.
+        text: its characters, the line break at its end not among them.
+        ended: whether a line break follows.
+        bits: the surprisal of every character, and of the line break after them; NaN for the
+            very first character of the text, which is not predicted.
+    """
+
+    number: int
+    text: str
+    ended: bool
+    bits: NDArray[np.float32]
+
+    @property
+    def mean(self) -> float:
+        """Bits a character, the line break included; NaN where nothing was predicted."""
+        known = self.bits[~np.isnan(self.bits)]
+        return float(known.mean()) if len(known) else float("nan")
+
+
+def lines(text: str, surprisal: NDArray[np.float32]) -> list[Line]:
+    """Cut a text and its surprisal into lines.
+
+    Args:
+        text: N characters.
+        surprisal: ``[N - 1]`` bits, of every character but the first.
+    """
+    bits = np.concatenate(([np.float32(np.nan)], surprisal))
+    found, at = [], 0
+    for number, line in enumerate(text.split("\n"), start=1):
+        end = at + len(line)
+        ended = end < len(text)
+        found.append(Line(number, line, ended, bits[at : end + ended]))
+        at = end + 1
+    return found if found[-1].text or len(found) == 1 else found[:-1]
+
+
+def ranked(found: Sequence[Line]) -> list[Line]:
+    """Return the lines that are not empty, the most surprising first."""
+    full = [line for line in found if line.text.strip() and not np.isnan(line.mean)]
+    return sorted(full, key=lambda line: -line.mean)
+
+
+def shade(bits: float) -> str | None:
+    """Return the background of a character of so many bits, as ``#rrggbb``; ``None`` for none."""
+    return next((color for most, color in SHADES if bits <= most), None)
+
+
+_PAGE = """<!doctype html>
+<html lang="und">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ max-width: 50rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff;
+  font: 1.1rem/1.9 system-ui, sans-serif }}
+h1 {{ font-size: 1.3rem }} h2 {{ font-size: 1.1rem; margin-top: 2.5rem }}
+p, .n {{ color: #666 }} .n {{ display: inline-block; min-width: 4.5em; font-size: .75em }}
+.text {{ white-space: pre-wrap; overflow-wrap: anywhere }}
+.text span, .key span {{ border-radius: 2px; padding: .1em 0 }} .key span {{ padding: .1em .5em }}
+.e {{ color: #bbb }}
+{shades}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{summary}</p>
+<p class="key">Bits a character: {key}</p>
+<div class="text">{text}</div>
+<h2>Lines, the most surprising first</h2>
+<div class="text">{ranking}</div>
+</body>
+</html>
+"""
+
+
+def page(title: str, summary: str, found: Sequence[Line]) -> str:
+    """Return an HTML page that stands alone: the text, coloured, and its lines ranked.
+
+    Args:
+        title: its heading.
+        summary: a sentence below it.
+        found: the lines of the text in their order.
+    """
+    colors = [color for _, color in SHADES]
+    rules = [f".s{n} {{ background: {color} }}" for n, color in enumerate(colors) if color]
+    return _PAGE.format(
+        title=html.escape(title),
+        summary=html.escape(summary),
+        shades="\n".join(rules),
+        key=" ".join(f'<span class="s{n}">{name}</span>' for n, name in enumerate(shade_names())),
+        text="\n".join(_marked(line) for line in found),
+        ranking="\n".join(
+            f'<span class="n">{line.mean:.2f}</span>{_marked(line)}' for line in ranked(found)
+        ),
+    )
+
+
+def shade_names() -> list[str]:
+    """Return what each of `SHADES` stands for: ``0–1``, ``1–2`` and so on."""
+    limits = [0.0, *(most for most, _ in SHADES[:-1])]
+    return [
+        *(f"{low:g}–{high:g}" for low, high in itertools.pairwise(limits)),
+        f"over {limits[-1]:g}",
+    ]
+
+
+def _marked(line: Line) -> str:
+    colors = [color for _, color in SHADES]
+    shown = line.text + LINE_END * line.ended
+    pieces = []
+    for place, (character, bits) in enumerate(zip(shown, line.bits, strict=True)):
+        number = colors.index(shade(float(bits)))
+        classes = ["s" + str(number)] if number else []
+        if place == len(line.text):
+            classes.append("e")
+        # The exact figure appears when a reader points at a character.
+        title = "" if np.isnan(bits) else f' title="{bits:.1f}"'
+        mark = f' class="{" ".join(classes)}"' if classes else ""
+        pieces.append(f"<span{mark}{title}>{html.escape(character)}</span>")
+    return "".join(pieces)
