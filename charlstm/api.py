@@ -89,10 +89,40 @@ class TrainedModel:
             prefix, length=length, decoding=decoding, seed=seed, unknown=unknown
         )
 
+    def held_out(self) -> str:
+        """Return the text that was held out of training, normalised.
+
+        Raises:
+            RunError: there is none.
+        """
+        text = self.directory.read_held_out()
+        if not text:
+            raise RunError(
+                f"{self.directory.path} was trained without held-out text, so there is nothing "
+                "to measure it on: name a TEXT that it has not learned from."
+            )
+        return text
+
+    def read(self, places: Sequence[str | Path], *, encoding: str | None = None) -> str:
+        """Return the text of files, normalised as the training text was.
+
+        Args:
+            places: files, directories, globs or ``-``.
+            encoding: of the files; found out where ``None``.
+
+        Raises:
+            CorpusError: they cannot be read.
+        """
+        # The whole of what is named is measured, whatever part of its corpus was learned.
+        options = replace(self.info.recipe.text, limit=None)
+        return read_corpus(places, options=options, encoding=encoding).text
+
     def perplexity(
         self,
         text: str | None = None,
         *,
+        dynamic: bool = False,
+        on_progress: Callable[[int], object] | None = None,
         backend: str = "auto",
         device: str = "auto",
         threads: int | None = None,
@@ -102,6 +132,9 @@ class TrainedModel:
         Args:
             text: what to measure it on, normalised here as the training text was; the run's
                 held-out text where ``None``.
+            dynamic: whether to measure by dynamic evaluation as well, which takes far longer;
+                see `charlstm.dynamic`. The model stays as it is.
+            on_progress: told how many characters dynamic evaluation has read, now and then.
             backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
             device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
             threads: for torch, in this process; torch's own choice where ``None``.
@@ -116,37 +149,20 @@ class TrainedModel:
         from charlstm.evaluation import evaluate
         from charlstm.model import CharLM, choose_backend
 
-        if text is None:
-            text = self.directory.read_held_out()
-            if not text:
-                raise RunError(
-                    f"{self.directory.path} was trained without held-out text, so there is nothing "
-                    "to measure it on: name a TEXT that it has not learned from."
-                )
-        else:
-            text = self.info.recipe.text.apply(text)
+        text = self.held_out() if text is None else self.info.recipe.text.apply(text)
         prepare_cpu(threads)
         where = choose_device(device)
         architecture, V = self.info.recipe.architecture, len(self.info.vocabulary)
         model = CharLM(architecture, V, backend=choose_backend(backend, architecture, where))
         weights = self.directory.read_model(self.info)
         model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
-        return evaluate(model.to(where), self.info.vocabulary, text)
-
-    def perplexity_of(
-        self, places: Sequence[str | Path], *, encoding: str | None = None, **options: Any
-    ) -> "Evaluation":
-        """Measure the model on files.
-
-        Args:
-            places: files, directories, globs or ``-``.
-            encoding: of the files; found out where ``None``.
-            options: those of `perplexity`.
-        """
-        # The whole of what was named is measured, whatever part of its corpus was learned.
-        text_options = replace(self.info.recipe.text, limit=None)
-        corpus = read_corpus(places, options=text_options, encoding=encoding)
-        return self.perplexity(corpus.text, **options)
+        return evaluate(
+            model.to(where),
+            self.info.vocabulary,
+            text,
+            dynamic=dynamic,
+            on_progress=on_progress,
+        )
 
 
 def load(run: str | Path | None = None, *, root: str | Path = ROOT) -> TrainedModel:
@@ -165,6 +181,7 @@ def load(run: str | Path | None = None, *, root: str | Path = ROOT) -> TrainedMo
 def train(
     *places: str | Path,
     recipe: str = "auto",
+    start_from: str | Path | None = None,
     name: str | None = None,
     root: str | Path = ROOT,
     prefixes: Sequence[str] = (),
@@ -173,6 +190,7 @@ def train(
     backend: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    tensorboard: bool = False,
     on_event: "Callable[[Event], None] | None" = None,
     **settings: Any,
 ) -> TrainedModel:
@@ -181,6 +199,7 @@ def train(
     Args:
         places: files, directories, globs or ``-``.
         recipe: ``"auto"`` or ``"d2l"``.
+        start_from: the name or path of a run whose weights to begin with instead of random ones.
         name: the run's name; from the corpus where ``None``.
         root: where runs live.
         prefixes: what the model continues while it learns.
@@ -189,19 +208,21 @@ def train(
         backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         threads: for torch, in this process; torch's own choice where ``None``.
+        tensorboard: whether to write the figures for TensorBoard as well.
         on_event: called with everything that happens; see `charlstm.session`.
         settings: whatever should differ from the recipe, by the names of
-            `charlstm.recipes.Recipe`: ``epochs=30``, ``hidden=512``, ``limit=10_000``.
+            `charlstm.recipes.Recipe`: ``minutes=5``, ``hidden=512``, ``limit=10_000``.
 
     Raises:
         CharLSTMError: one of its children, each message saying what to do.
     """
-    from charlstm.session import start_session
+    from charlstm.start import start_session
 
     session = start_session(
         places,
         recipe=recipe,
         settings=settings,
+        start_from=start_from,
         name=name,
         root=Path(root),
         prefixes=prefixes,
@@ -210,6 +231,7 @@ def train(
         backend=backend,
         device=device,
         threads=threads,
+        tensorboard=tensorboard,
     )
     return _train(session, on_event)
 
@@ -235,12 +257,12 @@ def resume(
         device: as in `train`.
         threads: as in `train`.
         on_event: as in `train`.
-        settings: ``epochs``, ``steps`` and ``patience`` may be new.
+        settings: ``epochs``, ``steps``, ``minutes`` and ``patience`` may be new.
 
     Raises:
         CharLSTMError: one of its children, each message saying what to do.
     """
-    from charlstm.session import resume_session
+    from charlstm.start import resume_session
 
     session = resume_session(
         run,

@@ -6,6 +6,7 @@
     ├── RecipeError             a setting out of its range, or two that exclude each other
     ├── TrainingError           a training that cannot go on
     ├── OutputError             a result that cannot be written
+    ├── MissingLibraryError     a library that charlstm can use but does not bring
     └── RunError                a run directory that is missing, damaged or of another format
 
 Each message is one clear sentence, or a few: what was wrong, where, and what to do. The command
@@ -35,6 +36,10 @@ class TrainingError(CharLSTMError):
 
 class OutputError(CharLSTMError):
     """A result cannot be written to standard output."""
+
+
+class MissingLibraryError(CharLSTMError):
+    """Something was asked for that needs a library which is not installed."""
 
 
 class RunError(CharLSTMError):

@@ -22,6 +22,12 @@ BACKENDS = ("scratch", "torch")
 DEVICES = ("cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
+# A text below so many characters is a small one.
+_SMALL = 200_000
+
+# What Python and torch take before anything is trained.
+_PROCESS_BYTES = 350_000_000
+
 _BLOCKS = {"lstm": 4, "peephole": 4, "coupled": 3, "gru": 3, "rnn": 1}
 
 
@@ -143,6 +149,8 @@ class Recipe:
             start from zero.
         epochs: how often the training text is read.
         steps: stop after so many optimiser steps, if that comes first.
+        minutes: stop after so many minutes, if they are over first; the schedule then ends with
+            them, whatever the machine's speed.
         patience: stop when the held-out loss has not improved for so many epochs; ``None`` never.
         validation: the share held out from the end of the text.
         min_count: characters seen fewer times become ``<unk>``.
@@ -168,6 +176,7 @@ class Recipe:
     sampling: str = "consecutive"
     epochs: int = 20
     steps: int | None = None
+    minutes: float | None = None
     patience: int | None = None
     validation: float = 0.1
     min_count: int = 1
@@ -189,6 +198,8 @@ class Recipe:
         check_whole("epochs", self.epochs, 1)
         if self.steps is not None:
             check_whole("steps", self.steps, 1)
+        if self.minutes is not None:
+            check_real("minutes", self.minutes, 0, math.inf, above=True)
         if self.patience is not None:
             check_whole("patience", self.patience, 1)
         check_real("validation", self.validation, 0, 0.5)
@@ -217,6 +228,19 @@ class Recipe:
                 given[part] = _replace(old, inside)
         recipe: Recipe = _replace(self, given)
         return recipe
+
+
+def training_bytes(recipe: Recipe, vocabulary_size: int) -> int:
+    """Return about how much memory a training takes, the text not counted."""
+    architecture = recipe.architecture
+    weights = architecture.parameter_count(vocabulary_size)
+    moments = 0 if recipe.optimizer == "sgd" else 2
+    # Weights, gradients and moments; the best weights; the weights and moments to go back to.
+    kept = 4 * weights * (2 + moments + 1 + 1 + moments)
+    # Logits, their logarithms and their gradient; a layer's gates, their gradients and its states.
+    widest = 3 * vocabulary_size + 12 * architecture.hidden * architecture.layers
+    widest += 3 * (architecture.embedding or 0)
+    return _PROCESS_BYTES + kept + 4 * recipe.batch * recipe.window * widest
 
 
 def _replace(old: Any, changes: dict[str, Any]) -> Any:
@@ -253,13 +277,17 @@ def d2l(backend: str = "scratch") -> Recipe:
     )
 
 
-def auto(characters: int) -> Recipe:
-    """Return a recipe that suits a text of so many characters, held-out part included.
+def auto(characters: int, passes: float | None = None) -> Recipe:
+    """Return a recipe that suits a text and a budget.
 
     A small text is read often by a model that is regularised hard; a large one is read a few
-    times by a wider model.
+    times by a wider model. ``docs/recipes.md`` has the experiments behind the numbers.
+
+    Args:
+        characters: in the text, held-out part included.
+        passes: how often the text can be read; ``None`` for as often as is sensible.
     """
-    if characters < 200_000:
+    if characters < _SMALL:
         return Recipe(
             name="auto",
             architecture=Architecture(hidden=256, embedding=256),
@@ -282,10 +310,12 @@ def auto(characters: int) -> Recipe:
     )
 
 
-def named(name: str, characters: int, backend: str = "auto") -> Recipe:
-    """Return the recipe called `name`, made for a text of so many characters and a backend."""
+def named(
+    name: str, characters: int, backend: str = "auto", *, passes: float | None = None
+) -> Recipe:
+    """Return the recipe called `name`; the arguments are those of `auto` and `d2l`."""
     _choice("recipe", name, ("auto", "d2l"))
-    return d2l(backend) if name == "d2l" else auto(characters)
+    return d2l(backend) if name == "d2l" else auto(characters, passes)
 
 
 def recipe_to_json(recipe: Recipe) -> dict[str, Any]:

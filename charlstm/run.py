@@ -27,7 +27,7 @@ from charlstm.figures import Report, finite
 from charlstm.recipes import Recipe, recipe_from_json, recipe_to_json
 from charlstm.vocabulary import Vocabulary
 
-FORMAT = 1
+FORMAT = 2
 """The version of the formats below; a directory with another one is refused."""
 
 ROOT = Path("checkpoints")
@@ -52,8 +52,10 @@ class RunInfo:
         training_characters: how many were learned from.
         held_out_characters: how many were not.
         backend: ``"scratch"`` or ``"torch"``: what trained it; both can open it.
+        started_from: the path of the run whose weights it began with, if any.
         prefixes: the prefixes of the samples written during training.
         sample_every: epochs between two samples; 0 for none.
+        tensorboard: whether its figures are written for TensorBoard as well.
         best: the report with the lowest held-out loss, if any was made.
         last: the newest report.
         finished: why training ended, or ``None`` while it has not.
@@ -70,8 +72,10 @@ class RunInfo:
     training_characters: int
     held_out_characters: int
     backend: str
+    started_from: str | None = None
     prefixes: tuple[str, ...] = ()
     sample_every: int = 0
+    tensorboard: bool = False
     best: Report | None = None
     last: Report | None = None
     finished: str | None = None
@@ -97,7 +101,7 @@ class RunDirectory:
         Raises:
             RunError: the name could leave `root`, or the directory cannot be made.
         """
-        _check_name(name)
+        check_name(name)
         number = 1
         while True:
             path = root / (name if number == 1 else f"{name}-{number}")
@@ -141,6 +145,8 @@ class RunDirectory:
             "saved": time.time(),
             "finished": info.finished,
             "backend": info.backend,
+            "started_from": info.started_from,
+            "tensorboard": info.tensorboard,
             "recipe": recipe_to_json(info.recipe),
             "corpus": {
                 "places": list(info.places),
@@ -239,6 +245,19 @@ class RunDirectory:
         lines = [json.dumps(finite(report.to_json())) + "\n" for report in reports]
         self._write("history.jsonl", "".join(lines).encode())
 
+    def read_history(self) -> list[Report]:
+        """Return what `write_history` wrote.
+
+        Raises:
+            RunError: it is missing or damaged.
+        """
+        path = self.path / "history.jsonl"
+        lines = self._read("history.jsonl").splitlines()
+        try:
+            return [Report.from_json(_parse(path, line)) for line in lines]  # type: ignore[arg-type]
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{path} is damaged: {error}. {_ADVICE}") from None
+
     def write_samples(self, samples: Iterable[str]) -> None:
         """Write ``samples.txt``."""
         self._write("samples.txt", "\n".join(samples).encode())
@@ -268,19 +287,27 @@ class RunDirectory:
             raise RunError(f"{path} cannot be read: {reason}. {_ADVICE}") from None
 
     def _write(self, name: str, data: bytes) -> None:
-        path = self.path / name
-        beside = path.with_name(f".{name}.part")
-        try:
-            with beside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        except OSError as error:
-            beside.unlink(missing_ok=True)
-            raise RunError(
-                f"{path} cannot be written: {error.strerror}. What was saved before stands."
-            ) from None
+        write_whole(self.path / name, data)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its place, flush it to the disk and rename it.
+
+    Raises:
+        RunError: it cannot be written; what was there before stands.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise RunError(
+            f"{path} cannot be written: {error.strerror}. What was saved before stands."
+        ) from None
 
 
 def name_for(places: Iterable[str | Path]) -> str:
@@ -295,7 +322,12 @@ def name_for(places: Iterable[str | Path]) -> str:
     return re.sub(r"[^\w.-]+", "_", stem).strip("._")[:100] or "run"
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Check that a run can have this name, and stays below its root with it.
+
+    Raises:
+        RunError: it cannot.
+    """
     if not name or name.startswith(".") or not re.fullmatch(r"[\w .-]{1,120}", name):
         raise RunError(
             f"A run cannot be called {name!r}: use letters, digits, spaces, '-', '_' and '.', and "
@@ -373,8 +405,10 @@ def _info(value: dict[str, Any]) -> RunInfo:
         training_characters=_typed(corpus, "training_characters", int),
         held_out_characters=_typed(corpus, "held_out_characters", int),
         backend=_typed(value, "backend", str),
+        started_from=_typed(value, "started_from", str, type(None)),
         prefixes=_strings(samples, "prefixes"),
         sample_every=_typed(samples, "every", int),
+        tensorboard=_typed(value, "tensorboard", bool),
         best=_report(value, "best"),
         last=_report(value, "last"),
         finished=_typed(value, "finished", str, type(None)),

@@ -16,15 +16,21 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from charlstm.batches import Ids, Window, Windows
 from charlstm.errors import RecipeError, TrainingError
-from charlstm.figures import Report
+from charlstm.figures import Report, perplexity
 from charlstm.model import CharLM, initialize, surprisal
 from charlstm.recipes import Recipe
 from charlstm.recurrent.equations import State
 
 _WARM_UP_STEPS = 20
 _FLOOR = 0.01
-# Held-out text is read in so many streams at once while training; `eval` reads it in one.
-_VALIDATION_STREAMS = 16
+# Held-out text is read in up to so many streams at once while training; `eval` reads it in one.
+_VALIDATION_STREAMS = 64
+# A diverged training goes back so often, each time with half the learning rate.
+_RETURNS = 3
+# Weights to go back to are set aside after so many steps. On a GPU the loss is looked at as
+# rarely, because looking waits for it.
+_SET_ASIDE_STEPS = 200
+_LOOK_STEPS_ON_GPU = 50
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -46,6 +52,21 @@ class EpochEnd:
 
 
 @dataclass(frozen=True)
+class WentBack:
+    """Training diverged, so it goes on from an earlier step.
+
+    Attributes:
+        diverged: the step at which it was noticed.
+        step: the step whose weights are in their place again.
+        scale: by what the recipe's learning rate is multiplied from now on.
+    """
+
+    diverged: int
+    step: int
+    scale: float
+
+
+@dataclass(frozen=True)
 class Finished:
     """Training is over; `reason` is a sentence."""
 
@@ -57,7 +78,7 @@ class Stopped:
     """Training was asked to stop and did so between two steps."""
 
 
-TrainerEvent = Step | EpochEnd | Finished | Stopped
+TrainerEvent = Step | EpochEnd | WentBack | Finished | Stopped
 
 
 @dataclass(frozen=True)
@@ -134,6 +155,7 @@ class Trainer:
         self.stopping = False
         self.step = 0
         self.seconds = 0.0
+        self.rate = 0.0
         self.best_loss = math.inf
         self.best_epoch = 0
         self._best: Arrays | None = None
@@ -141,6 +163,14 @@ class Trainer:
         # The epoch's summed nats and their count: divided once, when it is reported.
         self._loss_sum = torch.zeros((), device=device, dtype=_sum_dtype(device))
         self._loss_count = 0
+        # By what the schedule's rate is multiplied, and how often training went back.
+        self._scale = 1.0
+        self._returns = 0
+        # The clock of a budget in minutes: what earlier sessions took, and when this one began.
+        self._earlier = 0.0
+        self._began: float | None = None
+        self._measuring = 0.0
+        self._good: Snapshot | None = None
 
     @property
     def epoch(self) -> int:
@@ -157,44 +187,97 @@ class Trainer:
         """The training loss of the epoch so far, in nats a character."""
         return float(self._loss_sum) / max(self._loss_count, 1)
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since training began: steps, measuring, and whatever its reader did meanwhile.
+
+        The time between a stop and the resume after it is not counted.
+        """
+        now = 0.0 if self._began is None else time.perf_counter() - self._began
+        return self._earlier + now
+
+    @property
+    def progress(self) -> float:
+        """How much of the plan is behind it, from 0 to 1: of its steps, or of its minutes."""
+        done = self.step / self.total_steps
+        if self.recipe.minutes is not None:
+            # The last measurement is part of the budget, and takes as long as the one before.
+            budget = max(60 * self.recipe.minutes - self._measuring, 1e-9)
+            done = max(done, self.elapsed / budget)
+        return min(done, 1.0)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether perplexity and weights are finite numbers; if not, training goes back."""
+        finite = all(bool(weight.isfinite().all()) for weight in self.model.parameters())
+        return finite and math.isfinite(perplexity(self.running_loss))
+
     def run(self) -> Iterator[TrainerEvent]:
         """Train from where it stands; `stop` ends it after the step under way.
 
         Raises:
-            TrainingError: the loss is no longer a finite number.
+            TrainingError: it diverged, and going back did not help.
         """
+        self._began = time.perf_counter()
+        self._good = self.snapshot()
         while True:
+            ended = self.stopping or self._at_epoch_end()
+            if ended and not self.healthy:
+                yield self._go_back()
+                continue
             if self._loss_count and self._at_epoch_end():
+                self._set_aside()
                 yield self._end_epoch()
             if reason := self._finished():
                 yield Finished(reason)
                 return
-            for window in self.windows.epoch(*divmod(self.step, self.windows.steps)):
-                if self.stopping:
-                    yield Stopped()
-                    return
-                self._timed_step(window)
-                yield Step(self.step, self.epoch)
-                if self.step == self.total_steps:
-                    break
+            if self.stopping:
+                yield Stopped()
+                return
+            yield from self._steps()
+
+    def _steps(self) -> Iterator[Step | WentBack]:
+        """Go to the end of the epoch, or as far as possible."""
+        for window in self.windows.epoch(*divmod(self.step, self.windows.steps)):
+            self._timed_step(window)
+            on_cpu = self.device.type == "cpu"
+            look = on_cpu or self.step % _LOOK_STEPS_ON_GPU == 0
+            if look and not math.isfinite(perplexity(self.running_loss)):
+                yield self._go_back()
+                return
+            if self.step % _SET_ASIDE_STEPS == 0:
+                self._set_aside()
+            yield Step(self.step, self.epoch)
+            if self.stopping or self._at_epoch_end():
+                return
 
     def stop(self) -> None:
         """Ask `run` to end after the step under way."""
         self.stopping = True
 
-    def time_pass(self) -> float:
-        """Return the seconds that one forward and backward pass takes; nothing is learned.
+    def time_step(self) -> float:
+        """Make the next step and return the seconds it took: for a trainer that is thrown away.
 
-        This is for choosing between settings before training starts.
+        Some settings are best chosen by timing; whoever does gets another trainer to train with.
         """
-        window = next(self.windows.epoch(0))
-        inputs, targets = window.inputs.to(self.device), window.targets.to(self.device)
-        began = time.perf_counter()
-        with self._own_dropout():
-            self._backward(self.model.zero_state(inputs.shape[1]), inputs, targets)
+        before = self.seconds
+        window = next(self.windows.epoch(*divmod(self.step, self.windows.steps)))
+        self._timed_step(window)
         if self.device.type == "cuda":
+            began = time.perf_counter()
             torch.cuda.synchronize(self.device)
-        return time.perf_counter() - began
+            self.seconds += time.perf_counter() - began
+        return self.seconds - before
+
+    def begin_from(self, weights: Arrays) -> None:
+        """Begin with these weights instead of random ones.
+
+        They may be of a smaller vocabulary whose ids this one keeps: the rows of the characters
+        that are new stay as they were drawn.
+        """
+        for name, parameter in self.model.named_parameters():
+            known = tuple(slice(size) for size in weights[name].shape)
+            parameter.data[known].copy_(torch.from_numpy(weights[name]))
 
     def weights(self) -> Arrays:
         """Return a copy of the model's weights as they are now, float32."""
@@ -209,7 +292,8 @@ class Trainer:
         Raises:
             TrainingError: it has diverged, so that there is nothing worth keeping.
         """
-        self._refuse_divergence()
+        if not self.healthy:
+            raise TrainingError("The training has diverged: its weights are not worth keeping.")
         weights = self.weights()
         names = self.recipe.architecture.state_names
         return Snapshot(
@@ -223,6 +307,10 @@ class Trainer:
             position={
                 "step": self.step,
                 "seconds": self.seconds,
+                "elapsed": self.elapsed,
+                "rate": self.rate,
+                "scale": self._scale,
+                "returns": self._returns,
                 "best_loss": None if math.isinf(self.best_loss) else self.best_loss,
                 "best_epoch": self.best_epoch,
                 "loss_sum": float(self._loss_sum),
@@ -242,6 +330,10 @@ class Trainer:
         position = snapshot.position
         self.step = position["step"]
         self.seconds = position["seconds"]
+        self._earlier, self._began = position["elapsed"], None
+        self.rate = position["rate"]
+        self._scale = position["scale"]
+        self._returns = position["returns"]
         self.best_epoch = position["best_epoch"]
         if position["best_loss"] is not None:
             self.best_loss = position["best_loss"]
@@ -249,21 +341,23 @@ class Trainer:
         self._loss_sum.fill_(position["loss_sum"])
         self._loss_count = position["loss_count"]
 
-    def learning_rate(self, step: int) -> float:
-        """Return the rate of step `step` (from 0), as the recipe's schedule plans it."""
-        peak = self.recipe.learning_rate
+    def _planned_rate(self) -> float:
+        """Return the learning rate of the next step, as the schedule and what happened have it."""
+        peak = self.recipe.learning_rate * self._scale
         if self.recipe.schedule == "constant":
             return peak
-        warm_up = min(1.0, (step + 1) / _WARM_UP_STEPS)
-        decay = 0.5 * (1 + math.cos(math.pi * step / self.total_steps))
+        warm_up = min(1.0, (self.step + 1) / _WARM_UP_STEPS)
+        decay = 0.5 * (1 + math.cos(math.pi * self.progress))
         return peak * warm_up * (_FLOOR + (1 - _FLOOR) * decay)
 
     def _at_epoch_end(self) -> bool:
-        return self.step % self.windows.steps == 0 or self.step == self.total_steps
+        return self.step % self.windows.steps == 0 or self.progress >= 1
 
     def _finished(self) -> str | None:
         if self.step >= self.total_steps:
             return f"all {self.total_steps:,} steps are done"
+        if self.progress >= 1:
+            return f"the {self.recipe.minutes:g} minutes are over"
         patience = self.recipe.patience
         read = self.step // self.windows.steps  # whole epochs: one under way is not judged yet
         if patience and self.best_epoch and read - self.best_epoch >= patience:
@@ -302,8 +396,9 @@ class Trainer:
         loss, state = self._backward(state, inputs, targets)
         if self.recipe.clip:
             self._clip()
+        self.rate = self._planned_rate()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(self.step)
+            group["lr"] = self.rate
         self.optimizer.step()
         # The state goes on to the next window, the gradient does not: that is the truncation.
         self._state = tuple(part.detach().float() for part in state)
@@ -329,23 +424,42 @@ class Trainer:
         torch.autograd.backward(loss)
         return loss, state
 
-    def _refuse_divergence(self) -> None:
-        weights = self.model.parameters()
-        finite = math.isfinite(self.running_loss) and all(w.isfinite().all() for w in weights)
-        if not finite:
+    def _set_aside(self) -> None:
+        """Keep a copy to go back to, unless the loss says that it has begun to diverge."""
+        # Twice as bad as knowing nothing: finite, but not worth going back to.
+        if self.healthy and self.running_loss < 2 * math.log(self.model.vocabulary_size) + 1:
+            self._good = self.snapshot()
+
+    def _go_back(self) -> WentBack:
+        """Put the last good weights back, and train on with half the learning rate.
+
+        Raises:
+            TrainingError: it has been done often enough.
+        """
+        diverged, returns, scale = self.step, self._returns, self._scale
+        if returns == _RETURNS:
             raise TrainingError(
-                f"The loss is no longer a number (epoch {self.epoch}, step {self.step:,}): the "
-                "training has diverged. Try a lower --lr or a smaller --clip; what was saved "
+                f"The training has diverged (epoch {self.epoch}, step {diverged:,}, loss "
+                f"{self.running_loss:.4g}), and going back with half the learning rate did not "
+                f"help {_RETURNS} times. Try a lower --lr or a smaller --clip; what was saved "
                 "before stands."
             )
+        assert self._good is not None, "run() sets the first one aside"
+        elapsed = self.elapsed
+        self.restore(self._good)
+        # The minutes are spent, whatever came of them.
+        self._earlier, self._began = elapsed, time.perf_counter()
+        self._returns, self._scale = returns + 1, scale / 2
+        return WentBack(diverged, self.step, self._scale)
 
     def _end_epoch(self) -> EpochEnd:
         epoch, loss = self.epoch, self.running_loss
-        self._refuse_divergence()
         held_out_loss = None
         if len(self.held_out) > 1:
+            began = time.perf_counter()
             nats = surprisal(self.model, self.held_out, streams=_VALIDATION_STREAMS)
             held_out_loss = float(nats.double().sum()) / len(nats)
+            self._measuring = time.perf_counter() - began
         report = Report(
             step=self.step,
             epoch=epoch,
@@ -353,7 +467,7 @@ class Trainer:
             characters=self.characters,
             train_loss=loss,
             validation_loss=held_out_loss,
-            learning_rate=self.learning_rate(self.step - 1),
+            learning_rate=self.rate,
         )
         best = held_out_loss is not None and held_out_loss < self.best_loss
         if held_out_loss is not None and best:

@@ -57,6 +57,17 @@ class Vocabulary:
         characters = codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
         return cls(characters, [len(text) - int(kept.sum()), *kept.tolist()])
 
+    def grown(self, other: "Vocabulary", text: str) -> "Vocabulary":
+        """Return this vocabulary with the characters that only `other` has behind its own.
+
+        Every id keeps its character. The counts are those of `text`.
+        """
+        added = "".join(character for character in other.characters if character not in self)
+        here = Vocabulary.build(text)
+        found = dict(zip(here.characters, here.counts[1:], strict=True))
+        counts = [found.get(character, 0) for character in self.characters + added]
+        return Vocabulary(self.characters + added, [len(text) - sum(counts), *counts])
+
     def __len__(self) -> int:
         """V: the number of ids, ``<unk>`` among them."""
         return len(self.characters) + 1

@@ -33,16 +33,22 @@ ORDER = (
     "model",
     "training",
     "curve",
+    "tensorboard",
     "run",
     "network",
     "prefix",
     "sampling",
+    "dynamic",
     "evaluation",
+    "highlight",
     "session",
+    "start",
     "api",
+    "comparison",
     "cli.options",
     "cli.console",
     "cli.screen",
+    "cli.compare",
     "cli.evaluate",
     "cli.generate",
     "cli.train",
@@ -60,8 +66,11 @@ NEED_TORCH = {
     "recurrent.native",
     "model",
     "training",
+    "dynamic",
     "evaluation",
     "session",
+    "start",
+    "comparison",
     "cli.screen",
 }
 TORCH_FREE = [name for name in ORDER if name not in NEED_TORCH and name != "__main__"]
@@ -155,7 +164,7 @@ def test_torch_is_imported_by_the_modules_that_compute_with_it_and_by_no_other()
 
 def test_the_command_line_imports_nothing_heavy_before_a_command_runs() -> None:
     heavy = {"torch", "numpy", "safetensors", "matplotlib", "rich", "tqdm", "charset_normalizer"}
-    for module in ("cli", "cli.options", "cli.console", "cli.train", "cli.generate"):
+    for module in ("cli", "cli.options", "cli.console", "cli.train", "cli.generate", "cli.compare"):
         assert not loaded_by(module) & heavy
     assert "typer" in loaded_by("cli")
 
@@ -227,14 +236,14 @@ def test_help_is_shown_without_torch_or_numpy() -> None:
     code = (
         "import sys\n"
         "from charlstm.cli import main\n"
-        "for command in ('', 'train', 'generate', 'eval', 'eval perplexity'):\n"
+        "for command in ('', 'train', 'generate', 'compare', 'eval', 'eval perplexity'):\n"
         "    sys.argv = ['charlstm', *command.split(), '--help']\n"
         "    try: main()\n"
         "    except SystemExit as end: assert not end.code\n"
         "print('modules:', *sys.modules)\n"
     )
     shown, _, loaded = python(code).rpartition("modules:")
-    assert shown.count("Usage:") == 5
+    assert shown.count("Usage:") == 6
     assert not {"torch", "numpy"} & set(loaded.split())
 
 

@@ -204,12 +204,14 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
     run.write_info(INFO)
     found = written(run)
     recipe = found.pop("recipe")
-    assert found["format"] == 1
+    assert found["format"] == 2
     assert keys(found) == {
         "format": None,
         "saved": None,
         "finished": None,
         "backend": None,
+        "started_from": None,
+        "tensorboard": None,
         "corpus": {
             "places": None,
             "encoding": None,
@@ -227,7 +229,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
     assert set(recipe) == {
         *("name", "architecture", "initialization", "optimizer", "learning_rate", "schedule"),
         *("weight_decay", "clip", "dropout", "batch", "window", "sampling", "epochs", "steps"),
-        *("patience", "validation", "min_count", "precision", "seed", "text"),
+        *("minutes", "patience", "validation", "min_count", "precision", "seed", "text"),
     }
     assert set(recipe["architecture"]) == {"cell", "hidden", "layers", "embedding"}
     assert set(recipe["text"]) == {"normalize", "newline", "limit"}
@@ -602,14 +604,14 @@ def test_a_run_json_that_is_no_object_is_damaged(whole: RunDirectory, data: byte
     assert message.startswith(f"{path} is damaged: it does not hold an object.")
 
 
-@pytest.mark.parametrize("version", [2, 0, "1", None])
+@pytest.mark.parametrize("version", [3, 1, "2", None])
 def test_a_run_of_another_format_is_refused_with_what_to_do(
     whole: RunDirectory, version: object
 ) -> None:
     rewrite(whole, lambda value: value.update(format=version))
     assert damaged_message(whole.read_info) == (
         f"{whole.path / 'run.json'} has format {version!r}; this version of charlstm reads format "
-        "1. Use the version of charlstm that wrote it."
+        "2. Use the version of charlstm that wrote it."
     )
 
 

@@ -19,7 +19,8 @@ from charlstm.errors import (
     TrainingError,
     UnknownCharactersError,
 )
-from charlstm.session import Event, Sample, Saved, Session, resume_session, start_session
+from charlstm.session import Event, Sample, Saved, Session
+from charlstm.start import resume_session, start_session
 from charlstm.training import EpochEnd, Finished, Step, Stopped
 
 SETTINGS: dict[str, Any] = {
@@ -189,7 +190,7 @@ def test_run_json_says_what_was_trained_on_what_and_how_it_ended(
     finished: TrainedModel, song: str
 ) -> None:
     value = json.loads((finished.directory.path / "run.json").read_text(encoding="utf-8"))
-    assert value["format"] == 1
+    assert value["format"] == 2
     assert value["backend"] == "scratch"
     assert value["finished"] == f"all {value['last']['step']:,} steps are done"
     assert value["recipe"]["architecture"]["hidden"] == 10
@@ -620,7 +621,8 @@ def test_a_text_is_measured_in_the_form_that_the_model_learned(
     other = tmp_path / "other.txt"
     other.write_text("分开\nla la\n等你" * 60, encoding="gb18030")
     # All of it, however little was learned.
-    assert model.perplexity_of([other], encoding="gb18030", device="cpu").characters == 659
+    text = model.read([other], encoding="gb18030")
+    assert model.perplexity(text, device="cpu").characters == 659
 
 
 def test_load_opens_the_run_that_was_saved_last(corpus: Path, root: Path) -> None:

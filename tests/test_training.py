@@ -1,4 +1,5 @@
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -22,6 +23,7 @@ from charlstm.training import (
     Stopped,
     Trainer,
     TrainerEvent,
+    WentBack,
 )
 
 V = 7
@@ -87,7 +89,8 @@ def assert_same_snapshot(found: Snapshot, expected: Snapshot) -> None:
     assert_same_arrays(found.best_weights, expected.best_weights)
     assert_same_arrays(found.moments, expected.moments)
     assert_same_arrays(found.state, expected.state)
-    assert {**found.position, "seconds": 0} == {**expected.position, "seconds": 0}
+    clocks = {"seconds": 0, "elapsed": 0}
+    assert {**found.position, **clocks} == {**expected.position, **clocks}
 
 
 def plain_training(recipe: Recipe, start: Weights, *, carried: bool, zeroed: bool) -> Weights:
@@ -189,7 +192,6 @@ def test_clipping_bounds_the_global_norm_and_keeps_the_direction(backend: str) -
 
 def test_a_constant_schedule_keeps_the_rate_and_a_step_is_made_at_that_rate() -> None:
     trainer = trainer_for(SMALL.override(learning_rate=0.25))
-    assert {trainer.learning_rate(step) for step in range(6)} == {0.25}
     reports = [end.report for end in ends(train(trainer))]
     assert [report.learning_rate for report in reports] == [0.25, 0.25]
 
@@ -198,7 +200,7 @@ def test_a_cosine_schedule_warms_up_and_falls_to_a_hundredth_of_its_peak() -> No
     recipe = SMALL.override(schedule="cosine", learning_rate=0.5, epochs=400)
     trainer = trainer_for(recipe)
     assert trainer.total_steps == 1200
-    rates = [trainer.learning_rate(step) for step in range(1200)]
+    rates = [trainer.rate for event in trainer.run() if isinstance(event, Step)]
     for step in range(20):
         assert rates[step] == pytest.approx(0.5 * (step + 1) / 20, rel=2e-3)
     assert all(later < earlier for earlier, later in pairwise(rates[20:]))
@@ -533,14 +535,29 @@ def test_stopping_ends_after_the_step_under_way_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("backend", ["scratch", "torch"])
-def test_a_training_that_diverges_says_where_and_what_to_try(backend: str) -> None:
-    recipe = SMALL.override(optimizer="sgd", learning_rate=1e38, clip=0.0)
-    trainer = trainer_for(recipe, held_out=OTHER, backend=backend)
+def test_a_training_that_diverges_goes_back_three_times_and_then_says_what_to_try(
+    backend: str,
+) -> None:
+    trainer = trainer_for(SMALL, held_out=OTHER, backend=backend)
+    start = trainer.weights()
+    returns = []
+
+    def spoil_every_step() -> None:
+        for event in trainer.run():
+            if isinstance(event, WentBack):
+                returns.append((event.diverged, event.step, event.scale))
+                assert_same_arrays(trainer.weights(), start)
+            else:
+                trainer.model.head.bias.data.fill_(math.nan)
+
     with pytest.raises(TrainingError) as caught:
-        train(trainer)
-    assert str(caught.value) == (
-        "The loss is no longer a number (epoch 1, step 3): the training has diverged. Try a lower "
-        "--lr or a smaller --clip; what was saved before stands."
+        spoil_every_step()
+    assert returns == [(2, 0, 0.5), (2, 0, 0.25), (2, 0, 0.125)]
+    assert re.fullmatch(
+        r"The training has diverged \(epoch 1, step 2, loss nan\), and going back with half the "
+        r"learning rate did not help 3 times\. Try a lower --lr or a smaller --clip; what was "
+        r"saved before stands\.",
+        str(caught.value),
     )
 
 

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from charlstm.cli import evaluate, generate, train
+from charlstm.cli import compare, evaluate, generate, train
 from charlstm.cli.console import fail
 from charlstm.errors import CharLSTMError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("generate")(generate.generate)
+app.command("compare")(compare.compare)
 app.add_typer(evaluate.app, name="eval")
 
 

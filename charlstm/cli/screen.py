@@ -16,7 +16,7 @@ from tqdm import tqdm
 from charlstm.cli.console import is_terminal, notes, visible, write_result
 from charlstm.figures import Report, perplexity
 from charlstm.session import Event, Plan, Sample, Session
-from charlstm.training import EpochEnd, Finished, Step
+from charlstm.training import EpochEnd, Finished, Step, WentBack
 
 # More lines than this tell nobody more; history.jsonl has every epoch.
 _REPORTS = 20
@@ -40,8 +40,8 @@ class Screen:
         _draw_plan(self._console, self._plan)
         if is_terminal(sys.stderr):
             self._bar = tqdm(
-                total=self._plan.total_steps,
-                initial=self._plan.resumed_step or 0,
+                total=1.0,
+                initial=self._session.trainer.progress,
                 file=sys.stderr,
                 leave=False,
                 dynamic_ncols=True,
@@ -65,14 +65,19 @@ class Screen:
     def draw(self, event: Event) -> None:
         """Draw one event."""
         match event:
-            case Step(step):
-                self._move_bar(step)
+            case Step():
+                self._move_bar()
             case EpochEnd(report, best):
-                last = report.step == self._plan.total_steps
+                last = self._session.trainer.progress >= 1
                 if last or report.epoch % self._every == 0 or self._before is None:
                     self._draw_report(report, best)
             case Sample(epoch, prefix, text):
                 self._draw_sample(epoch, prefix, text)
+            case WentBack(diverged, step, scale):
+                self.say(
+                    f"training diverged at step {diverged:,}: back at step {step:,}, with "
+                    f"{scale:g} of the learning rate"
+                )
             case Finished(reason):
                 self._line(Text(f"done: {reason}", style="dim"))
             case _:
@@ -114,11 +119,11 @@ class Screen:
         if self._bar is not None:
             self._bar.refresh()
 
-    def _move_bar(self, step: int) -> None:
+    def _move_bar(self) -> None:
         if self._bar is None:
             return
-        if self._bar.update(step - self._bar.n):
-            trainer = self._session.trainer
+        trainer = self._session.trainer
+        if self._bar.update(trainer.progress - self._bar.n):
             self._bar.set_description_str(
                 f"epoch {trainer.epoch} · loss {trainer.running_loss:.3f} · "
                 f"ppl {perplexity(trainer.running_loss):,.1f} · "
@@ -176,9 +181,11 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         "split": f"{plan.training_characters:,} to learn from, {held_out}",
         "model": f"{architecture.layers} × {architecture.cell} {architecture.hidden}, {into}, "
         f"{architecture.parameter_count(len(counts)):,} weights",
-        "recipe": f"{recipe.name}: {recipe.epochs:,} epochs, batch {recipe.batch} × window "
-        f"{recipe.window}, {recipe.optimizer} {recipe.learning_rate:g}, dropout {recipe.dropout:g}",
-        "machine": f"{plan.backend} backend on {plan.device}, {recipe.precision}",
+        "recipe": f"{plan.reason}: batch {recipe.batch} × window {recipe.window}, "
+        f"{recipe.optimizer} {recipe.learning_rate:g}, dropout {recipe.dropout:g}",
+        "machine": f"{plan.backend} backend on {plan.device}, {recipe.precision}, about "
+        f"{plan.memory / 1e9:.1f} GB of memory",
+        "time": _time(plan),
         "run": str(plan.directory.path),
     }
     if plan.resumed_step is not None:
@@ -195,6 +202,21 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         console.print(table)
     for note in plan.notes:
         console.print(Text(visible(note), style="yellow"))
+
+
+def _time(plan: Plan) -> str:
+    """Say how long it will take and how often the text will be read."""
+    passes = plan.recipe.epochs * plan.seconds / (plan.total_steps * plan.step_seconds)
+    often = f"{passes:,.0f} times" if passes >= 2 else f"{passes:.2g} times"
+    return f"about {_duration(plan.seconds)}, reading the text {often}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} seconds"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"
 
 
 def _figure(value: float | None, form: str) -> str:

@@ -1,12 +1,10 @@
 """`charlstm train`: train a model on one's own text."""
 
-import signal
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from charlstm.cli.console import loading
+from charlstm.cli.console import interruptible, loading
 from charlstm.cli.options import BackendOption, DeviceOption, EncodingOption, ThreadsOption
 
 if TYPE_CHECKING:
@@ -44,6 +42,29 @@ def train(
             "--resume", help="Go on where the newest run, or the one that --name names, stopped."
         ),
     ] = False,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Begin with the weights of this run, a name in checkpoints/ or a path, and let "
+            "them learn the new text.",
+            show_default=False,
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Be done after so many minutes at the latest; the schedule ends with them.",
+            show_default=False,
+        ),
+    ] = None,
+    log: Annotated[
+        Literal["tensorboard"] | None,
+        typer.Option(
+            help="Write the figures for TensorBoard as well, if it is installed.",
+            show_default=False,
+        ),
+    ] = None,
     prefix: Annotated[
         list[str] | None,
         typer.Option(help="Let the model continue this while it learns; repeatable."),
@@ -253,6 +274,7 @@ def train(
         "initialization": initialization,
         "epochs": epochs,
         "steps": steps,
+        "minutes": minutes,
         "patience": patience,
         "batch": batch,
         "window": window,
@@ -266,9 +288,18 @@ def train(
         "seed": seed,
     }
     if resume:
-        _refuse_with_resume(recipe, prefix, sample_every, encoding)
+        _refuse_with_resume(
+            {
+                "--recipe": recipe,
+                "--from": start_from,
+                "--log": log,
+                "--prefix": prefix,
+                "--sample-every": sample_every,
+                "--encoding": encoding,
+            }
+        )
     with loading():
-        from charlstm.session import resume_session, start_session
+        from charlstm.start import resume_session, start_session
 
     machine: dict[str, Any] = {"backend": backend, "device": device, "threads": threads}
     if resume:
@@ -278,19 +309,20 @@ def train(
             corpus or (),
             recipe=recipe or "auto",
             settings=settings,
+            start_from=start_from,
             name=name,
             prefixes=prefix or (),
             sample_every=sample_every,
             encoding=encoding,
+            tensorboard=log == "tensorboard",
             **machine,
         )
     if not _follow(session):
         raise SystemExit(130)
 
 
-def _refuse_with_resume(*given: object) -> None:
-    flags = ("--recipe", "--prefix", "--sample-every", "--encoding")
-    refused = [flag for flag, value in zip(flags, given, strict=True) if value is not None]
+def _refuse_with_resume(options: dict[str, object]) -> None:
+    refused = [flag for flag, value in options.items() if value is not None]
     if refused:
         raise typer.BadParameter(
             f"{', '.join(refused)} cannot change when a run is resumed; leave it out."
@@ -303,21 +335,16 @@ def _follow(session: "Session") -> bool:
         from charlstm.cli.screen import Screen
         from charlstm.training import Finished, Stopped
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        # The first Ctrl-C asks, the second one gets Python's usual answer.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def stop() -> None:
         session.stop()
         screen.say("finishing the step and saving; press Ctrl-C again to stop at once")
 
     with Screen(session) as screen:
-        before = signal.signal(signal.SIGINT, interrupt)
-        try:
-            ended = None
+        ended = None
+        with interruptible(stop):
             for event in session.events():
                 screen.draw(event)
                 if isinstance(event, Finished | Stopped):
                     ended = event
-        finally:
-            signal.signal(signal.SIGINT, before)
         screen.summarize(interrupted=isinstance(ended, Stopped))
     return not isinstance(ended, Stopped)

@@ -1,0 +1,196 @@
+"""`charlstm compare`: the same text, budget and seed for several models."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charlstm.cli.console import is_terminal, loading, notes, results, visible, write_result
+from charlstm.cli.options import DeviceOption, EncodingOption, ThreadsOption
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from charlstm.comparison import Comparison, Outcome
+
+_CELLS = "lstm,gru,rnn,peephole,coupled"
+
+
+def compare(
+    corpus: Annotated[
+        list[str],
+        typer.Argument(help="Files, directories, globs or .zip and .gz text.", show_default=False),
+    ],
+    cells: Annotated[str, typer.Option(help="The recurrent cells, with commas.")] = _CELLS,
+    backends: Annotated[
+        str, typer.Option(help="scratch, torch or both; torch has no peephole or coupled cell.")
+    ] = "scratch",
+    hidden: Annotated[
+        str | None, typer.Option(help="Widths of a layer.", show_default="the recipe's")
+    ] = None,
+    lr: Annotated[
+        str | None, typer.Option(help="Learning rates.", show_default="the recipe's")
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="How often each reads the text.", show_default="the recipe's"),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="How long each may learn.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of each.")] = 0,
+    prefix: Annotated[str, typer.Option(help="What the sample lines continue.")] = "",
+    name: Annotated[
+        str | None,
+        typer.Option(help="What to call the comparison.", show_default="after the corpus"),
+    ] = None,
+    encoding: EncodingOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+) -> None:
+    """Train several models on the same text, budget and seed, and say how they compare.
+
+    Repeat the command to go on with a comparison that was interrupted.
+    """
+    widths = [_number(int, "--hidden", value) for value in _list(hidden)]
+    rates = [_number(float, "--lr", value) for value in _list(lr)]
+    with loading():
+        from charlstm.comparison import Comparison, trials
+
+    comparison = Comparison(
+        corpus,
+        trials(_list(cells), _list(backends), widths, rates),
+        name=name,
+        settings={"epochs": epochs, "minutes": minutes, "seed": seed},
+        prefix=prefix,
+        encoding=encoding,
+        device=device,
+        threads=threads,
+    )
+    outcomes = _follow(comparison)
+    if outcomes is None:
+        notes().print("interrupted and saved; repeat the command to go on", style="yellow")
+        raise SystemExit(130)
+    _draw(comparison, outcomes)
+
+
+def _list(value: str | None) -> list[str]:
+    return [part.strip() for part in (value or "").split(",") if part.strip()]
+
+
+def _number(kind: type[Any], option: str, value: str) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        raise typer.BadParameter(f"{option} takes numbers with commas, not {value!r}.") from None
+
+
+def _follow(comparison: "Comparison") -> "list[Outcome] | None":
+    """Train and draw; return the outcomes, or ``None`` when it was interrupted."""
+    from charlstm.cli.console import interruptible
+    from charlstm.comparison import Begun, Outcome
+    from charlstm.training import Finished, Step, Stopped
+
+    bar: tqdm[None] | None = None
+    outcomes: list[Outcome] = []
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        stopping = True
+        if session is not None:
+            session.stop()
+
+    session = None
+    with interruptible(stop):
+        for event in comparison.run():
+            match event:
+                case Begun():
+                    session = event.session
+                    if stopping:
+                        session.stop()
+                    bar = _bar(event.trial.name, session.trainer.progress)
+                case Step() if bar is not None and session is not None:
+                    bar.update(session.trainer.progress - bar.n)
+                case Outcome():
+                    outcomes.append(event)
+                    _say(event)
+                case Stopped():
+                    outcomes = []
+            if isinstance(event, Finished | Stopped | Outcome) and bar is not None:
+                bar.close()
+                bar = None
+    return None if isinstance(event, Stopped) else outcomes
+
+
+def _bar(name: str, done: float) -> "tqdm[None] | None":
+    if not is_terminal(sys.stderr):
+        return None
+    from tqdm import tqdm
+
+    return tqdm(
+        total=1.0,
+        initial=done,
+        file=sys.stderr,
+        leave=False,
+        dynamic_ncols=True,
+        bar_format="{desc} |{bar}| {percentage:.0f}% · {remaining} left",
+        desc=name,
+    )
+
+
+def _say(outcome: "Outcome") -> None:
+    if outcome.report is None:
+        line = "diverged"
+    else:
+        held_out = outcome.report.validation_perplexity
+        line = f"training perplexity {outcome.report.train_perplexity:,.2f}"
+        if held_out is not None:
+            line = f"held-out perplexity {held_out:,.2f}, {line}"
+    notes().print(f"{outcome.trial.name}: {line}", style="dim", markup=False)
+
+
+def _draw(comparison: "Comparison", outcomes: "list[Outcome]") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    figures = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    written = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for table in (figures, written):
+        table.add_column("", no_wrap=True)
+    for title in ("weights", "s/epoch", "chars/s", "train ppl", "held-out ppl"):
+        figures.add_column(title, justify="right", no_wrap=True)
+    written.add_column("a line it wrote", overflow="fold")
+    measured = [
+        outcome.report.validation_perplexity
+        for outcome in outcomes
+        if outcome.report is not None and outcome.report.validation_perplexity is not None
+    ]
+    for outcome in outcomes:
+        name, report = Text(outcome.trial.name), outcome.report
+        if report is None:
+            figures.add_row(name, "", "", "", "", "diverged")
+            continue
+        held_out = report.validation_perplexity
+        best = held_out is not None and held_out == min(measured)
+        figures.add_row(
+            name,
+            f"{outcome.parameters:,}",
+            f"{outcome.seconds_per_epoch:,.1f}",
+            f"{outcome.characters_per_second:,.0f}",
+            f"{report.train_perplexity:,.2f}",
+            "–" if held_out is None else f"{held_out:,.2f}",
+            style="bold" if best else "",
+        )
+        written.add_row(name, Text(visible(outcome.sample)))
+    console = results()
+    with console.capture() as drawn:
+        console.print(figures)
+        console.print()
+        console.print(written)
+    write_result(drawn.get())
+    notes().print(
+        f"{comparison.path}: compare.csv, compare.svg, and a run for each",
+        style="dim",
+        markup=False,
+    )

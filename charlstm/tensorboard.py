@@ -1,0 +1,57 @@
+"""The figures of a training for TensorBoard, for those who have it installed."""
+
+import importlib.util
+from pathlib import Path
+
+from charlstm.errors import MissingLibraryError, RunError
+from charlstm.figures import Report
+
+
+def require_tensorboard() -> None:
+    """Check that TensorBoard is there.
+
+    Raises:
+        MissingLibraryError: it is not.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        raise MissingLibraryError(
+            "TensorBoard is not installed here: pip install tensorboard, or leave "
+            "--log tensorboard out."
+        )
+
+
+class TensorBoardLog:
+    """Writes reports below a run directory, for ``tensorboard --logdir checkpoints``.
+
+    Args:
+        path: the run directory.
+        step: where the run stands; what an unbroken look at it would not have seen is dropped.
+    """
+
+    def __init__(self, path: Path, step: int) -> None:
+        # Here, because it takes as long as everything else together and few need it.
+        from torch.utils.tensorboard import SummaryWriter
+
+        try:
+            self._writer = SummaryWriter(path / "tensorboard", purge_step=step + 1)
+        except OSError as error:
+            raise RunError(f"{path / 'tensorboard'} cannot be written: {error.strerror}.") from None
+
+    def write(self, report: Report) -> None:
+        """Add the figures of one report, over optimiser steps."""
+        figures = {
+            "loss/training": report.train_loss,
+            "loss/held-out": report.validation_loss,
+            "perplexity/training": report.train_perplexity,
+            "perplexity/held-out": report.validation_perplexity,
+            "learning rate": report.learning_rate,
+            "characters a second": report.characters / max(report.seconds, 1e-9),
+        }
+        for name, value in figures.items():
+            if value is not None:
+                self._writer.add_scalar(name, value, report.step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.close()
