@@ -23,6 +23,7 @@ _DECAY = 2e-3
 _EPSILON = 1e-5
 
 
+@torch.enable_grad()
 def dynamic_surprisal(
     model: CharLM, ids: Ids, *, on_progress: Callable[[int], object] | None = None
 ) -> Tensor:
@@ -42,9 +43,8 @@ def dynamic_surprisal(
     Returns:
         ``[N - 1]`` float32 on the CPU, in nats.
     """
-    # In training mode, without which cuDNN has no backward pass; but nothing is dropped.
+    # In training mode, without which cuDNN has no backward pass.
     model = copy.deepcopy(model).train()
-    model.dropout = model.recurrent.dropout = 0.0
     device = model.head.weight.device
     weights: list[Tensor] = list(model.parameters())
     start = [weight.detach().clone() for weight in weights]

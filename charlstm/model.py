@@ -10,6 +10,7 @@ from torch.nn import functional
 from charlstm.batches import Ids
 from charlstm.errors import RecipeError
 from charlstm.recipes import BACKENDS, LIBRARY_CELLS, Architecture
+from charlstm.recurrent.dropout import drop
 from charlstm.recurrent.equations import State
 from charlstm.recurrent.native import Native, native
 from charlstm.recurrent.scratch import ScratchRecurrent
@@ -56,22 +57,24 @@ class CharLM(nn.Module):
         self.recurrent: ScratchRecurrent | Native = build(architecture, vocabulary_size, dropout)
         self.head = nn.Linear(architecture.hidden, vocabulary_size)
 
-    def forward(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(
+        self, ids: Tensor, state: State, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, State]:
         """Read a window.
 
         Args:
             ids: ``[T, B]`` int64.
             state: what `zero_state` or an earlier call returned; ``[L, B, H]`` each.
+            generator: of the dropout, on the model's device; ``None`` drops nothing.
 
         Returns:
             The logits of the character after each one read, ``[T, B, V]``, and the new state.
         """
         inputs = ids
         if self.embedding is not None:
-            inputs = functional.dropout(self.embedding(ids), self.dropout, self.training)
-        outputs, state = self.recurrent.unroll(inputs, state)
-        outputs = functional.dropout(outputs, self.dropout, self.training)
-        return self.head(outputs), state
+            inputs = drop(self.embedding(ids), self.dropout, generator)
+        outputs, state = self.recurrent.unroll(inputs, state, generator)
+        return self.head(drop(outputs, self.dropout, generator)), state
 
     def zero_state(self, batch: int) -> State:
         """Return the state before any character, for `batch` streams."""
@@ -136,7 +139,7 @@ def surprisal(model: CharLM, ids: Ids, *, streams: int = 1, run_up: int = 512) -
     read but not counted: a forgetful network has by then the state that one pass would have had.
 
     Args:
-        model: in evaluation mode or not; dropout is off meanwhile, and nothing in it changes.
+        model: nothing is dropped, and nothing in it changes.
         ids: ``[N]`` the text, N >= 2.
         streams: how many pieces.
         run_up: characters read before each piece.
@@ -144,15 +147,6 @@ def surprisal(model: CharLM, ids: Ids, *, streams: int = 1, run_up: int = 512) -
     Returns:
         ``[N - 1]`` float32 on the CPU, in nats.
     """
-    training = model.training
-    model.eval()
-    try:
-        return _surprisal(model, ids, streams, run_up)
-    finally:
-        model.train(training)
-
-
-def _surprisal(model: CharLM, ids: Ids, streams: int, run_up: int) -> Tensor:
     total = len(ids) - 1
     streams = max(1, min(streams, total // max(2 * run_up, 1)))
     # The first stream counts all that it reads, run_up + length; each of the others, length more.

@@ -310,6 +310,15 @@ def auto(characters: int, passes: float | None = None) -> Recipe:
     )
 
 
+def explain(recipe: Recipe, characters: int) -> str:
+    """Return in a few words what the recipe is and why a text of so many characters got it."""
+    if recipe.name != "auto":
+        return recipe.name
+    if characters < _SMALL:
+        return "auto, for a small text: much dropout, and the best epoch is kept"
+    return "auto, for a large text: a wide layer, more dropout the more often it is read"
+
+
 def named(
     name: str, characters: int, backend: str = "auto", *, passes: float | None = None
 ) -> Recipe:

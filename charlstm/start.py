@@ -17,7 +17,7 @@ from charlstm.errors import CorpusError, RecipeError, RunError
 from charlstm.figures import Report
 from charlstm.model import choose_backend
 from charlstm.prefix import readable
-from charlstm.recipes import Recipe, named
+from charlstm.recipes import Recipe, explain, named
 from charlstm.run import ROOT, Arrays, RunDirectory, RunInfo, name_for
 from charlstm.session import Plan, Session
 from charlstm.tensorboard import require_tensorboard
@@ -272,7 +272,7 @@ def _session(
         held_out_characters=info.held_out_characters,
         backend=info.backend,
         device=trainer.device.type,
-        reason=info.recipe.name,
+        reason=explain(info.recipe, len(corpus.text)),
         places=info.places,
         notes=notes,
         resumed_step=resumed_step,

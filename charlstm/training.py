@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,6 +147,7 @@ class Trainer:
         initialize(self.model, recipe.initialization, generator)
         self.model.to(device)
         self.optimizer = _optimizer(self.model, recipe)
+        self._generator = torch.Generator(device)
         self.total_steps = recipe.epochs * self.windows.steps
         if recipe.steps is not None:
             self.total_steps = min(self.total_steps, recipe.steps)
@@ -366,29 +366,11 @@ class Trainer:
 
     def _timed_step(self, window: Window) -> None:
         began = time.perf_counter()
-        with self._own_dropout():
-            self._step(window)
+        self._step(window)
         self.step += 1
         if self.device.type == "cuda" and self._at_epoch_end():
             torch.cuda.synchronize(self.device)  # or the last step's time would be nobody's
         self.seconds += time.perf_counter() - began
-
-    @contextmanager
-    def _own_dropout(self) -> Iterator[None]:
-        """Let dropout depend on the seed and the step alone, so that a resumed run has its masks.
-
-        It draws from torch's global generators, which are put back afterwards.
-        """
-        if not self.recipe.dropout:
-            yield
-            return
-        seed = (self.recipe.seed * 1_000_003 + self.step) % 2**63
-        on_gpu = self.device.type == "cuda"
-        with torch.random.fork_rng([self.device] if on_gpu else []):
-            torch.default_generator.manual_seed(seed)
-            if on_gpu:
-                torch.cuda.manual_seed(seed)
-            yield
 
     def _step(self, window: Window) -> None:
         state = self.model.zero_state(window.inputs.shape[1]) if window.fresh else self._state
@@ -416,9 +398,11 @@ class Trainer:
 
     def _backward(self, state: State, inputs: Tensor, targets: Tensor) -> tuple[Tensor, State]:
         """Leave the loss's gradients in the weights; return it, and the state after the window."""
+        # Dropout depends on the seed and the step alone, so that a resumed run has its masks.
+        self._generator.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
         low = self.recipe.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
-            logits, state = self.model(inputs, state)
+            logits, state = self.model(inputs, state, self._generator)
         loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)

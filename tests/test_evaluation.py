@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from charlstm.dynamic import dynamic_surprisal
 from charlstm.errors import CorpusError
 from charlstm.evaluation import Evaluation, evaluate
 from charlstm.model import CharLM
@@ -129,6 +131,14 @@ def test_every_figure_equals_a_plain_computation(cell: str, vocabulary: Vocabula
     assert found.unknown_share == ids[1:].count(0) / len(nats)
     assert 0.1 < found.unknown_share < 0.5
     assert found.uniform_perplexity == len(set(LEARNED)) + 1
+    assert found.surprisal.shape == (len(nats),)
+    assert found.surprisal.tolist() == pytest.approx([x / math.log(2) for x in nats], rel=1e-5)
+
+
+def test_the_mean_of_the_surprisal_is_the_bits_per_character(vocabulary: Vocabulary) -> None:
+    found = evaluate(some_model(vocabulary, "lstm"), vocabulary, TEXT)
+    mean = math.fsum(found.surprisal.tolist()) / found.characters
+    assert mean == pytest.approx(found.bits_per_character, rel=1e-6)
 
 
 def test_the_unigram_figure_knows_only_the_counts_of_the_training_text(
@@ -186,6 +196,45 @@ def test_the_plain_values_have_the_names_that_programs_read(vocabulary: Vocabula
     assert all(value[name] == getattr(found, name) for name in value)
 
 
+def test_dynamic_figures_are_there_only_when_asked_for(vocabulary: Vocabulary) -> None:
+    model = some_model(vocabulary, "lstm")
+    static = evaluate(model, vocabulary, TEXT)
+    dynamic = evaluate(model, vocabulary, TEXT, dynamic=True)
+    assert static.dynamic_loss is None
+    assert dynamic.dynamic_loss is not None
+    # It comes on top, and changes no other figure.
+    assert replace(dynamic, dynamic_loss=None) == static
+    value = dynamic.to_json()
+    assert list(value) == [
+        *static.to_json(),
+        "dynamic_loss",
+        "dynamic_perplexity",
+        "dynamic_bits_per_character",
+    ]
+    assert value["dynamic_loss"] == dynamic.dynamic_loss
+    assert value["dynamic_perplexity"] == pytest.approx(math.exp(dynamic.dynamic_loss), rel=1e-12)
+    assert value["dynamic_bits_per_character"] == pytest.approx(
+        dynamic.dynamic_loss / math.log(2), rel=1e-12
+    )
+
+
+def test_the_dynamic_loss_is_the_mean_over_all_predicted_characters(
+    vocabulary: Vocabulary,
+) -> None:
+    model, text = some_model(vocabulary, "gru"), TEXT + "分开 la"
+    told: list[int] = []
+    found = evaluate(model, vocabulary, text, dynamic=True, on_progress=told.append)
+    nats = dynamic_surprisal(model, np.array(plain_ids(text), dtype=np.uint16)).tolist()
+    assert found.dynamic_loss == pytest.approx(math.fsum(nats) / (len(text) - 1), rel=1e-9)
+    assert sum(told) == found.characters
+
+
+def test_without_dynamic_evaluation_no_progress_is_told(vocabulary: Vocabulary) -> None:
+    told: list[int] = []
+    evaluate(some_model(vocabulary, "lstm"), vocabulary, TEXT, on_progress=told.append)
+    assert told == []
+
+
 def test_a_perplexity_beyond_a_float_is_infinite() -> None:
     found = Evaluation(
         loss=1e6,
@@ -203,8 +252,8 @@ def test_a_perplexity_beyond_a_float_is_infinite() -> None:
 def test_measuring_changes_neither_the_model_nor_its_mode(vocabulary: Vocabulary) -> None:
     model = some_model(vocabulary, "lstm").train()
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    first = evaluate(model, vocabulary, TEXT)
-    assert evaluate(model, vocabulary, TEXT) == first
+    first = evaluate(model, vocabulary, TEXT, dynamic=True)
+    assert evaluate(model, vocabulary, TEXT, dynamic=True) == first
     assert model.training
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from charlstm.model import CharLM, initialize, surprisal
 from charlstm.recipes import CELLS, LIBRARY_CELLS, Architecture
+from charlstm.recurrent.dropout import drop
 
 V = 11
 BLOCKS = {"lstm": 4, "peephole": 4, "coupled": 3, "gru": 3, "rnn": 1}
@@ -164,20 +165,40 @@ def test_the_first_state_is_zero_and_has_the_parts_of_the_cell(cell: str, backen
 
 
 @pytest.mark.parametrize(("cell", "backend"), BOTH)
-def test_dropout_works_in_training_and_is_off_in_evaluation(cell: str, backend: str) -> None:
-    dropping = build(cell, backend=backend, dropout=0.5)
-    whole = build(cell, backend=backend)
+def test_dropout_takes_a_generator_and_is_off_without_one(cell: str, backend: str) -> None:
+    dropping = build(cell, backend=backend, dropout=0.5, layers=2)
+    whole = build(cell, backend=backend, layers=2)
     ids = torch.from_numpy(some_text(12).astype(np.int64)).view(6, 2)
 
-    def read(model: CharLM) -> Tensor:
-        logits: Tensor = model(ids, model.zero_state(2))[0]
+    def read(model: CharLM, generator: torch.Generator | None = None) -> Tensor:
+        logits: Tensor = model(ids, model.zero_state(2), generator)[0]
         return logits.detach()
 
-    torch.manual_seed(1)
-    assert not torch.equal(read(dropping), read(dropping))
-    dropping.eval()
-    assert torch.equal(read(dropping), read(dropping))
+    generator = torch.Generator().manual_seed(1)
+    first, second = read(dropping, generator), read(dropping, generator)
+    assert not torch.equal(first, second)
+    assert torch.equal(read(dropping, generator.manual_seed(1)), first)
     assert torch.equal(read(dropping), read(whole))
+    assert torch.equal(read(whole, generator), read(whole))
+
+
+def test_what_dropout_leaves_is_scaled_so_that_the_mean_stays() -> None:
+    generator = torch.Generator().manual_seed(3)
+    ones = torch.ones(100, 100)
+    found = drop(ones, 0.75, generator)
+    assert found.unique().tolist() == [0.0, 4.0]
+    assert float(found.mean()) == pytest.approx(1.0, abs=0.05)
+    assert drop(ones, 0.75, None) is ones
+    assert drop(ones, 0.0, generator) is ones
+
+
+@pytest.mark.parametrize("cell", LIBRARY_CELLS)
+def test_the_library_s_layers_run_one_by_one_where_something_is_dropped(cell: str) -> None:
+    model = build(cell, backend="torch", layers=3, dropout=1e-9)
+    ids = torch.from_numpy(some_text(12).astype(np.int64)).view(6, 2)
+    logits, state = model(ids, model.zero_state(2))
+    by_layers = model(ids, model.zero_state(2), torch.Generator().manual_seed(0))
+    torch.testing.assert_close(by_layers, (logits, state))
 
 
 @pytest.mark.parametrize("backend", ["scratch", "torch"])
@@ -190,14 +211,13 @@ def test_dropout_falls_on_the_embedding_between_layers_and_into_the_head_and_now
     model.head.register_forward_pre_hook(lambda _, inputs: found.update(head=inputs[0]))
     if model.embedding is not None:
         model.embedding.register_forward_hook(lambda _, __, output: found.update(embedded=output))
-    torch.manual_seed(5)
+    generator = torch.Generator().manual_seed(5)
     ids = torch.from_numpy(some_text(40).astype(np.int64)).view(20, 2)
-    _, state = model(ids, model.zero_state(2))
+    _, state = model(ids, model.zero_state(2), generator)
     assert float((found["head"] == 0).float().mean()) == pytest.approx(0.75, abs=0.05)
     # What goes on in time is never dropped.
     assert all(bool(part.all()) for part in state)
-    torch.manual_seed(6)
-    _, again = model(ids, model.zero_state(2))
+    _, again = model(ids, model.zero_state(2), generator)
     first_layer_moved = not torch.equal(state[0][0], again[0][0])
     assert first_layer_moved == bool(embedding)
     assert not torch.equal(state[0][1], again[0][1])
@@ -277,10 +297,3 @@ def test_surprisal_leaves_the_model_as_it_was_and_drops_nothing_meanwhile(traini
     assert [module.training for module in model.modules()] == modes
     assert model.training is training
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
-
-
-def test_surprisal_leaves_the_model_in_training_when_it_fails() -> None:
-    model = build()
-    with pytest.raises(IndexError):
-        surprisal(model, np.array([1, V, 1], dtype=np.uint16))
-    assert model.training

@@ -203,3 +203,41 @@ def test_the_share_seen_once_is_of_the_characters_that_were_kept() -> None:
     assert Vocabulary.build("aabc").seen_once == pytest.approx(2 / 3)
     assert Vocabulary.build("aabbc", min_count=2).seen_once == 0
     assert Vocabulary.build("").seen_once == 0
+
+
+def test_a_vocabulary_grows_behind_its_own_characters() -> None:
+    old, text = Vocabulary.build("banana"), "nab 分开 分 nab"
+    grown = old.grown(Vocabulary.build(text), text)
+    # The old ones in their order, then those that are new in the order of the other.
+    assert grown.characters == "anb 分开"
+    assert grown.counts == (0, 2, 2, 2, 3, 2, 1)
+    assert grown.encode("banana").tolist() == old.encode("banana").tolist()
+
+
+@quick
+@given(FEW, FEW, st.integers(1, 3), st.integers(1, 3))
+def test_a_grown_vocabulary_keeps_every_id_and_counts_the_new_text(
+    text: str, other: str, min_count: int, other_min_count: int
+) -> None:
+    old = Vocabulary.build(text, min_count=min_count)
+    new = Vocabulary.build(other, min_count=other_min_count)
+    grown = old.grown(new, other)
+    assert grown.characters.startswith(old.characters)
+    added = grown.characters.removeprefix(old.characters)
+    assert added == "".join(character for character in new.characters if character not in old)
+    known = listed(text, min_count) + list(added)
+    unknown = sum(1 for character in other if character not in known)
+    assert grown.counts == (unknown, *(other.count(character) for character in known))
+    # Whatever counts as unknown is what is read as unknown.
+    assert grown.encode(other).tolist().count(UNKNOWN) == unknown
+
+
+def test_characters_that_the_new_text_lacks_keep_their_ids_and_count_nothing() -> None:
+    grown = Vocabulary.build("aab").grown(Vocabulary.build("cc"), "cc")
+    assert grown == Vocabulary("abc", [0, 0, 0, 2])
+
+
+def test_a_rare_new_character_is_unknown_and_a_rare_old_one_is_not() -> None:
+    text = "xxxay"
+    grown = Vocabulary.build("aab").grown(Vocabulary.build(text, min_count=2), text)
+    assert grown == Vocabulary("abx", [1, 1, 0, 3])

@@ -195,12 +195,14 @@ def _show(console: "Console", text: str, figures: "Evaluation") -> None:
         key.append(f" {name} ", style=f"black on {color}" if color else "")
     console.print(key)
     order = ranked(found)
-    half = min(_RANKED, len(order) // 2)
-    for title, part in (
-        ("most surprising", order[:half]),
-        ("least surprising", order[::-1][:half]),
-    ):
-        console.print(Text(f"\n{title} lines, in bits a character", style="bold"))
+    parts = {"lines, the most surprising first": order}
+    if len(order) > 2 * _RANKED:
+        parts = {
+            "most surprising lines": order[:_RANKED],
+            "least surprising lines": order[: -_RANKED - 1 : -1],
+        }
+    for title, part in parts.items():
+        console.print(Text(f"\n{title}, in bits a character", style="bold"))
         for line in part:
             console.print(Text(f"{line.mean:7.2f}  ", style="dim").append_text(_colored(line)))
     console.print()

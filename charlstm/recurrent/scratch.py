@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from charlstm.recipes import Architecture
 from charlstm.recurrent.bptt import Workspace, lstm_window
+from charlstm.recurrent.dropout import drop
 from charlstm.recurrent.equations import STEPS, State, Weights, run
 
 
@@ -37,12 +38,15 @@ class ScratchRecurrent(nn.Module):
                 self.register_parameter(name.removeprefix(prefix), nn.Parameter(weight))
         self._workspaces = [Workspace() for _ in range(architecture.layers)]
 
-    def unroll(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    def unroll(
+        self, inputs: Tensor, state: State, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, State]:
         """Run every layer over a window.
 
         Args:
             inputs: ``[T, B]`` ids, which stand for one-hot vectors, or ``[T, B, I]`` vectors.
             state: ``h`` and, where the cell has one, ``c``; ``[L, B, H]`` each.
+            generator: of the dropout between layers; ``None`` drops nothing.
 
         Returns:
             The last layer's hidden states, ``[T, B, H]``, and the state after the window.
@@ -50,7 +54,7 @@ class ScratchRecurrent(nn.Module):
         outputs, last = inputs, []
         for layer in range(self.architecture.layers):
             if layer:
-                outputs = functional.dropout(outputs, self.dropout, self.training)
+                outputs = drop(outputs, self.dropout, generator)
             before = tuple(part[layer] for part in state)
             outputs, after = self._layer(layer, outputs, before)
             last.append(after)

@@ -1,0 +1,78 @@
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LYRICS = "".join(
+    f"分开的第{day}天 我在{place}等你\n不分开 我们说好不分开\n雨停了 {place}很安静\n\n"
+    for day in "一二三四五六七八九十"
+    for place in ("车站", "桥上", "窗前", "巷口")
+)
+
+
+def compare(*arguments: str, where: Path) -> "subprocess.CompletedProcess[str]":
+    (where / "song.txt").write_text(LYRICS, encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, "-m", "charlstm", "compare", "song.txt", *arguments],
+        cwd=where,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=100,
+        check=False,
+    )
+
+
+def test_the_table_is_on_standard_output_and_the_rest_beside_it(tmp_path: Path) -> None:
+    options = ("--cells", "rnn, gru", "--hidden", "8", "--epochs", "1", "--prefix", "分开")
+    result = compare(*options, where=tmp_path)
+    assert result.returncode == 0, result.stderr
+    where = tmp_path / "checkpoints" / "song-compare"
+    with (where / "compare.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["trial"] for row in rows] == ["rnn-scratch-h8", "gru-scratch-h8"]
+
+    figures, _, written = result.stdout.partition("\n\n")
+    head, *lines = figures.splitlines()
+    assert head.split() == ["weights", "s/epoch", "chars/s", "train", "ppl", "held-out", "ppl"]
+    for line, row in zip(lines, rows, strict=True):
+        name, weights, *_, training, held_out = line.split()
+        assert (name, weights) == (row["trial"], f"{int(row['parameters']):,}")
+        assert float(training) == pytest.approx(float(row["training_perplexity"]), abs=0.01)
+        assert float(held_out) == pytest.approx(float(row["held_out_perplexity"]), abs=0.01)
+    head, *lines = written.splitlines()
+    assert head.strip() == "a line it wrote"
+    for line, row in zip(lines, rows, strict=True):
+        assert line.rstrip().split(maxsplit=1) == [row["trial"], row["sample"].rstrip()]
+        assert row["sample"].startswith("分开")
+
+    assert "rnn-scratch-h8: held-out perplexity " in result.stderr
+    path = Path("checkpoints") / "song-compare"
+    assert f"{path}: compare.csv, compare.svg, and a run for each" in result.stderr
+    assert "\x1b" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--hidden", "8,a"), 2, "--hidden takes numbers with commas, not 'a'."),
+        (("--lr", "fast"), 2, "--lr takes numbers with commas, not 'fast'."),
+        (
+            ("--cells", "lstm,transformer"),
+            1,
+            "error: cell must be one of lstm, peephole, coupled, gru, rnn, not 'transformer'.",
+        ),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_its_exit_code(
+    arguments: tuple[str, ...], code: int, message: str, tmp_path: Path
+) -> None:
+    result = compare(*arguments, where=tmp_path)
+    assert result.returncode == code
+    # A usage error is drawn in a box.
+    assert message in " ".join(result.stderr.replace("│", " ").split())
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert not (tmp_path / "checkpoints").exists()

@@ -1,0 +1,204 @@
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from charlstm.api import load, train
+from charlstm.cli import main
+from charlstm.highlight import LINE_END, shade_names
+
+LYRICS = "".join(
+    f"分开的第{day}天 我在{place}等你\n不分开 我们说好不分开\n雨停了 {place}很安静\n\n"
+    for day in "一二三四五六七八九十"
+    for place in ("车站", "桥上", "窗前", "巷口")
+)
+OTHER = "分开的第一天 我在桥上等你\n\nWir sagen: <b>nein</b> & ja\n雨停了 桥上很安静\n再见\n"
+
+
+class Result(NamedTuple):
+    code: object
+    stdout: str
+    stderr: str
+
+
+Charlstm = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("evaluated")
+    (where / "song.txt").write_text(LYRICS, encoding="utf-8")
+    (where / "other.txt").write_text(OTHER, encoding="utf-8")
+    train(
+        where / "song.txt",
+        root=where / "checkpoints",
+        epochs=2,
+        hidden=16,
+        embedding=6,
+        batch=8,
+        window=16,
+        dropout=0.2,
+        threads=1,
+    )
+    return where
+
+
+@pytest.fixture
+def charlstm(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Charlstm:
+    """Return what runs a command in this process, in the directory of `trained`."""
+    monkeypatch.chdir(trained)
+
+    def call(*arguments: str) -> Result:
+        monkeypatch.setattr(sys, "argv", ["charlstm", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return Result(end.value.code, *capsys.readouterr())
+
+    return call
+
+
+def row(table: str, title: str) -> list[str]:
+    """Return the cells of a line of a table, which are set apart by at least two spaces."""
+    (found,) = re.findall(f"^{title} .*$", table, re.M)
+    return re.split(r" {2,}", str(found).strip())
+
+
+def test_dynamic_evaluation_stands_beside_the_static_one(charlstm: Charlstm) -> None:
+    answer = charlstm("eval", "perplexity", "--dynamic", "--json")
+    assert answer.code == 0
+    figures = json.loads(answer.stdout)
+    assert figures["dynamic_loss"] != pytest.approx(figures["loss"], rel=1e-6)
+    table = charlstm("eval", "perplexity", "--dynamic").stdout
+    assert re.search("^ +this model +adapting +unigram +uniform *$", table, re.M)
+    assert row(table, "perplexity")[1:] == [
+        f"{figures[name]:,.2f}"
+        for name in ("perplexity", "dynamic_perplexity", "unigram_perplexity", "uniform_perplexity")
+    ]
+    assert row(table, "bits per character")[1:3] == [
+        f"{figures[name]:.3f}" for name in ("bits_per_character", "dynamic_bits_per_character")
+    ]
+    nats = [f"{figures[name]:.4f}" for name in ("loss", "dynamic_loss")]
+    assert row(table, "nats per character")[1:] == nats
+
+
+def test_without_dynamic_the_static_figures_are_the_same_and_alone(charlstm: Charlstm) -> None:
+    with_it = json.loads(charlstm("eval", "perplexity", "--dynamic", "--json").stdout)
+    without = json.loads(charlstm("eval", "perplexity", "--json").stdout)
+    added = {"dynamic_loss", "dynamic_perplexity", "dynamic_bits_per_character"}
+    assert set(with_it) - set(without) == added
+    assert {name: with_it[name] for name in without} == without
+    table = charlstm("eval", "perplexity").stdout
+    assert table.startswith("held-out text of song\n")  # which is itself not shown unasked
+    assert "adapting" not in table
+
+
+def test_dynamic_evaluation_leaves_the_run_byte_for_byte(trained: Path, charlstm: Charlstm) -> None:
+    def contents() -> dict[Path, bytes]:
+        files = (trained / "checkpoints").rglob("*")
+        return {path: path.read_bytes() for path in files if path.is_file()}
+
+    before = contents()
+    assert trained / "checkpoints" / "song" / "model.safetensors" in before
+    assert charlstm("eval", "perplexity", "--dynamic").code == 0
+    assert contents() == before
+
+
+def ranking(shown: str, title: str) -> list[tuple[float, str]]:
+    """Return the lines below a title, each with its mean."""
+    below = shown.partition(f"\n{title}, in bits a character\n")[2].partition("\n\n")[0]
+    found = re.findall(r"^ *(\d+\.\d\d)  (.*)$", below, re.M)
+    return [(float(mean), line) for mean, line in found]
+
+
+def test_show_prints_the_text_and_its_lines_ranked(charlstm: Charlstm) -> None:
+    result = charlstm("eval", "perplexity", "other.txt", "--show")
+    assert result.code == 0
+    assert result.stdout.startswith(OTHER.replace("\n", LINE_END + "\n"))
+    assert "\x1b" not in result.stdout
+    (key,) = re.findall("^bits a character: (.*)$", result.stdout, re.M)
+    assert re.split(r" {2,}", key.strip()) == shade_names()
+    found = ranking(result.stdout, "lines, the most surprising first")
+    assert len(found) == 4
+    bits = load("song").perplexity(OTHER, threads=1).surprisal.tolist()
+    order = []
+    for words in re.finditer(".+\n", OTHER):
+        # The first character is not predicted: that of place k has figure k - 1.
+        own = bits[max(words.start() - 1, 0) : words.end() - 1]
+        order.append((sum(own) / len(own), words[0].replace("\n", LINE_END)))
+    order.sort(reverse=True)
+    assert [line for _, line in found] == [line for _, line in order]
+    assert [mean for mean, _ in found] == pytest.approx([mean for mean, _ in order], abs=0.006)
+    # The figures still come, at the end.
+    assert "perplexity" in result.stdout.partition("most surprising")[2]
+
+
+def test_of_many_lines_both_ends_of_the_ranking_are_shown(
+    tmp_path: Path, charlstm: Charlstm
+) -> None:
+    text = tmp_path / "long.txt"
+    words = [f"分开{'不' * number}我在等你" for number in range(30)]
+    text.write_text("\n".join(words), encoding="utf-8")
+    result = charlstm("eval", "perplexity", str(text), "--show")
+    most = ranking(result.stdout, "most surprising lines")
+    least = ranking(result.stdout, "least surprising lines")
+    assert len(most) == len(least) == 10
+    means = [mean for mean, _ in most + least[::-1]]
+    assert means == sorted(means, reverse=True)
+    assert {line.rstrip(LINE_END) for _, line in most + least} < set(words)
+
+
+def test_control_characters_of_a_text_are_shown_and_not_obeyed(
+    tmp_path: Path, charlstm: Charlstm
+) -> None:
+    text = tmp_path / "evil.txt"
+    text.write_bytes("分开 \x1b[31m红\x07\n不分开\x7f \x9b2J 分开\n".encode())
+    result = charlstm("eval", "perplexity", str(text), "--show", "--encoding", "utf-8")
+    assert result.code == 0
+    assert result.stdout.startswith(f"分开 ␛[31m红␇{LINE_END}\n不分开␡ \ufffd2J 分开{LINE_END}\n")
+    lines = ranking(result.stdout, "lines, the most surprising first")
+    assert any("␛[31m红␇" in line for _, line in lines)
+    assert not set(result.stdout) & {"\x1b", "\x07", "\x7f", "\x9b"}
+
+
+def test_a_page_is_written_and_the_figures_printed_as_ever(
+    tmp_path: Path, charlstm: Charlstm
+) -> None:
+    path = tmp_path / "页 面.html"
+    result = charlstm("eval", "perplexity", "other.txt", "--html", str(path), "--json")
+    assert result.code == 0
+    figures = json.loads(result.stdout)
+    assert result.stderr == f"page: {path}\n"
+    written = path.read_text(encoding="utf-8")
+    assert written.startswith("<!doctype html>")
+    assert written.endswith("</html>\n")
+    assert "<h1>other.txt</h1>" in written
+    assert (
+        f"<p>Perplexity {figures['perplexity']:,.2f}, {figures['bits_per_character']:.3f} bits a "
+        f"character over {len(OTHER) - 1} characters, by the run song." in written
+    )
+    shown = "".join(re.findall("<span[^>]*>([^<]*)</span>", written.partition("<h2>")[0]))
+    expected = OTHER.replace("\n", LINE_END).replace("&", "&amp;")
+    assert shown.endswith(expected.replace("<", "&lt;").replace(">", "&gt;"))
+
+
+def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path, charlstm: Charlstm) -> None:
+    path = tmp_path / "absent" / "page.html"
+    result = charlstm("eval", "perplexity", "--html", str(path))
+    assert result.code == 1
+    assert result.stderr == f"error: {path} cannot be written: No such file or directory.\n"
+    assert result.stdout == ""
+    assert not path.parent.exists()
+
+
+def test_a_drawing_as_json_is_wrong_usage(charlstm: Charlstm) -> None:
+    result = charlstm("eval", "perplexity", "--show", "--json")
+    assert result.code == 2
+    assert result.stdout == ""
+    message = re.sub(r"\x1b\[[\d;]*m|[│|]", "", result.stderr)
+    assert "--show draws and --json does not; take one of them." in " ".join(message.split())

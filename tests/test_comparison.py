@@ -1,0 +1,355 @@
+import csv
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import charlstm
+from charlstm.comparison import Begun, Comparison, Outcome, Trial, trials
+from charlstm.errors import RecipeError, RunError
+from charlstm.run import RunDirectory
+from charlstm.session import Event
+from charlstm.start import start_session
+from charlstm.training import EpochEnd, Finished, Step
+
+SETTINGS: dict[str, Any] = {"embedding": 6, "batch": 4, "window": 16, "epochs": 2, "seed": 5}
+CHOSEN = trials(["rnn", "gru"], hidden=[8], learning_rates=[0.02])
+FIRST, SECOND = "rnn-scratch-h8-lr0.02", "gru-scratch-h8-lr0.02"
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, song: str) -> Path:
+    path = tmp_path / "song.txt"
+    path.write_text(2 * song, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "checkpoints"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished comparison that tests look at and do not change."""
+
+    root: Path
+    path: Path
+    events: list[Begun | Event | Outcome]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, song: str) -> Done:
+    where = tmp_path_factory.mktemp("done")
+    (where / "song.txt").write_text(2 * song, encoding="utf-8")
+    compared = comparison(where / "song.txt", where / "checkpoints")
+    return Done(where / "checkpoints", compared.path, list(compared.run()))
+
+
+@pytest.fixture
+def copied(done: Done, root: Path) -> Path:
+    """Return the directory of a copy of it, below `root`."""
+    shutil.copytree(done.root, root)
+    return root / done.path.name
+
+
+def comparison(
+    corpus: Path,
+    root: Path,
+    chosen: Sequence[Trial] = CHOSEN,
+    *,
+    name: str | None = None,
+    prefix: str = "分开",
+    **settings: Any,
+) -> Comparison:
+    return Comparison(
+        [corpus],
+        chosen,
+        name=name,
+        root=root,
+        settings={**SETTINGS, **settings},
+        prefix=prefix,
+        device="cpu",
+    )
+
+
+def begun(events: Sequence[Begun | Event | Outcome]) -> list[tuple[str, int | None]]:
+    """Return which trials were trained, and from which step on."""
+    return [
+        (event.trial.name, event.session.plan.resumed_step)
+        for event in events
+        if isinstance(event, Begun)
+    ]
+
+
+def outcomes(events: Sequence[Begun | Event | Outcome]) -> list[Outcome]:
+    return [event for event in events if isinstance(event, Outcome)]
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with (path / "compare.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def model(path: Path, trial: str) -> bytes:
+    return (path / trial / "model.safetensors").read_bytes()
+
+
+def test_every_combination_is_a_trial_with_a_name_of_its_own() -> None:
+    found = trials(["lstm", "gru"], ["scratch", "torch"], [8, 16], [0.01])
+    assert found[:3] == [
+        Trial("lstm", "scratch", 8, 0.01),
+        Trial("lstm", "scratch", 16, 0.01),
+        Trial("lstm", "torch", 8, 0.01),
+    ]
+    assert len(found) == 8
+    names = [trial.name for trial in found]
+    assert names[2] == "lstm-torch-h8-lr0.01"
+    assert len(set(names)) == 8
+
+
+def test_what_is_not_named_is_left_to_the_recipe() -> None:
+    assert trials(["lstm"]) == [Trial("lstm", "scratch", None, None)]
+    assert trials(["lstm"])[0].name == "lstm-scratch"
+
+
+def test_what_is_named_twice_is_tried_once() -> None:
+    found = trials(["gru", "lstm", "gru"], ["scratch", "scratch"], [8, 8], [0.1, 0.1])
+    assert [trial.name for trial in found] == ["gru-scratch-h8-lr0.1", "lstm-scratch-h8-lr0.1"]
+
+
+def test_torch_is_not_tried_with_cells_that_it_does_not_have() -> None:
+    found = trials(["peephole", "lstm", "coupled"], ["torch", "scratch"])
+    assert [trial.name for trial in found] == [
+        "peephole-scratch",
+        "lstm-torch",
+        "lstm-scratch",
+        "coupled-scratch",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "backends", "message"),
+    [
+        (
+            ["lstm", "transformer"],
+            ["scratch"],
+            "cell must be one of lstm, peephole, coupled, gru, rnn, not 'transformer'.",
+        ),
+        (["lstm"], ["jax"], "backend must be one of scratch, torch, not 'jax'."),
+        (
+            ["peephole", "coupled"],
+            ["torch"],
+            "torch has none of these cells, only lstm, gru, rnn: nothing to compare.",
+        ),
+    ],
+)
+def test_trials_that_cannot_be_are_refused(
+    cells: list[str], backends: list[str], message: str
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        trials(cells, backends)
+    assert str(caught.value) == message
+
+
+def test_every_trial_is_the_training_that_it_would_be_alone(corpus: Path, root: Path) -> None:
+    chosen = trials(["lstm"], ["scratch", "torch"], [8], [0.02])
+    compared = comparison(corpus, root, chosen)
+    events = list(compared.run())
+    assert begun(events) == [(trial.name, None) for trial in chosen]
+    for trial in chosen:
+        settings = {**SETTINGS, "hidden": 8, "learning_rate": 0.02, "precision": "float32"}
+        alone = start_session(
+            [corpus],
+            settings=settings,
+            name=trial.name,
+            root=root,
+            backend=trial.backend,
+            device="cpu",
+            sample_every=0,
+        )
+        list(alone.events())
+        assert model(compared.path, trial.name) == model(root, trial.name)
+        assert charlstm.load(compared.path / trial.name).info.recipe.seed == 5
+
+
+def test_an_outcome_has_the_figures_of_the_run_and_a_line_that_it_wrote(
+    done: Done,
+) -> None:
+    assert done.path == done.root / "song-compare"
+    found = outcomes(done.events)
+    assert [outcome.trial for outcome in found] == CHOSEN
+    ends = [event.report for event in done.events if isinstance(event, EpochEnd)]
+    for place, outcome in enumerate(found):
+        info = charlstm.load(done.path / outcome.trial.name).info
+        V, embedding, H = len(info.vocabulary), 6, 8
+        blocks = {"rnn": 1, "gru": 3}[outcome.trial.cell]
+        recurrent = blocks * (H * embedding + H * H + 2 * H)
+        assert outcome.parameters == V * embedding + recurrent + V * H + V
+        assert outcome.reports == tuple(ends[2 * place : 2 * place + 2])
+        last = outcome.reports[-1]
+        losses = [report.validation_loss for report in outcome.reports]
+        assert outcome.report == outcome.reports[losses.index(min(losses, key=lambda x: x or 9))]
+        assert outcome.seconds_per_epoch == last.seconds / 2
+        assert outcome.characters_per_second == last.characters / last.seconds
+        assert outcome.sample.startswith("分开")
+        assert "\n" not in outcome.sample
+
+
+def test_a_training_without_held_out_text_is_compared_by_its_last_epoch(
+    corpus: Path, root: Path
+) -> None:
+    compared = comparison(corpus, root, validation=0.0)
+    found = outcomes(list(compared.run()))
+    assert [outcome.report for outcome in found] == [outcome.reports[-1] for outcome in found]
+    assert [row["held_out_perplexity"] for row in table(compared.path)] == ["", ""]
+
+
+def test_the_table_has_a_row_for_each_trial_and_the_chart_a_curve(done: Done) -> None:
+    found = outcomes(done.events)
+    rows = table(done.path)
+    assert [row["trial"] for row in rows] == [FIRST, SECOND]
+    for row, outcome in zip(rows, found, strict=True):
+        report = outcome.report
+        assert report is not None
+        assert (row["cell"], row["backend"]) == (outcome.trial.cell, "scratch")
+        assert int(row["parameters"]) == outcome.parameters
+        assert int(row["epoch"]) == report.epoch
+        assert float(row["training_perplexity"]) == round(report.train_perplexity, 4)
+        assert float(row["held_out_perplexity"]) == round(report.validation_perplexity or 0, 4)
+        assert float(row["seconds_per_epoch"]) == round(outcome.seconds_per_epoch, 3)
+        assert float(row["characters_per_second"]) == round(outcome.characters_per_second)
+        assert row["sample"] == outcome.sample
+    chart = (done.path / "compare.svg").read_text(encoding="utf-8")
+    assert chart.rstrip().endswith("</svg>")
+    for trial in CHOSEN:
+        assert f"<!-- {trial.name} -->" in chart
+
+
+def test_a_sample_that_holds_commas_and_quotes_stays_in_its_cell(
+    tmp_path: Path, root: Path
+) -> None:
+    text = tmp_path / "quoted.txt"
+    text.write_text('",' * 700, encoding="utf-8")
+    compared = comparison(text, root, CHOSEN[:1], prefix='",', epochs=1)
+    (outcome,) = outcomes(list(compared.run()))
+    assert {'"', ","} <= set(outcome.sample)
+    assert [row["sample"] for row in table(compared.path)] == [outcome.sample]
+
+
+def test_the_table_is_there_after_the_first_trial_already(corpus: Path, root: Path) -> None:
+    compared = comparison(corpus, root)
+    for event in compared.run():
+        if isinstance(event, Outcome):
+            break
+    assert [row["trial"] for row in table(compared.path)] == [FIRST]
+    assert f"<!-- {FIRST} -->" in (compared.path / "compare.svg").read_text(encoding="utf-8")
+
+
+def test_a_finished_comparison_that_is_run_again_trains_nothing_and_says_the_same(
+    corpus: Path, root: Path, copied: Path, done: Done
+) -> None:
+    assert list(comparison(corpus, root).run()) == outcomes(done.events)
+    for name in (".", FIRST, SECOND):
+        assert files(copied / name) == files(done.path / name)
+
+
+def test_trials_that_are_added_are_trained_beside_those_that_are_done(
+    corpus: Path, root: Path, copied: Path
+) -> None:
+    added = trials(["lstm"], hidden=[4], learning_rates=[0.02])
+    events = list(comparison(corpus, root, CHOSEN + added).run())
+    assert begun(events) == [("lstm-scratch-h4-lr0.02", None)]
+    assert [row["trial"] for row in table(copied)] == [FIRST, SECOND, "lstm-scratch-h4-lr0.02"]
+
+
+def test_a_comparison_that_was_killed_goes_on_from_the_last_save_of_the_trial_under_way(
+    corpus: Path, root: Path, done: Done
+) -> None:
+    killed = comparison(corpus, root)
+    session = None
+    for event in killed.run():
+        if isinstance(event, Begun) and event.trial.name == SECOND:
+            session = event.session
+        if session is not None and event == Step(30, 2):
+            session.save()
+        if session is not None and event == Step(35, 2):
+            break
+    before = files(killed.path / FIRST)
+    events = list(comparison(corpus, root).run())
+    assert begun(events) == [(SECOND, 30)]
+    assert files(killed.path / FIRST) == before
+    for name in (FIRST, SECOND):
+        assert model(killed.path, name) == model(done.path, name)
+    assert [outcome.trial for outcome in outcomes(events)] == CHOSEN
+
+
+def test_a_trial_that_was_killed_before_its_first_save_is_begun_anew(
+    corpus: Path, root: Path, done: Done
+) -> None:
+    killed = comparison(corpus, root, CHOSEN[:1])
+    for event in killed.run():
+        if event == Step(3, 1):
+            break
+    assert set(files(killed.path / FIRST)) == {"run.json", "heldout.txt"}
+    events = list(comparison(corpus, root, CHOSEN[:1]).run())
+    assert begun(events) == [(FIRST, None)]
+    assert [path.name for path in killed.path.iterdir() if path.is_dir()] == [FIRST]
+    assert model(killed.path, FIRST) == model(done.path, FIRST)
+
+
+@pytest.mark.parametrize("changed", [{"epochs": 3}, {"seed": 6}, {"dropout": 0.2}, {"text": "!"}])
+def test_other_settings_or_another_text_under_the_same_name_are_refused(
+    corpus: Path, root: Path, copied: Path, done: Done, changed: dict[str, Any], song: str
+) -> None:
+    settings = dict(changed)
+    corpus.write_text(2 * song + settings.pop("text", ""), encoding="utf-8")
+    with pytest.raises(RunError) as caught:
+        list(comparison(corpus, root, **settings).run())
+    assert str(caught.value) == (
+        f"{copied / FIRST} is of another comparison: its text or its settings are not "
+        "these. Give this one a --name of its own, or repeat the settings to go on with that one."
+    )
+    for name in (".", FIRST, SECOND):
+        assert files(copied / name) == files(done.path / name)
+
+
+def test_a_trial_that_diverges_is_an_outcome_without_figures_and_the_rest_goes_on(
+    corpus: Path, root: Path
+) -> None:
+    chosen = trials(["rnn"], hidden=[8], learning_rates=[9e5, 0.02])
+    compared = comparison(corpus, root, chosen, optimizer="sgd", clip=0.0)
+    events = list(compared.run())
+    lost, found = outcomes(events)
+    assert lost == Outcome(chosen[0])
+    assert lost.report is None
+    assert found.report is not None
+    assert [event for event in events if isinstance(event, Finished)] == [
+        Finished(f"all {found.reports[-1].step} steps are done")
+    ]
+    first, second = table(compared.path)
+    assert (first["trial"], first["sample"]) == ("rnn-scratch-h8-lr900000", "(diverged)")
+    assert (first["training_perplexity"], first["held_out_perplexity"]) == ("", "")
+    assert float(second["held_out_perplexity"]) > 1
+    chart = (compared.path / "compare.svg").read_text(encoding="utf-8")
+    assert f"<!-- {chosen[1].name} -->" in chart
+    assert f"<!-- {chosen[0].name} -->" not in chart
+
+
+def test_a_comparison_cannot_be_called_what_leaves_its_root(corpus: Path, root: Path) -> None:
+    with pytest.raises(RunError, match=r"^A run cannot be called '\.\./up': use letters"):
+        comparison(corpus, root, name="../up")
+
+
+def test_a_trial_is_a_run_like_any_other(copied: Path, root: Path) -> None:
+    shutil.move(copied / FIRST, root / "alone")
+    directory = RunDirectory.find("alone", root)
+    assert directory.read_info().finished is not None
+    assert charlstm.load("alone", root=root).generate("分开", length=5, seed=1).startswith("分开")

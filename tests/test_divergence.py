@@ -1,0 +1,272 @@
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import charlstm
+from charlstm.errors import TrainingError
+from charlstm.recipes import Architecture, Recipe
+from charlstm.session import Event, Session
+from charlstm.start import resume_session, start_session
+from charlstm.training import EpochEnd, Finished, Step, Trainer, WentBack
+
+V = 7
+Ids = NDArray[np.uint16]
+
+# Two rows of 24 characters, read in three windows of 8.
+ROWS, T, WINDOWS = 2, 8, 3
+TEXT: Ids = np.random.default_rng(1).integers(0, V, size=ROWS * T * WINDOWS + 1).astype(np.uint16)
+OTHER: Ids = np.random.default_rng(2).integers(0, V, size=40).astype(np.uint16)
+NOTHING: Ids = np.array([], dtype=np.uint16)
+
+SMALL = Recipe(
+    name="test",
+    architecture=Architecture(hidden=6, embedding=4),
+    batch=ROWS,
+    window=T,
+    epochs=4,
+    schedule="constant",
+    learning_rate=0.02,
+)
+# For the tests that need a run directory.
+SETTINGS: dict[str, Any] = {
+    "hidden": 8,
+    "embedding": 6,
+    "batch": 4,
+    "window": 16,
+    "epochs": 4,
+    "patience": 9,
+    "schedule": "constant",
+    "learning_rate": 0.02,
+}
+
+
+def trainer_for(
+    recipe: Recipe = SMALL, *, text: Ids = TEXT, held_out: Ids = NOTHING, backend: str = "scratch"
+) -> Trainer:
+    return Trainer(recipe, text, held_out, V, backend=backend, device=torch.device("cpu"))
+
+
+def spoil(trainer: Trainer) -> None:
+    """Make the weights such that the next step has no loss."""
+    trainer.model.head.bias.data.fill_(math.nan)
+
+
+def worsen(trainer: Trainer) -> None:
+    """Make the weights such that the loss is a number still, but far worse than chance."""
+    trainer.model.head.bias.data[0] += 500
+
+
+def spoiled_once(session: Session, step: int) -> Iterator[Event]:
+    """Train; the first time that this step is made its weights are spoiled."""
+    done = False
+    for event in session.events():
+        if isinstance(event, Step) and event.step == step and not done:
+            done = True
+            spoil(session.trainer)
+        yield event
+
+
+@pytest.mark.parametrize("backend", ["scratch", "torch"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_after_going_back_training_is_that_from_the_earlier_step_at_half_the_rate(
+    optimizer: str, backend: str
+) -> None:
+    recipe = SMALL.override(optimizer=optimizer, dropout=0.3)
+    trainer = trainer_for(recipe, held_out=OTHER, backend=backend)
+    plain = trainer_for(recipe.override(learning_rate=0.01), held_out=OTHER, backend=backend)
+    returns: list[WentBack] = []
+    rates = []
+    for event in trainer.run():
+        if isinstance(event, EpochEnd) and not returns:
+            plain.restore(trainer.snapshot())
+        if event == Step(4, 2) and not returns:
+            spoil(trainer)
+        if isinstance(event, WentBack):
+            returns.append(event)
+        if isinstance(event, Step) and returns:
+            rates.append((event.step, trainer.rate))
+    assert returns == [WentBack(5, 3, 0.5)]
+    assert rates == [(step, 0.01) for step in range(4, 13)]
+    assert event == Finished("all 12 steps are done")
+    list(plain.run())
+    for name, array in plain.weights().items():
+        np.testing.assert_array_equal(trainer.weights()[name], array)
+
+
+def test_training_goes_back_within_a_long_epoch_no_further_than_two_hundred_steps() -> None:
+    # An epoch of 240 steps.
+    text = np.random.default_rng(3).integers(0, V, size=2 * 240 + 1).astype(np.uint16)
+    trainer = trainer_for(SMALL.override(window=1, epochs=1), text=text)
+    returns: list[WentBack] = []
+    kept = {}
+    for event in trainer.run():
+        if event == Step(200, 1):
+            kept = trainer.weights()
+        if event == Step(215, 1) and not returns:
+            spoil(trainer)
+        if isinstance(event, WentBack):
+            returns.append(event)
+            for name, array in trainer.weights().items():
+                np.testing.assert_array_equal(array, kept[name])
+    assert returns == [WentBack(216, 200, 0.5)]
+    assert isinstance(event, Finished)
+    assert trainer.healthy
+
+
+def test_weights_that_had_begun_to_diverge_are_not_gone_back_to() -> None:
+    trainer = trainer_for(held_out=OTHER)
+    returns: list[WentBack] = []
+    losses = {}
+    for event in trainer.run():
+        if isinstance(event, EpochEnd) and not returns:
+            losses[event.report.epoch] = event.report.train_loss
+        if event == Step(4, 2) and not returns:
+            worsen(trainer)
+        if event == Step(7, 3) and not returns:
+            spoil(trainer)
+        if isinstance(event, WentBack):
+            returns.append(event)
+    # The second epoch came to its end, but the first one's is where it goes on.
+    assert losses[1] < math.log(V) + 0.5
+    assert 10 < losses[2] < 600
+    assert returns == [WentBack(8, 3, 0.5)]
+
+
+def test_the_best_weights_of_before_survive_going_back() -> None:
+    # What is held out has only characters that the training text teaches it to forget.
+    text, held_out = (TEXT % 3).astype(np.uint16), (3 + OTHER % 3).astype(np.uint16)
+    trainer = trainer_for(text=text, held_out=held_out)
+    best: dict[str, Any] = {}
+    returns: list[WentBack] = []
+    losses = []
+    for event in trainer.run():
+        if isinstance(event, EpochEnd):
+            losses.append(event.report.validation_loss)
+            best = best or trainer.weights()
+        if event == Step(7, 3) and not returns:
+            spoil(trainer)
+        if isinstance(event, WentBack):
+            returns.append(event)
+    assert returns == [WentBack(8, 6, 0.5)]
+    assert (trainer.best_loss, trainer.best_epoch) == (losses[0], 1)
+    found = trainer.snapshot().best_weights
+    for name, array in best.items():
+        np.testing.assert_array_equal(found[name], array)
+    assert any((trainer.weights()[name] != array).any() for name, array in best.items())
+
+
+def test_a_training_that_is_taken_up_again_keeps_its_rate_and_how_often_it_went_back() -> None:
+    first = trainer_for()
+    returns: list[WentBack] = []
+    for event in first.run():
+        if event == Step(4, 2):
+            if returns:
+                first.stop()
+            else:
+                spoil(first)
+        if isinstance(event, WentBack):
+            returns.append(event)
+    second = trainer_for()
+    second.restore(first.snapshot())
+
+    def spoil_every_step() -> None:
+        for event in second.run():
+            if isinstance(event, WentBack):
+                returns.append(event)
+            elif isinstance(event, Step):
+                assert second.rate == 0.02 * returns[-1].scale
+                spoil(second)
+
+    with pytest.raises(TrainingError, match=r"\(epoch 2, step 6, loss nan\), and going back with "):
+        spoil_every_step()
+    assert returns == [WentBack(5, 3, 0.5), WentBack(6, 4, 0.25), WentBack(6, 4, 0.125)]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "checkpoints"
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, song: str) -> Path:
+    path = tmp_path / "song.txt"
+    path.write_text(song, encoding="utf-8")
+    return path
+
+
+def prepare(corpus: Path, root: Path, **settings: Any) -> Session:
+    return start_session(
+        [corpus], settings={**SETTINGS, **settings}, root=root, device="cpu", sample_every=0
+    )
+
+
+def history(root: Path) -> list[dict[str, Any]]:
+    lines = (root / "song" / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_what_was_reported_after_the_step_gone_back_to_has_not_happened(
+    corpus: Path, root: Path
+) -> None:
+    session = prepare(corpus, root)
+    steps = session.trainer.windows.steps
+    returns: list[WentBack] = []
+    worst = 0.0
+    for event in session.events():
+        if isinstance(event, EpochEnd):
+            worst = max(worst, event.report.train_loss)
+        if event == Step(steps + 1, 2) and not returns:
+            worsen(session.trainer)
+        if event == Step(2 * steps + 1, 3) and not returns:
+            assert session.last is not None
+            assert session.last.step == 2 * steps
+            spoil(session.trainer)
+        if isinstance(event, WentBack):
+            returns.append(event)
+            assert session.last is not None
+            assert session.last.step == steps
+    assert returns == [WentBack(2 * steps + 2, steps, 0.5)]
+    assert worst > 10
+    assert max(line["train_loss"] for line in history(root)) < 5
+    assert history(root)[-1]["step"] == 4 * steps
+
+
+def test_a_run_that_went_back_holds_the_weights_of_its_best_epoch(corpus: Path, root: Path) -> None:
+    session = prepare(corpus, root)
+    events = list(spoiled_once(session, 3 * session.trainer.windows.steps + 2))
+    assert len([event for event in events if isinstance(event, WentBack)]) == 1
+    model = charlstm.load(root=root)
+    assert model.info.finished == f"all {session.plan.total_steps:,} steps are done"
+    losses = [line["validation_loss"] for line in history(root)]
+    assert model.perplexity(device="cpu").loss == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_a_resumed_run_keeps_its_rate_and_how_often_it_went_back(corpus: Path, root: Path) -> None:
+    session = prepare(corpus, root)
+    steps = session.trainer.windows.steps
+    for event in spoiled_once(session, steps + 1):
+        if event == Step(2 * steps + 1, 3):
+            session.stop()
+    saved = {path.name: path.read_bytes() for path in (root / "song").iterdir()}
+    assert history(root)[-1]["learning_rate"] == 0.01
+    resumed = resume_session(root=root, device="cpu")
+    returns: list[WentBack] = []
+
+    def spoil_every_step() -> None:
+        for event in resumed.events():
+            if isinstance(event, WentBack):
+                returns.append(event)
+            elif isinstance(event, Step):
+                spoil(resumed.trainer)
+
+    with pytest.raises(TrainingError, match=r"did not help 3 times\. Try a lower --lr or a "):
+        spoil_every_step()
+    assert [event.scale for event in returns] == [0.25, 0.125]
+    assert {path.name: path.read_bytes() for path in (root / "song").iterdir()} == saved

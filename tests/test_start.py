@@ -1,0 +1,410 @@
+import importlib.machinery
+import importlib.util
+import json
+import math
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+import charlstm
+from charlstm.errors import MissingLibraryError, RecipeError, RunError, TrainingError
+from charlstm.session import Plan, Session
+from charlstm.start import resume_session, start_session
+from charlstm.training import EpochEnd, Step
+
+OLD: dict[str, Any] = {
+    "hidden": 8,
+    "embedding": 6,
+    "batch": 4,
+    "window": 16,
+    "epochs": 2,
+    "learning_rate": 0.02,
+}
+# What a run that starts from another is told; the architecture it takes over.
+NEW: dict[str, Any] = {"batch": 4, "window": 16, "epochs": 2, "precision": "float32"}
+ADDED = "雨下了整夜 我的爱溢出\n"
+FIGURES = {
+    "loss/training",
+    "loss/held-out",
+    "perplexity/training",
+    "perplexity/held-out",
+    "learning rate",
+    "characters a second",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "checkpoints"
+
+
+@pytest.fixture
+def first(tmp_path: Path, song: str) -> Path:
+    path = tmp_path / "first.txt"
+    path.write_text(song, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def second(tmp_path: Path, song: str) -> Path:
+    """Return a text with every character of the first, and others before them."""
+    path = tmp_path / "second.txt"
+    path.write_text(ADDED * 20 + 2 * song, encoding="utf-8")
+    return path
+
+
+def train_first(first: Path, root: Path, **settings: Any) -> Path:
+    """Return the directory of a finished run called ``old``."""
+    session = start_session(
+        [first], settings={**OLD, **settings}, name="old", root=root, device="cpu", sample_every=0
+    )
+    list(session.events())
+    return root / "old"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, song: str) -> Path:
+    """Return a finished run that tests copy."""
+    where = tmp_path_factory.mktemp("trained")
+    (where / "first.txt").write_text(song, encoding="utf-8")
+    return train_first(where / "first.txt", where / "checkpoints")
+
+
+@pytest.fixture
+def old(trained: Path, root: Path) -> Path:
+    """Return the directory of a finished run called ``old``, below `root`."""
+    shutil.copytree(trained, root / "old")
+    return root / "old"
+
+
+def begin(
+    text: Path, root: Path, *, start_from: str | Path | None = "old", **options: Any
+) -> Session:
+    settings = {**NEW, **options.pop("settings", {})}
+    return start_session(
+        [text],
+        settings=settings,
+        start_from=start_from,
+        root=root,
+        device="cpu",
+        sample_every=0,
+        **options,
+    )
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+@pytest.mark.parametrize("backend", ["scratch", "torch"])
+@pytest.mark.parametrize("embedding", [6, 0])
+def test_a_run_begins_with_the_weights_of_the_old_one_and_random_ones_for_new_characters(
+    first: Path, second: Path, root: Path, embedding: int, backend: str
+) -> None:
+    train_first(first, root, embedding=embedding)
+    old = charlstm.load("old", root=root)
+    before = old.directory.read_model(old.info)
+    session = begin(second, root, backend=backend)
+    found, vocabulary = session.trainer.weights(), session.plan.vocabulary
+    assert vocabulary.characters.startswith(old.info.vocabulary.characters)
+    V, grown = len(old.info.vocabulary), len(vocabulary)
+    assert grown > V + 5
+    # All that training from nothing would have drawn: the vocabulary is as large.
+    shape = {"hidden": 8, "embedding": embedding}
+    fresh = begin(second, root, start_from=None, settings=shape, backend=backend)
+    assert len(fresh.plan.vocabulary) == grown
+    drawn = fresh.trainer.weights()
+    by_row = {"head.weight", "head.bias"} | ({"embedding.weight"} if embedding else set())
+    for name, array in before.items():
+        if name in by_row:
+            np.testing.assert_array_equal(found[name][:V], array, err_msg=name)
+            np.testing.assert_array_equal(found[name][V:], drawn[name][V:], err_msg=name)
+        elif name == "recurrent.weight_ih_l0" and not embedding:
+            # One-hot characters choose a column.
+            np.testing.assert_array_equal(found[name][:, :V], array)
+            np.testing.assert_array_equal(found[name][:, V:], drawn[name][:, V:])
+            assert (found[name][:, :V] != drawn[name][:, :V]).any()
+        else:
+            np.testing.assert_array_equal(found[name], array, err_msg=name)
+    assert found.keys() == before.keys()
+
+
+def test_on_the_same_text_a_run_goes_on_from_what_the_old_one_had_learned(
+    first: Path, root: Path
+) -> None:
+    old = train_first(first, root, epochs=6)
+    lines = (old / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    session = begin(first, root)
+    (begun, _) = [event for event in session.events() if isinstance(event, EpochEnd)]
+    assert begun.report.validation_loss is not None
+    assert begun.report.validation_loss < json.loads(lines[0])["validation_loss"] - 0.2
+    assert begun.report.step == session.trainer.windows.steps
+
+
+@pytest.mark.parametrize("recipe", ["auto", "d2l"])
+def test_the_rate_is_a_share_of_the_recipes_unless_one_is_named(
+    first: Path, root: Path, old: Path, recipe: str
+) -> None:
+    architecture = {"hidden": 8, "embedding": 6}
+    fresh = begin(first, root, start_from=None, recipe=recipe, settings=architecture)
+    rate = begin(first, root, recipe=recipe).plan.recipe.learning_rate
+    assert rate == pytest.approx(0.3 * fresh.plan.recipe.learning_rate)
+    named = begin(first, root, recipe=recipe, settings={"learning_rate": 0.07})
+    assert named.plan.recipe.learning_rate == 0.07
+
+
+def test_the_old_ones_architecture_and_newline_are_taken_over(
+    first: Path, second: Path, root: Path
+) -> None:
+    train_first(first, root, cell="gru", layers=2, newline="space")
+    session = begin(second, root)
+    architecture = session.plan.recipe.architecture
+    assert (architecture.cell, architecture.hidden) == ("gru", 8)
+    assert (architecture.layers, architecture.embedding) == (2, 6)
+    assert session.plan.recipe.text.newline == "space"
+    assert "\n" not in session.plan.vocabulary
+    # Nor is it a mistake to name them.
+    same = {"cell": "gru", "hidden": 8, "newline": "space"}
+    assert begin(second, root, settings=same).plan.recipe.architecture == architecture
+
+
+@pytest.mark.parametrize(
+    ("settings", "has", "option"),
+    [
+        ({"hidden": 9}, "hidden 8", "--hidden"),
+        ({"embedding": 0}, "embedding 6", "--embedding"),
+        ({"layers": 2}, "layers 1", "--layers"),
+        ({"cell": "gru"}, "cell lstm", "--cell"),
+        ({"newline": "space"}, "newline keep", "--newline"),
+    ],
+)
+def test_another_architecture_or_newline_than_the_old_ones_is_refused(
+    second: Path, root: Path, old: Path, settings: dict[str, Any], has: str, option: str
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        begin(second, root, settings=settings)
+    assert str(caught.value) == (
+        f"{old} has {has}, and so has whatever starts from it; leave {option} out."
+    )
+    assert [path.name for path in root.iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+def test_run_json_says_what_it_started_from_and_the_old_run_stays_as_it_was(
+    second: Path, root: Path, old: Path, by_path: bool
+) -> None:
+    before = files(old)
+    session = begin(second, root, start_from=old if by_path else "old", name="new")
+    list(session.events())
+    assert files(old) == before
+    written = json.loads((root / "new" / "run.json").read_text(encoding="utf-8"))
+    assert written["started_from"] == str(old)
+    assert json.loads(before["run.json"])["started_from"] is None
+    assert written["finished"] == f"all {session.plan.total_steps:,} steps are done"
+
+
+def test_a_resume_does_not_need_the_run_that_was_started_from(
+    second: Path, root: Path, old: Path
+) -> None:
+    list(begin(second, root, name="unbroken").events())
+    stopped = begin(second, root, name="stopped")
+    for event in stopped.events():
+        if event == Step(5, 1):
+            stopped.stop()
+    shutil.rmtree(old)
+    resumed = resume_session("stopped", root=root, device="cpu")
+    assert resumed.plan.resumed_step == 5
+    list(resumed.events())
+    models = [(root / name / "model.safetensors").read_bytes() for name in ("unbroken", "stopped")]
+    assert models[0] == models[1]
+    assert charlstm.load("stopped", root=root).info.started_from == str(old)
+
+
+def test_a_run_that_is_not_there_cannot_be_started_from(second: Path, root: Path) -> None:
+    with pytest.raises(RunError) as caught:
+        begin(second, root, start_from="nobody")
+    assert str(caught.value) == f"There is no run called nobody, and {root} has none at all."
+    assert not root.exists()
+
+
+def test_a_run_without_weights_cannot_be_started_from(second: Path, root: Path, old: Path) -> None:
+    (old / "model.safetensors").unlink()
+    with pytest.raises(RunError, match=r"model\.safetensors cannot be read: No such file"):
+        begin(second, root)
+    assert [path.name for path in root.iterdir()] == ["old"]
+
+
+def test_a_plan_says_how_long_and_how_much_memory_before_anything_is_trained(
+    first: Path, root: Path
+) -> None:
+    def plan(**settings: Any) -> Plan:
+        return begin(first, root, start_from=None, settings={**OLD, **settings}).plan
+
+    small, long, wide = plan(), plan(epochs=2000), plan(hidden=400)
+    assert small.seconds > 0
+    # The figure is measured each time, so that it is not a thousand times as long to the last bit.
+    assert long.seconds > 100 * small.seconds
+    assert long.memory == small.memory > 0
+    # At the least the weights of W_hh, their gradients and Adam's two moments, in float32.
+    assert wide.memory - small.memory > 4 * 4 * 4 * 400**2
+    assert plan(epochs=10**9, minutes=3).seconds == 180
+    assert 0 < plan(minutes=10**6).seconds < 180
+
+
+def test_the_plan_of_a_resumed_run_counts_the_steps_that_are_left(first: Path, root: Path) -> None:
+    session = begin(first, root, start_from=None, settings=OLD)
+    for event in session.events():
+        if event == Step(5, 1):
+            session.stop()
+    plan = resume_session(root=root, device="cpu").plan
+    assert plan.seconds == pytest.approx((plan.total_steps - 5) * session.trainer.seconds / 5)
+    list(resume_session(root=root, device="cpu").events())
+    assert resume_session(root=root, device="cpu").plan.seconds == 0
+
+
+class Writer:
+    """What stands in for TensorBoard's, which is not needed to test ours."""
+
+    made: ClassVar[list["Writer"]] = []
+
+    def __init__(self, path: Path, purge_step: int) -> None:
+        self.path = path
+        self.purge_step = purge_step
+        self.scalars: list[tuple[str, float, int]] = []
+        self.flushed = 0
+        self.closed = False
+        Writer.made.append(self)
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        self.scalars.append((name, value, step))
+
+    def flush(self) -> None:
+        self.flushed = len(self.scalars)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, *, installed: bool) -> None:
+    found: Callable[..., Any] = importlib.util.find_spec
+    spec = importlib.machinery.ModuleSpec("tensorboard", None) if installed else None
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, package=None: spec if name == "tensorboard" else found(name, package),
+    )
+
+
+@pytest.fixture
+def writers(monkeypatch: pytest.MonkeyPatch) -> list[Writer]:
+    """Pretend that TensorBoard is installed; return what is written with it, in its order."""
+    pretend(monkeypatch, installed=True)
+    module = ModuleType("torch.utils.tensorboard")
+    module.__dict__["SummaryWriter"] = Writer
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    monkeypatch.setattr(Writer, "made", [])
+    return Writer.made
+
+
+def logged(first: Path, root: Path, **settings: Any) -> Session:
+    settings = {**OLD, **settings}
+    return begin(first, root, start_from=None, settings=settings, tensorboard=True)
+
+
+def test_tensorboard_that_is_not_installed_is_told_before_anything_is_made(
+    first: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, installed=False)
+    with pytest.raises(MissingLibraryError) as caught:
+        logged(first, root)
+    assert str(caught.value) == (
+        "TensorBoard is not installed here: pip install tensorboard, or leave --log tensorboard "
+        "out."
+    )
+    assert not root.exists()
+
+
+def test_every_epochs_figures_are_written_once_at_their_step(
+    first: Path, root: Path, writers: list[Writer]
+) -> None:
+    session = logged(first, root, epochs=3)
+    events = list(session.events())
+    (writer,) = writers
+    assert (writer.path, writer.purge_step) == (root / "first" / "tensorboard", 1)
+    assert (writer.flushed, writer.closed) == (3 * len(FIGURES), True)
+    reports = [event.report for event in events if isinstance(event, EpochEnd)]
+    assert len(reports) == 3
+    for place, report in enumerate(reports):
+        part = writer.scalars[place * len(FIGURES) : (place + 1) * len(FIGURES)]
+        assert {step for _, _, step in part} == {report.step}
+        found = {name: value for name, value, _ in part}
+        assert found.keys() == FIGURES
+        assert found["loss/training"] == report.train_loss
+        assert found["loss/held-out"] == report.validation_loss
+        assert found["perplexity/training"] == pytest.approx(math.exp(report.train_loss))
+        assert found["perplexity/held-out"] == pytest.approx(math.exp(report.validation_loss or 0))
+        assert found["learning rate"] == report.learning_rate
+        assert found["characters a second"] == report.characters / report.seconds
+    assert json.loads((root / "first" / "run.json").read_text())["tensorboard"] is True
+
+
+def test_without_held_out_text_there_are_no_held_out_figures(
+    first: Path, root: Path, writers: list[Writer]
+) -> None:
+    list(logged(first, root, validation=0.0).events())
+    assert {name for name, _, _ in writers[0].scalars} == {
+        name for name in FIGURES if "held-out" not in name
+    }
+
+
+def test_a_resumed_run_goes_on_writing_and_drops_what_is_behind_its_step(
+    first: Path, root: Path, writers: list[Writer]
+) -> None:
+    session = logged(first, root)
+    steps = session.trainer.windows.steps
+    for event in session.events():
+        if event == Step(steps + 3, 2):
+            session.stop()
+    list(resume_session(root=root, device="cpu").events())
+    assert [writer.purge_step for writer in writers] == [1, steps + 4]
+    assert [{step for _, _, step in writer.scalars} for writer in writers] == [
+        {steps},
+        {2 * steps},
+    ]
+    assert writers[1].path == writers[0].path
+    assert all(writer.closed for writer in writers)
+
+
+def test_a_run_that_is_resumed_where_tensorboard_is_missing_says_so(
+    first: Path, root: Path, writers: list[Writer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = logged(first, root)
+    for event in session.events():
+        if event == Step(3, 1):
+            session.stop()
+    pretend(monkeypatch, installed=False)
+    with pytest.raises(MissingLibraryError, match=r"^TensorBoard is not installed here: pip "):
+        resume_session(root=root, device="cpu")
+    assert len(writers) == 1
+
+
+def test_the_figures_file_is_closed_when_training_fails(
+    first: Path, root: Path, writers: list[Writer]
+) -> None:
+    session = logged(first, root, optimizer="sgd", learning_rate=1e38, clip=0.0)
+    with pytest.raises(TrainingError, match=r"^The training has diverged "):
+        list(session.events())
+    assert [writer.closed for writer in writers] == [True]
+
+
+def test_a_run_without_tensorboard_opens_none(
+    first: Path, root: Path, writers: list[Writer]
+) -> None:
+    list(begin(first, root, start_from=None, settings=OLD).events())
+    assert writers == []
