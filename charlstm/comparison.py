@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from charlstm.api import load
+from charlstm.batches import fit
 from charlstm.corpus import read_corpus
 from charlstm.curve import draw_comparison
 from charlstm.errors import RecipeError, RunError, TrainingError
@@ -26,6 +27,8 @@ from charlstm.start import resume_session, start_session
 from charlstm.training import Stopped
 
 _SAMPLE_CHARACTERS = 60
+# Epochs without an improvement after which a trial stops early: every one has the same budget.
+_NEVER = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Trial:
         if self.hidden is not None:
             parts.append(f"h{self.hidden}")
         if self.learning_rate is not None:
-            parts.append(f"lr{self.learning_rate:g}")
+            parts.append(f"lr{self.learning_rate:g}".replace("+", ""))
         return "-".join(parts)
 
 
@@ -165,15 +168,15 @@ class Comparison:
         self._corpus = read_corpus(places, options=options, encoding=encoding)
         base = named(recipe, len(self._corpus.text)).override(**(settings or {}))
         # The same budget for each: none stops early, and none takes its own precision.
-        self._settings = {"precision": "float32", "patience": base.epochs, **(settings or {})}
+        self._settings = {"precision": "float32", "patience": _NEVER, **(settings or {})}
         if not base.validation:
             del self._settings["patience"]
 
     def run(self) -> Iterator[Begun | Event | Outcome]:
         """Train every trial that is not finished; yield an `Outcome` for each, in their order.
 
-        The table and the chart are written anew after each. After `charlstm.training.Stopped`
-        nothing more comes.
+        The table and the chart are written anew after each. After
+        `charlstm.training.Stopped` that trial is saved, and nothing more comes.
 
         Raises:
             RunError: a finished trial has another text or other settings.
@@ -184,17 +187,21 @@ class Comparison:
             if directory is None:
                 session = self._session(trial)
                 yield Begun(trial, session)
+                stopped = False
                 try:
+                    # To its end, because it is saved after it has stopped.
                     for event in session.events():
                         yield event
-                        if isinstance(event, Stopped):
-                            return
+                        stopped = stopped or isinstance(event, Stopped)
                 except TrainingError:
-                    outcomes.append(Outcome(trial))
-                    yield outcomes[-1]
-                    continue
-                directory = session.plan.directory
-            outcomes.append(self._outcome(trial, directory))
+                    outcome = Outcome(trial)
+                else:
+                    if stopped:
+                        return
+                    outcome = self._outcome(trial, session.plan.directory)
+            else:
+                outcome = self._outcome(trial, directory)
+            outcomes.append(outcome)
             self._write(outcomes)
             yield outcomes[-1]
 
@@ -202,7 +209,7 @@ class Comparison:
         return {
             **self._settings,
             "cell": trial.cell,
-            "hidden": trial.hidden,
+            "hidden": trial.hidden or self._settings.get("hidden"),
             "learning_rate": trial.learning_rate or self._settings.get("learning_rate"),
         }
 
@@ -217,8 +224,9 @@ class Comparison:
             return None
         directory = RunDirectory(path)
         info = directory.read_info()
-        wish = self._wish(trial)
-        same = info.recipe == info.recipe.override(**wish)
+        wish = info.recipe.override(**self._wish(trial))
+        batch, window = fit(info.training_characters, wish.batch, wish.window)
+        same = info.recipe == wish.override(batch=batch, window=window)
         if info.corpus_sha256 != self._corpus.sha256 or not same:
             raise RunError(
                 f"{path} is of another comparison: its text or its settings are not these. Give "
@@ -264,7 +272,8 @@ class Comparison:
     def _write(self, outcomes: Sequence[Outcome]) -> None:
         write_whole(self.path / "compare.csv", _table(outcomes).encode())
         curves = {outcome.trial.name: outcome.reports for outcome in outcomes if outcome.reports}
-        write_whole(self.path / "compare.svg", draw_comparison(curves))
+        if curves:
+            write_whole(self.path / "compare.svg", draw_comparison(curves))
 
 
 def _table(outcomes: Sequence[Outcome]) -> str:

@@ -18,8 +18,8 @@ from charlstm.model import CharLM
 
 # Chosen on text that neither the models nor the figures in the README have seen.
 _SEGMENT = 20
-_RATE = 1e-3
-_DECAY = 2e-3
+_RATE = 4e-4
+_DECAY = 1e-3
 _EPSILON = 1e-5
 
 

@@ -63,6 +63,7 @@ class Plan:
         resumed_step: where a resumed run goes on; ``None`` for a new one.
         total_steps: when it will be done, unless the recipe's minutes are over first.
         step_seconds: what a step was measured to take on this machine.
+        elapsed: seconds of the recipe's minutes that are over already.
     """
 
     directory: RunDirectory
@@ -79,6 +80,7 @@ class Plan:
     resumed_step: int | None
     total_steps: int
     step_seconds: float
+    elapsed: float = 0.0
 
     @property
     def memory(self) -> int:
@@ -91,7 +93,7 @@ class Plan:
         """How long the steps that are left will take, as far as can be said before them."""
         left = (self.total_steps - (self.resumed_step or 0)) * self.step_seconds
         minutes = self.recipe.minutes
-        return left if minutes is None else min(left, 60 * minutes)
+        return left if minutes is None else min(left, max(60 * minutes - self.elapsed, 0.0))
 
 
 class Session:

@@ -18,7 +18,7 @@ from charlstm.figures import Report
 from charlstm.model import choose_backend
 from charlstm.prefix import readable
 from charlstm.recipes import Recipe, explain, named
-from charlstm.run import ROOT, Arrays, RunDirectory, RunInfo, name_for
+from charlstm.run import ROOT, Arrays, RunDirectory, RunInfo, check_name, name_for
 from charlstm.session import Plan, Session
 from charlstm.tensorboard import require_tensorboard
 from charlstm.training import Snapshot, Trainer
@@ -77,6 +77,8 @@ def start_session(
         RunError: the run directory cannot be made, or there is no run to start from.
         MissingLibraryError: TensorBoard is asked for and not installed.
     """
+    if name is not None:
+        check_name(name)
     settings = dict(settings or {})
     source = None if start_from is None else _Source.open(start_from, root)
     if source is not None:
@@ -278,6 +280,7 @@ def _session(
         resumed_step=resumed_step,
         total_steps=trainer.total_steps,
         step_seconds=step_seconds,
+        elapsed=trainer.elapsed,
     )
     return Session(plan, trainer, info, history=list(history), samples=list(samples))
 

@@ -226,8 +226,10 @@ class Trainer:
                 yield self._go_back()
                 continue
             if self._loss_count and self._at_epoch_end():
-                self._set_aside()
+                sound = self._sound
                 yield self._end_epoch()
+                if sound:
+                    self._good = self.snapshot()
             if reason := self._finished():
                 yield Finished(reason)
                 return
@@ -245,8 +247,8 @@ class Trainer:
             if look and not math.isfinite(perplexity(self.running_loss)):
                 yield self._go_back()
                 return
-            if self.step % _SET_ASIDE_STEPS == 0:
-                self._set_aside()
+            if self.step % _SET_ASIDE_STEPS == 0 and self.healthy and self._sound:
+                self._good = self.snapshot()
             yield Step(self.step, self.epoch)
             if self.stopping or self._at_epoch_end():
                 return
@@ -308,6 +310,7 @@ class Trainer:
                 "step": self.step,
                 "seconds": self.seconds,
                 "elapsed": self.elapsed,
+                "measuring": self._measuring,
                 "rate": self.rate,
                 "scale": self._scale,
                 "returns": self._returns,
@@ -331,13 +334,14 @@ class Trainer:
         self.step = position["step"]
         self.seconds = position["seconds"]
         self._earlier, self._began = position["elapsed"], None
+        self._measuring = position["measuring"]
         self.rate = position["rate"]
         self._scale = position["scale"]
         self._returns = position["returns"]
         self.best_epoch = position["best_epoch"]
-        if position["best_loss"] is not None:
-            self.best_loss = position["best_loss"]
-            self._best = snapshot.best_weights
+        none = position["best_loss"] is None
+        self.best_loss = math.inf if none else position["best_loss"]
+        self._best = None if none else snapshot.best_weights
         self._loss_sum.fill_(position["loss_sum"])
         self._loss_count = position["loss_count"]
 
@@ -408,11 +412,10 @@ class Trainer:
         torch.autograd.backward(loss)
         return loss, state
 
-    def _set_aside(self) -> None:
-        """Keep a copy to go back to, unless the loss says that it has begun to diverge."""
-        # Twice as bad as knowing nothing: finite, but not worth going back to.
-        if self.healthy and self.running_loss < 2 * math.log(self.model.vocabulary_size) + 1:
-            self._good = self.snapshot()
+    @property
+    def _sound(self) -> bool:
+        """Whether the loss is one to go back to: not twice as bad as that of knowing nothing."""
+        return self.running_loss < 2 * math.log(self.model.vocabulary_size) + 1
 
     def _go_back(self) -> WentBack:
         """Put the last good weights back, and train on with half the learning rate.
@@ -443,7 +446,8 @@ class Trainer:
             began = time.perf_counter()
             nats = surprisal(self.model, self.held_out, streams=_VALIDATION_STREAMS)
             held_out_loss = float(nats.double().sum()) / len(nats)
-            self._measuring = time.perf_counter() - began
+            # The longest so far, so that progress never falls.
+            self._measuring = max(self._measuring, time.perf_counter() - began)
         report = Report(
             step=self.step,
             epoch=epoch,
@@ -495,6 +499,7 @@ def _moments(model: CharLM, optimizer: torch.optim.Optimizer) -> Arrays:
 
 def _restore_moments(model: CharLM, optimizer: torch.optim.Optimizer, moments: Arrays) -> None:
     parameters = dict(model.named_parameters())
+    optimizer.state.clear()  # before its first step it has none
     for key, value in moments.items():
         name, moment = key.rsplit("/", 1)
         parameter = parameters[name]

@@ -39,35 +39,42 @@ def charlstm(
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("a path") / "我 的 歌"
     (where / "data").mkdir(parents=True)
     (where / "data" / "歌 词.txt").write_text(LYRICS, encoding="utf-8")
-    result = charlstm(
-        "train", "data/歌 词.txt", "--epochs", "3", *SMALL, "--prefix", "分开", where=where
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("checkpoints/歌_词: held-out perplexity ")
     return where
 
 
-def test_training_reports_the_text_each_epoch_and_a_sample_without_control_codes(
-    trained: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
-    result = charlstm(
-        "train", "song.txt", "--epochs", "2", *SMALL, "--prefix", "分开", where=tmp_path
+@pytest.fixture(scope="module")
+def training(place: Path) -> "subprocess.CompletedProcess[str]":
+    return charlstm(
+        "train", "data/歌 词.txt", "--epochs", "3", *SMALL, "--prefix", "分开", where=place
     )
+
+
+@pytest.fixture(scope="module")
+def trained(training: "subprocess.CompletedProcess[str]", place: Path) -> Path:
+    """Return where ``checkpoints`` holds a finished run."""
+    assert training.returncode == 0, training.stderr
+    return place
+
+
+def test_training_reports_the_text_each_epoch_and_a_sample_without_control_codes(
+    training: "subprocess.CompletedProcess[str]",
+) -> None:
+    result = training
     assert result.returncode == 0
-    assert "text: song.txt (utf-8)" in result.stderr
+    assert result.stdout.startswith("checkpoints/歌_词: held-out perplexity ")
+    assert "text: data/歌 词.txt (utf-8)" in result.stderr
     assert f"characters: {len(LYRICS):,}" in result.stderr
     assert re.search(r"vocabulary: \d+ characters, \d+% of them seen once", result.stderr)
     assert re.search(r"split: [\d,]+ to learn from, [\d,]+ held out", result.stderr)
     reports = re.findall(
         r"^ +(\d+) +[\d.,]+ +[\d.,]+ +[\d.]+ +[\d.]+ +[\d,]+$", result.stderr, re.M
     )
-    assert reports == ["1", "2"]
-    assert re.search(r"^ +2  分开.", result.stderr, re.M)
+    assert reports == ["1", "2", "3"]
+    assert re.search(r"^ +3  分开.", result.stderr, re.M)
     assert "\x1b" not in result.stderr + result.stdout
     assert "\r" not in result.stderr + result.stdout
 
@@ -150,12 +157,6 @@ def test_a_second_training_takes_the_next_free_name_and_says_so(trained: Path) -
     assert (trained / "checkpoints" / "歌_词" / "model.safetensors").read_bytes() == before
     # The newest run is what generate takes.
     assert "run 歌_词-2," in charlstm("generate", "--length", "1", where=trained).stderr
-
-
-def test_standard_input_is_a_corpus(tmp_path: Path) -> None:
-    result = charlstm("train", "-", "--steps", "2", *SMALL, where=tmp_path, stdin=LYRICS.encode())
-    assert result.returncode == 0, result.stderr
-    assert (tmp_path / "checkpoints" / "stdin" / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize(
@@ -271,9 +272,10 @@ def test_a_result_that_cannot_be_written_is_one_sentence(trained: Path) -> None:
     assert result.stderr == "error: The result cannot be written: No space left on device.\n"
 
 
-def test_a_run_from_a_pipe_says_how_to_go_on(tmp_path: Path) -> None:
+def test_standard_input_is_a_corpus_and_its_run_says_how_to_go_on(tmp_path: Path) -> None:
     first = charlstm("train", "-", "--steps", "2", *SMALL, where=tmp_path, stdin=LYRICS.encode())
-    assert first.returncode == 0
+    assert first.returncode == 0, first.stderr
+    assert (tmp_path / "checkpoints" / "stdin" / "model.safetensors").is_file()
     result = charlstm("train", "--resume", where=tmp_path)
     assert result.returncode == 1
     assert "pipe the same text in again, with charlstm train - --resume" in result.stderr
@@ -284,9 +286,9 @@ def test_a_run_from_a_pipe_says_how_to_go_on(tmp_path: Path) -> None:
 def test_a_directory_of_texts_is_read_without_the_runs_in_it(tmp_path: Path) -> None:
     (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
     assert charlstm("train", ".", "--steps", "2", *SMALL, where=tmp_path).returncode == 0
-    assert charlstm("train", "--resume", "--steps", "3", where=tmp_path).returncode == 0
-    second = charlstm("train", ".", "--steps", "2", *SMALL, where=tmp_path)
-    assert f"characters: {len(LYRICS):,} in" in second.stderr
+    resumed = charlstm("train", "--resume", "--steps", "3", where=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"characters: {len(LYRICS):,} in" in resumed.stderr
 
 
 def in_terminal(arguments: Sequence[str], where: Path) -> str:

@@ -10,10 +10,10 @@ import pytest
 import charlstm
 from charlstm.comparison import Begun, Comparison, Outcome, Trial, trials
 from charlstm.errors import RecipeError, RunError
-from charlstm.run import RunDirectory
-from charlstm.session import Event
+from charlstm.run import RunDirectory, check_name
+from charlstm.session import Event, Saved
 from charlstm.start import start_session
-from charlstm.training import EpochEnd, Finished, Step
+from charlstm.training import EpochEnd, Finished, Step, Stopped
 
 SETTINGS: dict[str, Any] = {"embedding": 6, "batch": 4, "window": 16, "epochs": 2, "seed": 5}
 CHOSEN = trials(["rnn", "gru"], hidden=[8], learning_rates=[0.02])
@@ -161,14 +161,14 @@ def test_trials_that_cannot_be_are_refused(
 
 def test_every_trial_is_the_training_that_it_would_be_alone(corpus: Path, root: Path) -> None:
     chosen = trials(["lstm"], ["scratch", "torch"], [8], [0.02])
-    compared = comparison(corpus, root, chosen)
+    compared = comparison(corpus, root, chosen, epochs=1)
     events = list(compared.run())
     assert begun(events) == [(trial.name, None) for trial in chosen]
+    named = {"hidden": 8, "learning_rate": 0.02, "epochs": 1, "precision": "float32"}
     for trial in chosen:
-        settings = {**SETTINGS, "hidden": 8, "learning_rate": 0.02, "precision": "float32"}
         alone = start_session(
             [corpus],
-            settings=settings,
+            settings={**SETTINGS, **named},
             name=trial.name,
             root=root,
             backend=trial.backend,
@@ -203,13 +203,26 @@ def test_an_outcome_has_the_figures_of_the_run_and_a_line_that_it_wrote(
         assert "\n" not in outcome.sample
 
 
+def test_a_training_is_compared_by_its_best_epoch_and_not_by_its_last(
+    tmp_path: Path, root: Path, song: str
+) -> None:
+    text = tmp_path / "misleading.txt"
+    # The better the song is known, the worse it is known backwards, where it is held out.
+    text.write_text(song + song[::-1][: len(song) // 9], encoding="utf-8")
+    chosen = trials(["gru"], hidden=[8], learning_rates=[0.1])
+    (outcome,) = outcomes(list(comparison(text, root, chosen, epochs=8).run()))
+    losses = [report.validation_loss or 0 for report in outcome.reports]
+    assert min(losses) < losses[-1] - 0.05
+    assert outcome.report == outcome.reports[losses.index(min(losses))]
+
+
 def test_a_training_without_held_out_text_is_compared_by_its_last_epoch(
     corpus: Path, root: Path
 ) -> None:
-    compared = comparison(corpus, root, validation=0.0)
-    found = outcomes(list(compared.run()))
-    assert [outcome.report for outcome in found] == [outcome.reports[-1] for outcome in found]
-    assert [row["held_out_perplexity"] for row in table(compared.path)] == ["", ""]
+    compared = comparison(corpus, root, CHOSEN[:1], validation=0.0)
+    (outcome,) = outcomes(list(compared.run()))
+    assert outcome.report == outcome.reports[-1]
+    assert [row["held_out_perplexity"] for row in table(compared.path)] == [""]
 
 
 def test_the_table_has_a_row_for_each_trial_and_the_chart_a_curve(done: Done) -> None:
@@ -270,24 +283,41 @@ def test_trials_that_are_added_are_trained_beside_those_that_are_done(
     assert [row["trial"] for row in table(copied)] == [FIRST, SECOND, "lstm-scratch-h4-lr0.02"]
 
 
-def test_a_comparison_that_was_killed_goes_on_from_the_last_save_of_the_trial_under_way(
-    corpus: Path, root: Path, done: Done
+def test_a_comparison_that_was_stopped_saves_the_trial_under_way_and_goes_on_from_there(
+    corpus: Path, root: Path, copied: Path, done: Done
 ) -> None:
-    killed = comparison(corpus, root)
+    shutil.rmtree(copied / SECOND)
+    events = []
     session = None
-    for event in killed.run():
+    for event in comparison(corpus, root).run():
+        events.append(event)
+        if isinstance(event, Begun) and event.trial.name == SECOND:
+            session = event.session
+        if session is not None and event == Step(30, 2):
+            session.stop()
+    assert events[-2:] == [Stopped(), Saved(30)]
+    assert [outcome.trial.name for outcome in outcomes(events)] == [FIRST]
+    assert begun(list(comparison(corpus, root).run())) == [(SECOND, 30)]
+    assert files(copied / FIRST) == files(done.path / FIRST)
+    assert model(copied, SECOND) == model(done.path, SECOND)
+
+
+def test_a_comparison_that_was_killed_goes_on_from_the_last_save_of_the_trial_under_way(
+    corpus: Path, root: Path, copied: Path, done: Done
+) -> None:
+    shutil.rmtree(copied / SECOND)
+    session = None
+    for event in comparison(corpus, root).run():
         if isinstance(event, Begun) and event.trial.name == SECOND:
             session = event.session
         if session is not None and event == Step(30, 2):
             session.save()
         if session is not None and event == Step(35, 2):
             break
-    before = files(killed.path / FIRST)
     events = list(comparison(corpus, root).run())
     assert begun(events) == [(SECOND, 30)]
-    assert files(killed.path / FIRST) == before
-    for name in (FIRST, SECOND):
-        assert model(killed.path, name) == model(done.path, name)
+    assert files(copied / FIRST) == files(done.path / FIRST)
+    assert model(copied, SECOND) == model(done.path, SECOND)
     assert [outcome.trial for outcome in outcomes(events)] == CHOSEN
 
 
@@ -341,6 +371,37 @@ def test_a_trial_that_diverges_is_an_outcome_without_figures_and_the_rest_goes_o
     chart = (compared.path / "compare.svg").read_text(encoding="utf-8")
     assert f"<!-- {chosen[1].name} -->" in chart
     assert f"<!-- {chosen[0].name} -->" not in chart
+
+
+def test_a_comparison_of_which_nothing_is_left_has_a_table_and_no_chart(
+    corpus: Path, root: Path
+) -> None:
+    chosen = trials(["rnn"], hidden=[8], learning_rates=[9e5])
+    compared = comparison(corpus, root, chosen, optimizer="sgd", clip=0.0)
+    assert outcomes(list(compared.run())) == [Outcome(chosen[0])]
+    (row,) = table(compared.path)
+    assert (row["trial"], row["sample"]) == (chosen[0].name, "(diverged)")
+    assert not (compared.path / "compare.svg").exists()
+
+
+def test_a_batch_that_was_shrunk_is_no_other_setting(corpus: Path, root: Path) -> None:
+    found = outcomes(list(comparison(corpus, root, CHOSEN[:1], batch=500, epochs=1).run()))
+    assert list(comparison(corpus, root, CHOSEN[:1], batch=500, epochs=1).run()) == found
+
+
+def test_settings_hold_for_the_trials_that_do_not_name_their_own(corpus: Path, root: Path) -> None:
+    events = comparison(corpus, root, trials(["rnn"]), hidden=8, learning_rate=0.02).run()
+    first = next(events)
+    assert isinstance(first, Begun)
+    assert first.session.plan.recipe.learning_rate == 0.02
+    assert first.session.plan.recipe.architecture.hidden == 8
+
+
+def test_every_rate_gives_a_name_that_a_run_can_have() -> None:
+    found = trials(["rnn"], hidden=[8], learning_rates=[1e6, 1e-6])
+    assert [trial.name for trial in found] == ["rnn-scratch-h8-lr1e06", "rnn-scratch-h8-lr1e-06"]
+    for trial in found:
+        check_name(trial.name)
 
 
 def test_a_comparison_cannot_be_called_what_leaves_its_root(corpus: Path, root: Path) -> None:

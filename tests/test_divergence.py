@@ -100,6 +100,39 @@ def test_after_going_back_training_is_that_from_the_earlier_step_at_half_the_rat
         np.testing.assert_array_equal(trainer.weights()[name], array)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_a_training_that_goes_back_to_its_beginning_has_no_moments_again(optimizer: str) -> None:
+    recipe = SMALL.override(optimizer=optimizer)
+    trainer, plain = trainer_for(recipe), trainer_for(recipe.override(learning_rate=0.01))
+    returns: list[WentBack] = []
+    for event in trainer.run():
+        if event == Step(1, 1) and not returns:
+            spoil(trainer)
+        if isinstance(event, WentBack):
+            returns.append(event)
+    assert returns == [WentBack(2, 0, 0.5)]
+    assert event == Finished("all 12 steps are done")
+    list(plain.run())
+    for name, array in plain.weights().items():
+        np.testing.assert_array_equal(trainer.weights()[name], array)
+
+
+def test_an_epoch_is_reported_once_although_training_went_back_to_its_end() -> None:
+    trainer = trainer_for(held_out=OTHER)
+    returns: list[WentBack] = []
+    reported = []
+    for event in trainer.run():
+        if event == Step(4, 2) and not returns:
+            spoil(trainer)
+        if isinstance(event, WentBack):
+            returns.append(event)
+            assert trainer.best_epoch == 1
+        if isinstance(event, EpochEnd):
+            reported.append((event.report.step, event.report.epoch))
+    assert returns == [WentBack(5, 3, 0.5)]
+    assert reported == [(3, 1), (6, 2), (9, 3), (12, 4)]
+
+
 def test_training_goes_back_within_a_long_epoch_no_further_than_two_hundred_steps() -> None:
     # An epoch of 240 steps.
     text = np.random.default_rng(3).integers(0, V, size=2 * 240 + 1).astype(np.uint16)
@@ -160,6 +193,19 @@ def test_the_best_weights_of_before_survive_going_back() -> None:
     for name, array in best.items():
         np.testing.assert_array_equal(found[name], array)
     assert any((trainer.weights()[name] != array).any() for name, array in best.items())
+
+
+def test_a_best_epoch_that_has_not_happened_is_forgotten() -> None:
+    trainer = trainer_for(held_out=OTHER)
+    before = trainer.snapshot()
+    for event in trainer.run():
+        if isinstance(event, EpochEnd):
+            break
+    assert trainer.best_epoch == 1
+    trainer.restore(before)
+    assert (trainer.best_loss, trainer.best_epoch) == (math.inf, 0)
+    for name, array in trainer.snapshot().best_weights.items():
+        np.testing.assert_array_equal(array, before.weights[name])
 
 
 def test_a_training_that_is_taken_up_again_keeps_its_rate_and_how_often_it_went_back() -> None:
@@ -236,6 +282,15 @@ def test_what_was_reported_after_the_step_gone_back_to_has_not_happened(
     assert worst > 10
     assert max(line["train_loss"] for line in history(root)) < 5
     assert history(root)[-1]["step"] == 4 * steps
+
+
+def test_the_history_of_a_run_that_went_back_has_one_line_an_epoch(
+    corpus: Path, root: Path
+) -> None:
+    session = prepare(corpus, root, epochs=3)
+    events = list(spoiled_once(session, session.trainer.windows.steps + 1))
+    assert len([event for event in events if isinstance(event, WentBack)]) == 1
+    assert [line["epoch"] for line in history(root)] == [1, 2, 3]
 
 
 def test_a_run_that_went_back_holds_the_weights_of_its_best_epoch(corpus: Path, root: Path) -> None:

@@ -186,7 +186,7 @@ def test_what_dropout_leaves_is_scaled_so_that_the_mean_stays() -> None:
     generator = torch.Generator().manual_seed(3)
     ones = torch.ones(100, 100)
     found = drop(ones, 0.75, generator)
-    assert found.unique().tolist() == [0.0, 4.0]
+    assert set(found.flatten().tolist()) == {0.0, 4.0}
     assert float(found.mean()) == pytest.approx(1.0, abs=0.05)
     assert drop(ones, 0.75, None) is ones
     assert drop(ones, 0.0, generator) is ones

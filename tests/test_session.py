@@ -21,7 +21,7 @@ from charlstm.errors import (
 )
 from charlstm.session import Event, Sample, Saved, Session
 from charlstm.start import resume_session, start_session
-from charlstm.training import EpochEnd, Finished, Step, Stopped
+from charlstm.training import EpochEnd, Finished, Step, Stopped, WentBack
 
 SETTINGS: dict[str, Any] = {
     "hidden": 10,
@@ -119,6 +119,10 @@ def train_until(session: Session, step: int) -> list[Event]:
 def history(directory: Path) -> list[dict[str, Any]]:
     lines = (directory / "history.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
 def without_seconds(directory: Path) -> list[dict[str, Any]]:
@@ -443,13 +447,13 @@ def test_a_resume_file_from_which_something_is_missing_is_refused_in_a_sentence(
 def test_a_second_training_takes_the_next_free_name_and_says_so(corpus: Path, root: Path) -> None:
     first = prepare(corpus, root)
     train_until(first, 2)
-    before = {path.name: path.read_bytes() for path in (root / "song").iterdir()}
+    before = files(root / "song")
     second, third = prepare(corpus, root), prepare(corpus, root, name="song")
     train_until(second, 2)
     assert first.plan.notes == ()
     assert second.plan.notes == (f"{root / 'song'} is another run, so this one is called song-2.",)
     assert third.plan.directory.name == "song-3"
-    assert {path.name: path.read_bytes() for path in (root / "song").iterdir()} == before
+    assert files(root / "song") == before
     assert (root / "song-2" / "model.safetensors").is_file()
 
 
@@ -545,10 +549,16 @@ def test_a_training_that_diverges_says_so_and_what_was_saved_stands(
 ) -> None:
     session = prepare(corpus, root, optimizer="sgd", learning_rate=1e38, clip=0.0, validation=0.0)
     session.save()
-    saved = {path.name: path.read_bytes() for path in (root / "song").iterdir()}
-    with pytest.raises(TrainingError, match=r"^The loss is no longer a number \(epoch 1, step "):
+    saved = files(root / "song")
+    with pytest.raises(TrainingError) as caught:
         list(session.events())
-    assert {path.name: path.read_bytes() for path in (root / "song").iterdir()} == saved
+    assert re.fullmatch(
+        r"The training has diverged \(epoch 1, step 2, loss [\d.e+]+\), and going back with half "
+        r"the learning rate did not help 3 times\. Try a lower --lr or a smaller --clip; what was "
+        r"saved before stands\.",
+        str(caught.value),
+    )
+    assert files(root / "song") == saved
 
 
 def test_weights_that_the_last_step_made_infinite_are_not_saved(corpus: Path, root: Path) -> None:
@@ -556,21 +566,53 @@ def test_weights_that_the_last_step_made_infinite_are_not_saved(corpus: Path, ro
         corpus, root, optimizer="sgd", learning_rate=1e300, clip=0.0, validation=0.0, steps=1
     )
     session.save()
-    saved = {path.name: path.read_bytes() for path in (root / "song").iterdir()}
-    with pytest.raises(TrainingError, match=r"has diverged\. Try a lower --lr"):
+    saved = files(root / "song")
+    with pytest.raises(TrainingError) as caught:
         list(session.events())
-    assert {path.name: path.read_bytes() for path in (root / "song").iterdir()} == saved
+    # The loss is that of the weights before the step.
+    assert re.fullmatch(
+        r"The training has diverged \(epoch 1, step 1, loss \d\.\d+\), and going back with half "
+        r"the learning rate did not help 3 times\. Try a lower --lr or a smaller --clip; what was "
+        r"saved before stands\.",
+        str(caught.value),
+    )
+    assert files(root / "song") == saved
 
 
-def test_a_training_that_has_diverged_is_not_saved_when_it_is_stopped(
+def test_a_training_that_is_stopped_when_it_has_diverged_saves_what_it_went_back_to(
     corpus: Path, root: Path
 ) -> None:
-    session = prepare(corpus, root, optimizer="sgd", learning_rate=1e38, clip=0.0, validation=0.0)
-    session.save()
-    saved = {path.name: path.read_bytes() for path in (root / "song").iterdir()}
-    with pytest.raises(TrainingError, match=r"^The loss is no longer a number \(epoch 1, step 5"):
-        train_until(session, 5)
-    assert {path.name: path.read_bytes() for path in (root / "song").iterdir()} == saved
+    session = prepare(corpus, root)
+    steps = session.trainer.windows.steps
+    good: dict[str, Any] = {}
+    events = []
+    for event in session.events():
+        events.append(event)
+        if isinstance(event, EpochEnd):
+            good = session.trainer.weights()
+        if event == Step(steps + 2, 2):
+            session.trainer.model.head.bias.data.fill_(math.nan)
+            session.stop()
+    assert events[-3:] == [WentBack(steps + 2, steps, 0.5), Stopped(), Saved(steps)]
+    arrays, _ = charlstm.load(root=root).directory.read_resume()
+    for name, array in good.items():
+        np.testing.assert_array_equal(arrays[f"weights/{name}"], array)
+
+
+def test_a_save_that_is_due_waits_until_the_weights_are_numbers_again(
+    corpus: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.session._SAVE_EVERY_SECONDS", 0.0)
+    session = prepare(corpus, root, steps=4, prefixes=())
+    events = []
+    for event in session.events():
+        events.append(event)
+        if event == Step(2, 1) and WentBack(3, 0, 0.5) not in events:
+            session.trainer.model.head.bias.data.fill_(math.nan)
+    steps = [[Step(step, 1), Saved(step)] for step in (1, 2, 3, 4)]
+    assert events[:5] == [*steps[0], Step(2, 1), WentBack(3, 0, 0.5), Saved(0)]
+    assert events[5:13] == [event for pair in steps for event in pair]
+    assert isinstance(events[13], EpochEnd)
 
 
 def test_without_held_out_text_there_is_nothing_to_measure_unless_a_text_is_given(

@@ -89,7 +89,7 @@ def assert_same_snapshot(found: Snapshot, expected: Snapshot) -> None:
     assert_same_arrays(found.best_weights, expected.best_weights)
     assert_same_arrays(found.moments, expected.moments)
     assert_same_arrays(found.state, expected.state)
-    clocks = {"seconds": 0, "elapsed": 0}
+    clocks = {"seconds": 0, "elapsed": 0, "measuring": 0}
     assert {**found.position, **clocks} == {**expected.position, **clocks}
 
 

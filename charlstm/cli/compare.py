@@ -93,7 +93,7 @@ def _follow(comparison: "Comparison") -> "list[Outcome] | None":
 
     bar: tqdm[None] | None = None
     outcomes: list[Outcome] = []
-    stopping = False
+    stopping = interrupted = False
 
     def stop() -> None:
         nonlocal stopping
@@ -116,11 +116,11 @@ def _follow(comparison: "Comparison") -> "list[Outcome] | None":
                     outcomes.append(event)
                     _say(event)
                 case Stopped():
-                    outcomes = []
+                    interrupted = True
             if isinstance(event, Finished | Stopped | Outcome) and bar is not None:
                 bar.close()
                 bar = None
-    return None if isinstance(event, Stopped) else outcomes
+    return None if interrupted else outcomes
 
 
 def _bar(name: str, done: float) -> "tqdm[None] | None":
