@@ -25,6 +25,9 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 # A text below so many characters is a small one.
 _SMALL = 200_000
 
+# A large text is not read more often, however much time there is.
+_MOST_PASSES = 40
+
 # What Python and torch take before anything is trained.
 _PROCESS_BYTES = 350_000_000
 
@@ -137,6 +140,8 @@ class Recipe:
             uniform within 1/sqrt(H), the library's own).
         optimizer: ``"sgd"``, ``"adam"`` or ``"adamw"``.
         learning_rate: its peak.
+        head_rate: the head learns with so many times that rate. It sees hidden states within
+            [-1, 1], and few steps are not enough to make its weights as large as they must be.
         schedule: ``"constant"``, or ``"cosine"``: a short linear warm-up, then half a cosine
             down to a hundredth of the peak at the last step.
         weight_decay: AdamW's, on matrices only.
@@ -167,6 +172,7 @@ class Recipe:
     initialization: str = "orthogonal"
     optimizer: str = "adam"
     learning_rate: float = 0.003
+    head_rate: float = 1.0
     schedule: str = "cosine"
     weight_decay: float = 0.0
     clip: float = 1.0
@@ -188,6 +194,7 @@ class Recipe:
         _choice("initialization", self.initialization, ("orthogonal", "d2l", "torch"))
         _choice("optimizer", self.optimizer, ("sgd", "adam", "adamw"))
         check_real("learning rate", self.learning_rate, 0, math.inf, above=True)
+        check_real("head rate", self.head_rate, 0, math.inf, above=True)
         _choice("schedule", self.schedule, ("constant", "cosine"))
         check_real("weight decay", self.weight_decay, 0, 1)
         check_real("clip", self.clip, 0, math.inf)
@@ -288,6 +295,7 @@ def auto(characters: int, passes: float | None = None) -> Recipe:
         passes: how often the text can be read; ``None`` for as often as is sensible.
     """
     if characters < _SMALL:
+        # However much time there is, more reading than this would only copy.
         return Recipe(
             name="auto",
             architecture=Architecture(hidden=256, embedding=256),
@@ -298,14 +306,25 @@ def auto(characters: int, passes: float | None = None) -> Recipe:
             patience=8,
             precision="auto",
         )
+    epochs = round(min(max(10 * math.sqrt(1e6 / characters), 1), 20))
+    if passes is None:
+        passes = epochs
+    else:
+        # Twice as many: the minutes shall end it, also where steps turn out to be quicker.
+        passes = min(passes, _MOST_PASSES)
+        epochs = math.ceil(min(2 * passes, _MOST_PASSES))
     return Recipe(
         name="auto",
         architecture=Architecture(hidden=512, embedding=128),
-        dropout=0.2,
-        batch=64,
-        window=100,
-        epochs=10,
-        patience=3,
+        learning_rate=0.004,
+        head_rate=4.0,
+        # What is read once or twice cannot be learned by heart.
+        dropout=0.0 if passes < 2.5 else 0.1 if passes < 5 else 0.2 if passes < 8 else 0.3,
+        batch=16,
+        # Little time is better spent on many steps than on long ones.
+        window=32 if passes < 5 else 50,
+        epochs=epochs,
+        patience=5,
         precision="auto",
     )
 

@@ -384,7 +384,7 @@ class Trainer:
             self._clip()
         self.rate = self._planned_rate()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
+            group["lr"] = self.rate * group["times"]
         self.optimizer.step()
         # The state goes on to the next window, the gradient does not: that is the truncation.
         self._state = tuple(part.detach().float() for part in state)
@@ -471,21 +471,22 @@ def _sum_dtype(device: torch.device) -> torch.dtype:
 
 
 def _optimizer(model: CharLM, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = list(model.parameters())
-    rate = recipe.learning_rate
-    # One call for all weights, where the device has it.
-    fused = parameters[0].device.type in ("cpu", "cuda")
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=rate, fused=fused)
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=rate, fused=fused)
-    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-    vectors = [parameter for parameter in parameters if parameter.ndim == 1]
-    groups: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": recipe.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, weight in model.named_parameters():
+        times = recipe.head_rate if name.startswith("head.") else 1.0
+        decay = recipe.weight_decay if weight.ndim > 1 else 0.0
+        groups.setdefault((times, decay), []).append(weight)
+    options = [
+        {"params": weights, "times": times, "weight_decay": decay}
+        for (times, decay), weights in groups.items()
     ]
-    return torch.optim.AdamW(groups, lr=rate, fused=fused)
+    kind: Any = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    # One call for all weights of a group, where the device has it.
+    fused = model.head.weight.device.type in ("cpu", "cuda")
+    optimizer: torch.optim.Optimizer = kind[recipe.optimizer](
+        options, lr=recipe.learning_rate, fused=fused
+    )
+    return optimizer
 
 
 def _moments(model: CharLM, optimizer: torch.optim.Optimizer) -> Arrays:

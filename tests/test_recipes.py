@@ -18,9 +18,11 @@ from charlstm.recipes import (
     Recipe,
     auto,
     d2l,
+    explain,
     named,
     recipe_from_json,
     recipe_to_json,
+    training_bytes,
 )
 
 PLAIN = Recipe(name="plain")
@@ -348,7 +350,6 @@ def test_d2l_is_the_lyrics_exercise_setting_for_setting(backend: str, initializa
 def test_auto_reads_a_small_text_more_often_with_a_smaller_model_that_is_held_back_more() -> None:
     small, large = named("auto", 199_999), named("auto", 200_000)
     assert small == auto(1_000)
-    assert large == auto(10**9)
     assert small.name == large.name == "auto"
     assert small.architecture.hidden < large.architecture.hidden
     assert small.epochs > large.epochs
@@ -358,6 +359,39 @@ def test_auto_reads_a_small_text_more_often_with_a_smaller_model_that_is_held_ba
         assert recipe.patience is not None
         assert recipe.patience < recipe.epochs
         assert recipe.validation > 0
+
+
+def test_the_longer_a_large_text_is_the_less_often_it_is_read() -> None:
+    epochs = [auto(characters).epochs for characters in (200_000, 10**6, 10**7, 10**8, 10**10)]
+    assert epochs == [20, 10, 3, 1, 1]
+
+
+def test_the_more_often_a_large_text_can_be_read_the_more_is_dropped() -> None:
+    budgets = (0.1, 2, 4, 6, 10, 1000)
+    dropout = [auto(10**6, passes).dropout for passes in budgets]
+    assert dropout == sorted(dropout)
+    assert dropout[0] == 0 < dropout[-1]
+    # The minutes end it, not the epochs; but there is an end to what reading again is good for.
+    epochs = [auto(10**6, passes).epochs for passes in budgets]
+    assert epochs[:-1] == [1, 4, 8, 12, 20]
+    assert epochs[-1] < 1000
+
+
+def test_a_small_text_is_read_as_often_whatever_the_budget() -> None:
+    assert auto(30_000, 1000) == auto(30_000, 0.5) == auto(30_000)
+
+
+def test_why_a_recipe_was_chosen_is_told_in_a_few_words() -> None:
+    assert explain(d2l(), 10_000) == "d2l"
+    assert explain(auto(1_000), 1_000).startswith("auto, for a small text: ")
+    assert explain(auto(10**6), 10**6).startswith("auto, for a large text: ")
+
+
+def test_more_weights_and_longer_windows_take_more_memory() -> None:
+    small = training_bytes(auto(1_000), 1_000)
+    assert small < training_bytes(auto(1_000).override(hidden=1024), 1_000)
+    assert small < training_bytes(auto(1_000).override(window=512), 1_000)
+    assert small < training_bytes(auto(1_000), 20_000)
 
 
 def test_a_recipe_of_another_name_does_not_exist() -> None:

@@ -219,6 +219,12 @@ def train(
         float | None,
         typer.Option(help="Learning rate.", show_default=False, rich_help_panel=_TRAINING),
     ] = None,
+    head_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Times that rate for the head.", show_default=False, rich_help_panel=_TRAINING
+        ),
+    ] = None,
     schedule: Annotated[
         Literal["constant", "cosine"] | None,
         typer.Option(
@@ -281,6 +287,7 @@ def train(
         "sampling": sampling,
         "optimizer": optimizer,
         "learning_rate": lr,
+        "head_rate": head_rate,
         "schedule": schedule,
         "weight_decay": weight_decay,
         "clip": clip,
