@@ -227,6 +227,8 @@ class Recipe:
             RecipeError: a value is out of its range, or there is no such setting.
         """
         given = {name: value for name, value in settings.items() if value is not None}
+        if given.get("optimizer", "adamw") != "adamw":
+            given.setdefault("weight_decay", 0.0)  # the recipe's own would be in the way
         parts: dict[str, Any] = {"architecture": self.architecture, "text": self.text}
         for part, old in parts.items():
             names = {entry.name for entry in dataclasses.fields(old)}
@@ -299,11 +301,14 @@ def auto(characters: int, passes: float | None = None) -> Recipe:
         return Recipe(
             name="auto",
             architecture=Architecture(hidden=256, embedding=256),
+            optimizer="adamw",
+            head_rate=0.5,
+            weight_decay=0.3,
             dropout=0.5,
             batch=16,
             window=64,
-            epochs=25,
-            patience=8,
+            epochs=50,
+            patience=10,
             precision="auto",
         )
     epochs = round(min(max(10 * math.sqrt(1e6 / characters), 1), 20))

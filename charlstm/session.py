@@ -58,6 +58,7 @@ class Plan:
         backend: ``"scratch"`` or ``"torch"``.
         device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
         reason: why the recipe is what it is, a few words.
+        started_from: the path of the run whose weights it begins with, if any.
         places: where the corpus was read from.
         notes: sentences about what differs from what was asked for.
         resumed_step: where a resumed run goes on; ``None`` for a new one.
@@ -75,6 +76,7 @@ class Plan:
     backend: str
     device: str
     reason: str
+    started_from: str | None
     places: tuple[str, ...]
     notes: tuple[str, ...]
     resumed_step: int | None

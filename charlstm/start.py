@@ -274,6 +274,7 @@ def _session(
         held_out_characters=info.held_out_characters,
         backend=info.backend,
         device=trainer.device.type,
+        started_from=info.started_from,
         reason=explain(info.recipe, len(corpus.text)),
         places=info.places,
         notes=notes,

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from charlstm.cli.console import is_terminal, notes, visible, write_result
 from charlstm.figures import Report, perplexity
+from charlstm.recipes import Recipe
 from charlstm.session import Event, Plan, Sample, Session
 from charlstm.training import EpochEnd, Finished, Step, WentBack
 
@@ -181,13 +182,15 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         "split": f"{plan.training_characters:,} to learn from, {held_out}",
         "model": f"{architecture.layers} × {architecture.cell} {architecture.hidden}, {into}, "
         f"{architecture.parameter_count(len(counts)):,} weights",
-        "recipe": f"{plan.reason}: batch {recipe.batch} × window {recipe.window}, "
-        f"{recipe.optimizer} {recipe.learning_rate:g}, dropout {recipe.dropout:g}",
+        "recipe": plan.reason,
+        "settings": _settings(recipe),
         "machine": f"{plan.backend} backend on {plan.device}, {recipe.precision}, about "
         f"{plan.memory / 1e9:.1f} GB of memory",
         "time": _time(plan),
         "run": str(plan.directory.path),
     }
+    if plan.started_from is not None:
+        rows["begins with"] = f"the weights of {plan.started_from}"
     if plan.resumed_step is not None:
         rows["resumed"] = f"at step {plan.resumed_step:,} of {plan.total_steps:,}"
     if not is_terminal(sys.stderr):
@@ -202,6 +205,22 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         console.print(table)
     for note in plan.notes:
         console.print(Text(visible(note), style="yellow"))
+
+
+def _settings(recipe: Recipe) -> str:
+    parts = [
+        f"batch {recipe.batch} × window {recipe.window}",
+        f"{recipe.optimizer} {recipe.learning_rate:g} {recipe.schedule}",
+    ]
+    if recipe.head_rate != 1:
+        parts[-1] += f" (head × {recipe.head_rate:g})"
+    if recipe.dropout:
+        parts.append(f"dropout {recipe.dropout:g}")
+    if recipe.weight_decay:
+        parts.append(f"weight decay {recipe.weight_decay:g}")
+    if recipe.patience:
+        parts.append(f"patience {recipe.patience:,} epochs")
+    return ", ".join(parts)
 
 
 def _time(plan: Plan) -> str:
