@@ -8,27 +8,41 @@ interrupted goes on where it stopped.
 import csv
 import io
 import itertools
+import json
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charlstm.api import load
-from charlstm.batches import fit
 from charlstm.corpus import read_corpus
 from charlstm.curve import draw_comparison
-from charlstm.errors import RecipeError, RunError, TrainingError
+from charlstm.errors import CorpusError, RecipeError, RunError, TrainingError
 from charlstm.figures import Report
 from charlstm.recipes import BACKENDS, CELLS, LIBRARY_CELLS, named
 from charlstm.run import ROOT, RunDirectory, check_name, name_for, write_whole
-from charlstm.session import Event, Session
+from charlstm.session import DIVERGED, Event, Session
 from charlstm.start import resume_session, start_session
 from charlstm.training import Stopped
 
 _SAMPLE_CHARACTERS = 60
-# Epochs without an improvement after which a trial stops early: every one has the same budget.
-_NEVER = 1_000_000
+# More than any budget in minutes has time for.
+_MANY_EPOCHS = 1_000_000
+_COLUMNS = (
+    "trial",
+    "cell",
+    "backend",
+    "parameters",
+    "state",
+    "seconds_per_epoch",
+    "characters_per_second",
+    "epoch",
+    "training_perplexity",
+    "held_out_perplexity",
+    "sample",
+)
 
 
 @dataclass(frozen=True)
@@ -64,8 +78,8 @@ class Outcome:
 
     Attributes:
         trial: which.
-        parameters: how many numbers were learned.
-        seconds_per_epoch: of training steps.
+        parameters: how many numbers are learned.
+        seconds_per_epoch: of training steps, for a whole reading of the text.
         characters_per_second: of training steps.
         report: of the epoch whose weights were kept; ``None`` for a training that diverged.
         reports: of all epochs.
@@ -73,7 +87,7 @@ class Outcome:
     """
 
     trial: Trial
-    parameters: int = 0
+    parameters: int
     seconds_per_epoch: float = 0.0
     characters_per_second: float = 0.0
     report: Report | None = None
@@ -114,6 +128,8 @@ def trials(
         )
         if choice[1] != "torch" or choice[0] in LIBRARY_CELLS
     ]
+    if not cells or not backends:
+        raise RecipeError("There is nothing to compare: name at least one cell and one backend.")
     if not found:
         raise RecipeError(
             f"torch has none of these cells, only {', '.join(LIBRARY_CELLS)}: nothing to compare."
@@ -125,7 +141,7 @@ class Comparison:
     """Several trials on one text; `run` trains what is not done yet.
 
     Args:
-        places: the corpus, as `charlstm.corpus.read_corpus` takes it.
+        places: files, directories or globs, as `charlstm.corpus.read_corpus` takes them.
         chosen: what `trials` returned.
         name: the comparison's directory below `root`; after the corpus where ``None``.
         root: where runs live.
@@ -138,7 +154,8 @@ class Comparison:
 
     Raises:
         CorpusError: the text cannot be read.
-        RunError: the name could leave `root`.
+        RecipeError: a setting of a trial is out of its range.
+        RunError: the name could leave `root` or is a run's, or what is there is another comparison.
     """
 
     def __init__(
@@ -155,31 +172,59 @@ class Comparison:
         device: str = "auto",
         threads: int | None = None,
     ) -> None:
-        self.trials = list(chosen)
+        if "-" in map(str, places):
+            raise CorpusError(
+                "Standard input can be read only once, and every trial reads the text: save it to "
+                "a file and name that."
+            )
         name = f"{name_for(places)}-compare" if name is None else name
         check_name(name)
+        self.trials = list(chosen)
         self.path = root / name
         self._places = places
         self._encoding = encoding
         self._recipe = recipe
         self._prefix = prefix
         self._machine: dict[str, Any] = {"device": device, "threads": threads}
-        options = named(recipe, 0).override(**(settings or {})).text
-        self._corpus = read_corpus(places, options=options, encoding=encoding)
-        base = named(recipe, len(self._corpus.text)).override(**(settings or {}))
-        # The same budget for each: none stops early, and none takes its own precision.
-        self._settings = {"precision": "float32", "patience": _NEVER, **(settings or {})}
-        if not base.validation:
-            del self._settings["patience"]
+        given = {key: value for key, value in (settings or {}).items() if value is not None}
+        options = named(recipe).override(**given).text
+        corpus = read_corpus(places, options=options, encoding=encoding)
+        base = named(recipe, *corpus.size).override(**given)
+        # One recipe for all: none stops early or chooses its precision or its budget by itself.
+        self._settings = {
+            "precision": "float32",
+            "patience": 0,
+            "epochs": base.epochs if base.minutes is None else _MANY_EPOCHS,
+            **given,
+        }
+        for trial in self.trials:
+            base.override(**self._wish(trial))
+        self._request = {"text": corpus.sha256, "recipe": recipe, "settings": given}
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make the directory, or see that what is there is this comparison."""
+        path = self.path / "compare.json"
+        if (self.path / "run.json").exists():
+            raise RunError(f"{self.path} is a run; give the comparison another --name.")
+        if path.is_file():
+            if _read_request(path) != self._request:
+                raise RunError(
+                    f"{self.path} compares on another text or with other settings. Give this "
+                    "comparison a --name of its own, or repeat the settings to go on with that one."
+                )
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be made: {error.strerror}.") from None
+        write_whole(path, (json.dumps(self._request, indent=1) + "\n").encode())
 
     def run(self) -> Iterator[Begun | Event | Outcome]:
         """Train every trial that is not finished; yield an `Outcome` for each, in their order.
 
         The table and the chart are written anew after each. After
         `charlstm.training.Stopped` that trial is saved, and nothing more comes.
-
-        Raises:
-            RunError: a finished trial has another text or other settings.
         """
         outcomes: list[Outcome] = []
         for trial in self.trials:
@@ -188,64 +233,49 @@ class Comparison:
                 session = self._session(trial)
                 yield Begun(trial, session)
                 stopped = False
-                try:
+                # A training that diverged is an outcome as well; its run says so.
+                with suppress(TrainingError):
                     # To its end, because it is saved after it has stopped.
                     for event in session.events():
                         yield event
                         stopped = stopped or isinstance(event, Stopped)
-                except TrainingError:
-                    outcome = Outcome(trial)
-                else:
-                    if stopped:
-                        return
-                    outcome = self._outcome(trial, session.plan.directory)
-            else:
-                outcome = self._outcome(trial, directory)
+                if stopped:
+                    return
+                directory = session.plan.directory
+            outcome = self._outcome(trial, directory)
             outcomes.append(outcome)
             self._write(outcomes)
-            yield outcomes[-1]
+            yield outcome
 
     def _wish(self, trial: Trial) -> dict[str, Any]:
-        return {
-            **self._settings,
-            "cell": trial.cell,
-            "hidden": trial.hidden or self._settings.get("hidden"),
-            "learning_rate": trial.learning_rate or self._settings.get("learning_rate"),
-        }
+        wish = {**self._settings, "cell": trial.cell}
+        if trial.hidden is not None:
+            wish["hidden"] = trial.hidden
+        if trial.learning_rate is not None:
+            wish["learning_rate"] = trial.learning_rate
+        return wish
 
     def _finished(self, trial: Trial) -> RunDirectory | None:
-        """Return the trial's run if it is done.
-
-        Raises:
-            RunError: it is of another text or has other settings.
-        """
-        path = self.path / trial.name
-        if not (path / "run.json").is_file():
+        """Return the trial's run if it is done."""
+        directory = RunDirectory(self.path / trial.name)
+        if not (directory.path / "run.json").is_file():
             return None
-        directory = RunDirectory(path)
-        info = directory.read_info()
-        wish = info.recipe.override(**self._wish(trial))
-        batch, window = fit(info.training_characters, wish.batch, wish.window)
-        same = info.recipe == wish.override(batch=batch, window=window)
-        if info.corpus_sha256 != self._corpus.sha256 or not same:
-            raise RunError(
-                f"{path} is of another comparison: its text or its settings are not these. Give "
-                "this one a --name of its own, or repeat the settings to go on with that one."
-            )
-        return directory if info.finished else None
+        return directory if directory.read_info().finished else None
 
     def _session(self, trial: Trial) -> Session:
         path = self.path / trial.name
         if (path / "resume.safetensors").is_file():
             return resume_session(path, root=self.path, places=self._places, **self._machine)
-        # Killed before its first save: nothing of it is of use, and its name is needed.
-        shutil.rmtree(path, ignore_errors=True)
+        if (path / "run.json").is_file():
+            # Killed before its first save: nothing of it is of use, and its name is needed.
+            shutil.rmtree(path, ignore_errors=True)
         return start_session(
             self._places,
             recipe=self._recipe,
             settings=self._wish(trial),
             name=trial.name,
             root=self.path,
+            prefixes=[self._prefix],
             sample_every=0,
             encoding=self._encoding,
             backend=trial.backend,
@@ -253,18 +283,21 @@ class Comparison:
         )
 
     def _outcome(self, trial: Trial, directory: RunDirectory) -> Outcome:
-        model = load(directory.path, root=self.path)
-        recipe, last = model.info.recipe, model.info.last
-        assert last is not None, "a finished run has a report"
-        written = model.generate(
-            self._prefix, length=_SAMPLE_CHARACTERS, seed=recipe.seed, unknown="skip"
+        info = directory.read_info()
+        recipe, last = info.recipe, info.last
+        parameters = recipe.architecture.parameter_count(len(info.vocabulary))
+        if info.finished == DIVERGED or last is None:
+            return Outcome(trial, parameters)
+        written = load(directory.path, root=self.path).generate(
+            self._prefix, length=_SAMPLE_CHARACTERS, seed=recipe.seed
         )
+        speed = last.characters / max(last.seconds, 1e-9)
         return Outcome(
             trial,
-            parameters=recipe.architecture.parameter_count(len(model.info.vocabulary)),
-            seconds_per_epoch=last.seconds / last.epoch,
-            characters_per_second=last.characters / max(last.seconds, 1e-9),
-            report=model.info.best or last,
+            parameters,
+            seconds_per_epoch=info.training_characters / speed,
+            characters_per_second=speed,
+            report=info.best or last,
             reports=tuple(directory.read_history()),
             sample=next((line for line in written.split("\n") if line.strip()), ""),
         )
@@ -276,29 +309,24 @@ class Comparison:
             write_whole(self.path / "compare.svg", draw_comparison(curves))
 
 
+def _read_request(path: Path) -> object:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
 def _table(outcomes: Sequence[Outcome]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        [
-            "trial",
-            "cell",
-            "backend",
-            "parameters",
-            "seconds_per_epoch",
-            "characters_per_second",
-            "epoch",
-            "training_perplexity",
-            "held_out_perplexity",
-            "sample",
-        ]
-    )
+    writer.writerow(_COLUMNS)
     for outcome in outcomes:
-        report = outcome.report
-        figures: list[object] = ["", "", "", "", "", "(diverged)"]
+        trial, report = outcome.trial, outcome.report
+        figures: list[object] = ["diverged"]
         if report is not None:
             held_out = report.validation_perplexity
             figures = [
+                "done",
                 round(outcome.seconds_per_epoch, 3),
                 round(outcome.characters_per_second),
                 report.epoch,
@@ -306,6 +334,6 @@ def _table(outcomes: Sequence[Outcome]) -> str:
                 "" if held_out is None else round(held_out, 4),
                 outcome.sample,
             ]
-        trial = outcome.trial
-        writer.writerow([trial.name, trial.cell, trial.backend, outcome.parameters, *figures])
+        row = [trial.name, trial.cell, trial.backend, outcome.parameters, *figures]
+        writer.writerow(row + [""] * (len(_COLUMNS) - len(row)))
     return file.getvalue()

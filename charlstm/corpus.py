@@ -94,6 +94,11 @@ class Corpus:
     options: TextOptions
 
     @property
+    def size(self) -> tuple[int, int]:
+        """How many characters there are, and how many different ones among the first million."""
+        return len(self.text), len(set(self.text[:1_000_000]))
+
+    @property
     def sha256(self) -> str:
         """The hash of the normalised text in UTF-8: what a resumed run compares."""
         return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -35,7 +35,7 @@ class TrainingError(CharLSTMError):
 
 
 class OutputError(CharLSTMError):
-    """A result cannot be written to standard output."""
+    """A result cannot be written, to standard output or to a file that was asked for."""
 
 
 class MissingLibraryError(CharLSTMError):

@@ -36,7 +36,8 @@ class Report:
         epoch: epochs so far.
         seconds: spent in training steps so far; measuring and saving are not counted.
         characters: read in training so far.
-        train_loss: over the epoch, each window measured as the weights were when it was read.
+        train_loss: over the epoch, or what was read of it, each window measured as the weights
+            were when it was read.
         validation_loss: over the whole held-out text; ``None`` when nothing is held out.
         learning_rate: of the epoch's last step.
     """

@@ -18,6 +18,8 @@ SHADES = (
 )
 """Backgrounds by surprisal: up to so many bits, such a colour; ``None`` is no colour."""
 
+_RANKED = 100
+
 LINE_END = "⏎"
 """What stands for a line break, which is predicted like any other character."""
 
@@ -120,7 +122,8 @@ def page(title: str, summary: str, found: Sequence[Line]) -> str:
         key=" ".join(f'<span class="s{n}">{name}</span>' for n, name in enumerate(shade_names())),
         text="\n".join(_marked(line) for line in found),
         ranking="\n".join(
-            f'<span class="n">{line.mean:.2f}</span>{_marked(line)}' for line in ranked(found)
+            f'<span class="n">{line.mean:.2f}</span>{_marked(line)}'
+            for line in ranked(found)[:_RANKED]
         ),
     )
 

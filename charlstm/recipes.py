@@ -23,7 +23,10 @@ DEVICES = ("cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 # A text below so many characters is a small one.
-_SMALL = 200_000
+_SMALL = 100_000
+
+# An alphabet is large when its characters stand in the text fewer times each, on average.
+_RARE = 50
 
 # A large text is not read more often, however much time there is.
 _MOST_PASSES = 40
@@ -156,7 +159,8 @@ class Recipe:
         steps: stop after so many optimiser steps, if that comes first.
         minutes: stop after so many minutes, if they are over first; the schedule then ends with
             them, whatever the machine's speed.
-        patience: stop when the held-out loss has not improved for so many epochs; ``None`` never.
+        patience: stop when the held-out loss has not improved for so many epochs; ``None`` or 0
+            for never.
         validation: the share held out from the end of the text.
         min_count: characters seen fewer times become ``<unk>``.
         precision: ``"float32"``; ``"bfloat16"``, which rounds the operands of matrix products
@@ -208,7 +212,7 @@ class Recipe:
         if self.minutes is not None:
             check_real("minutes", self.minutes, 0, math.inf, above=True)
         if self.patience is not None:
-            check_whole("patience", self.patience, 1)
+            check_whole("patience", self.patience, 0)
         check_real("validation", self.validation, 0, 0.5)
         check_whole("min count", self.min_count, 1)
         _choice("precision", self.precision, PRECISIONS)
@@ -286,7 +290,7 @@ def d2l(backend: str = "scratch") -> Recipe:
     )
 
 
-def auto(characters: int, passes: float | None = None) -> Recipe:
+def auto(characters: int, alphabet: int, passes: float | None = None) -> Recipe:
     """Return a recipe that suits a text and a budget.
 
     A small text is read often by a model that is regularised hard; a large one is read a few
@@ -294,15 +298,18 @@ def auto(characters: int, passes: float | None = None) -> Recipe:
 
     Args:
         characters: in the text, held-out part included.
+        alphabet: how many different ones.
         passes: how often the text can be read; ``None`` for as often as is sensible.
     """
+    # Characters that stand in the text only a few times each are soon learned by heart.
+    head_rate = 0.5 if characters < _RARE * alphabet else 4.0
     if characters < _SMALL:
         # However much time there is, more reading than this would only copy.
         return Recipe(
             name="auto",
             architecture=Architecture(hidden=256, embedding=256),
             optimizer="adamw",
-            head_rate=0.5,
+            head_rate=head_rate,
             weight_decay=0.3,
             dropout=0.5,
             batch=16,
@@ -321,8 +328,10 @@ def auto(characters: int, passes: float | None = None) -> Recipe:
     return Recipe(
         name="auto",
         architecture=Architecture(hidden=512, embedding=128),
+        optimizer="adamw",
         learning_rate=0.004,
-        head_rate=4.0,
+        head_rate=head_rate,
+        weight_decay=0.1,
         # What is read once or twice cannot be learned by heart.
         dropout=0.0 if passes < 2.5 else 0.1 if passes < 5 else 0.2 if passes < 8 else 0.3,
         batch=16,
@@ -334,21 +343,25 @@ def auto(characters: int, passes: float | None = None) -> Recipe:
     )
 
 
-def explain(recipe: Recipe, characters: int) -> str:
-    """Return in a few words what the recipe is and why a text of so many characters got it."""
+def explain(recipe: Recipe, characters: int, alphabet: int) -> str:
+    """Return in a few words which recipe it is, and why the text got it; see `auto`."""
     if recipe.name != "auto":
         return recipe.name
-    if characters < _SMALL:
-        return "auto, for a small text: much dropout, and the best epoch is kept"
-    return "auto, for a large text: a wide layer, more dropout the more often it is read"
+    size = f"under {_SMALL:,}" if characters < _SMALL else f"{_SMALL:,} or more"
+    return f"auto, for {size} characters, each seen {characters / alphabet:,.0f} times on average"
 
 
 def named(
-    name: str, characters: int, backend: str = "auto", *, passes: float | None = None
+    name: str,
+    characters: int = 1,
+    alphabet: int = 1,
+    *,
+    backend: str = "auto",
+    passes: float | None = None,
 ) -> Recipe:
     """Return the recipe called `name`; the arguments are those of `auto` and `d2l`."""
     _choice("recipe", name, ("auto", "d2l"))
-    return d2l(backend) if name == "d2l" else auto(characters, passes)
+    return d2l(backend) if name == "d2l" else auto(characters, alphabet, passes)
 
 
 def recipe_to_json(recipe: Recipe) -> dict[str, Any]:

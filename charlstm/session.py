@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from charlstm.corpus import Corpus
 from charlstm.curve import draw_curve
+from charlstm.errors import TrainingError
 from charlstm.figures import Report
 from charlstm.network import Network
 from charlstm.recipes import Recipe, training_bytes
@@ -23,6 +24,9 @@ from charlstm.vocabulary import Vocabulary
 
 _SAVE_EVERY_SECONDS = 15.0
 _SAMPLE_CHARACTERS = 50
+
+DIVERGED = "it diverged"
+"""Why a training ended that was given up."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Plan:
     Attributes:
         directory: the run directory.
         corpus: the text and its sources.
-        vocabulary: of the training part.
+        vocabulary: of the training part, and of the run it starts from.
         recipe: as it will be followed.
         training_characters: how many are learned from.
         held_out_characters: how many are only measured.
@@ -59,10 +63,12 @@ class Plan:
         device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
         reason: why the recipe is what it is, a few words.
         started_from: the path of the run whose weights it begins with, if any.
+        new_characters: how many of the vocabulary's that run did not know.
         places: where the corpus was read from.
         notes: sentences about what differs from what was asked for.
         resumed_step: where a resumed run goes on; ``None`` for a new one.
         total_steps: when it will be done, unless the recipe's minutes are over first.
+        epoch_steps: how many steps an epoch has.
         step_seconds: what a step was measured to take on this machine.
         elapsed: seconds of the recipe's minutes that are over already.
     """
@@ -77,10 +83,12 @@ class Plan:
     device: str
     reason: str
     started_from: str | None
+    new_characters: int
     places: tuple[str, ...]
     notes: tuple[str, ...]
     resumed_step: int | None
     total_steps: int
+    epoch_steps: int
     step_seconds: float
     elapsed: float = 0.0
 
@@ -96,6 +104,11 @@ class Plan:
         left = (self.total_steps - (self.resumed_step or 0)) * self.step_seconds
         minutes = self.recipe.minutes
         return left if minutes is None else min(left, max(60 * minutes - self.elapsed, 0.0))
+
+    @property
+    def passes(self) -> float:
+        """How often the text will be read in that time."""
+        return self.seconds / self.step_seconds / self.epoch_steps
 
 
 class Session:
@@ -117,7 +130,7 @@ class Session:
         self._samples = samples
         self._saved_at = time.monotonic()
         self._saved_best_loss: float | None = None
-        self._drawn = 0
+        self._drawn: list[Report] = []
 
     @property
     def best(self) -> Report | None:
@@ -143,6 +156,13 @@ class Session:
         try:
             for event in self.trainer.run():
                 yield from self._handle(event, log)
+        except TrainingError:
+            self._info = dataclasses.replace(self._info, finished=DIVERGED)
+            if self.trainer.step:
+                self.save()
+            else:  # nothing was learned
+                self.plan.directory.write_info(self._info)
+            raise
         finally:
             if log is not None:
                 log.close()
@@ -199,9 +219,9 @@ class Session:
                 "samples": self._samples,
             },
         )
-        if len(self._history) != self._drawn:
+        if self._history and self._history != self._drawn:
             directory.write_curve(draw_curve(self._history))
-            self._drawn = len(self._history)
+            self._drawn = list(self._history)
         self._saved_at = time.monotonic()
 
     def _write_samples(self, epoch: int) -> Iterator[Sample]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.metadata
+import math
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from charlstm.prefix import readable
 from charlstm.recipes import Recipe, explain, named
 from charlstm.run import ROOT, Arrays, RunDirectory, RunInfo, check_name, name_for
 from charlstm.session import Plan, Session
-from charlstm.tensorboard import require_tensorboard
+from charlstm.tensorboard import has_tensorboard, require_tensorboard
 from charlstm.training import Snapshot, Trainer
 from charlstm.vocabulary import Vocabulary
 
@@ -83,11 +84,11 @@ def start_session(
     source = None if start_from is None else _Source.open(start_from, root)
     if source is not None:
         settings = source.settle(settings)
-    options = named(recipe, 0).override(**_text_settings(settings)).text
+    options = named(recipe).override(**_text_settings(settings)).text
     corpus = read_corpus(places, options=options, encoding=encoding, stdin=stdin)
 
     def wish_for(passes: float | None) -> Recipe:
-        found = named(recipe, len(corpus.text), backend, passes=passes)
+        found = named(recipe, *corpus.size, backend=backend, passes=passes)
         if source is not None:
             found = found.override(learning_rate=found.learning_rate * _FROM_RATE)
         return found.override(**settings)
@@ -95,13 +96,13 @@ def start_session(
     wish = wish_for(settings.get("epochs"))
     training, held_out, fitted, notes = _prepare(corpus, wish)
     vocabulary = Vocabulary.build(training, min_count=fitted.min_count)
+    if source is not None:
+        vocabulary = source.info.vocabulary.grown(vocabulary, training)
     if not vocabulary.characters:
         raise CorpusError(
             f"No character stands {fitted.min_count:,} times in the text; lower --min-count."
         )
-    if source is not None:
-        vocabulary = source.info.vocabulary.grown(vocabulary, training)
-    if settings.get("patience") is not None and not held_out:
+    if settings.get("patience") and not held_out:
         raise RecipeError(
             "patience needs held-out text: leave --patience out, or hold out a share with "
             "--validation."
@@ -132,16 +133,18 @@ def start_session(
             device=where,
         )
 
+    weights = None if source is None else source.weights()
     fitted, step_seconds, told = _probe(fitted, where, backend, trainer_for)
-    notes += told
     if fitted.minutes is not None and settings.get("epochs") is None:
         # Only now is it known how often the text can be read in that time.
-        epoch_seconds = step_seconds * trainer_for(fitted).windows.steps
-        passes = 60 * fitted.minutes / epoch_seconds
-        _, _, fitted, _ = _prepare(corpus, wish_for(passes).override(precision=fitted.precision))
+        speed = fitted.batch * fitted.window / step_seconds
+        wish = wish_for(60 * fitted.minutes * speed / len(training))
+        _, _, fitted, notes = _prepare(corpus, wish.override(precision=fitted.precision))
+        (step_seconds,) = _time_steps([trainer_for(fitted)])
+    notes += told
     trainer = trainer_for(fitted)
-    if source is not None:
-        trainer.begin_from(source.weights())
+    if weights is not None:
+        trainer.begin_from(weights)
     wished = name or name_for(places)
     directory = RunDirectory.create(wished, root)
     if directory.name != wished:
@@ -164,7 +167,10 @@ def start_session(
     )
     directory.write_held_out(held_out)
     directory.write_info(info)
-    return _session(directory, corpus, info, trainer, step_seconds, notes=tuple(notes))
+    new = 0 if source is None else len(vocabulary) - len(source.info.vocabulary)
+    return _session(
+        directory, corpus, info, trainer, step_seconds, notes=tuple(notes), new_characters=new
+    )
 
 
 def resume_session(
@@ -214,6 +220,11 @@ def resume_session(
     settings = dict(settings or {})
     if settings.get("precision") == "auto":
         del settings["precision"]  # it was chosen when the run began
+    before, minutes = info.recipe.minutes, settings.get("minutes")
+    if minutes is not None and settings.get("epochs") is None:
+        # The epochs of a budget in minutes were made to be more than it has time for.
+        longer = minutes / before if before else 1.0
+        settings["epochs"] = math.ceil(info.recipe.epochs * max(longer, 1.0))
     wish = info.recipe.override(**settings)
     training, held_out, recipe, _ = _prepare(corpus, wish)
     _refuse_changes(directory, info.recipe, recipe)
@@ -223,29 +234,40 @@ def resume_session(
     prepare_cpu(threads)
     where = choose_device(device)
     backend = info.backend if backend == "auto" else backend
-    trainer = Trainer(
-        recipe,
-        info.vocabulary.encode(training),
-        info.vocabulary.encode(held_out),
-        len(info.vocabulary),
-        backend=backend,
-        device=where,
-    )
+    ids, held_out_ids = info.vocabulary.encode(training), info.vocabulary.encode(held_out)
+
+    def trainer_for(recipe: Recipe) -> Trainer:
+        return Trainer(
+            recipe, ids, held_out_ids, len(info.vocabulary), backend=backend, device=where
+        )
+
+    trainer = trainer_for(recipe)
     try:
         trainer.restore(snapshot)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _damaged(directory, error) from None
+    if trainer.step > trainer.total_steps:
+        raise RecipeError(
+            f"{directory.path} has made {trainer.step:,} steps already, and would have been done "
+            f"after {trainer.total_steps:,} with these --epochs or --steps; ask for more."
+        )
+    notes = []
+    if info.tensorboard and not has_tensorboard():
+        notes.append("TensorBoard is not installed here any more, so nothing is written for it.")
+        info = dataclasses.replace(info, tensorboard=False)
+    step_seconds = trainer.seconds / trainer.step if trainer.step else 0.0
+    if not step_seconds:
+        (step_seconds,) = _time_steps([trainer_for(recipe)])
     info = dataclasses.replace(
         info, recipe=recipe, backend=backend, finished=None, versions=_versions()
     )
-    if info.tensorboard:
-        require_tensorboard()
     return _session(
         directory,
         corpus,
         info,
         trainer,
-        trainer.seconds / max(trainer.step, 1),
+        step_seconds,
+        notes=tuple(notes),
         resumed_step=trainer.step,
         history=history,
         samples=samples,
@@ -260,6 +282,7 @@ def _session(
     step_seconds: float,
     *,
     notes: tuple[str, ...] = (),
+    new_characters: int = 0,
     resumed_step: int | None = None,
     history: Sequence[Report] = (),
     samples: Sequence[str] = (),
@@ -275,11 +298,13 @@ def _session(
         backend=info.backend,
         device=trainer.device.type,
         started_from=info.started_from,
-        reason=explain(info.recipe, len(corpus.text)),
+        new_characters=new_characters,
+        reason=explain(info.recipe, *corpus.size),
         places=info.places,
         notes=notes,
         resumed_step=resumed_step,
         total_steps=trainer.total_steps,
+        epoch_steps=trainer.windows.steps,
         step_seconds=step_seconds,
         elapsed=trainer.elapsed,
     )
@@ -375,9 +400,10 @@ class _Source:
         }
         for name, value in kept.items():
             if settings.get(name) not in (None, value):
+                option = "--no-normalize" if name == "normalize" else f"--{name}"
                 raise RecipeError(
                     f"{self.name} has {name} {value}, and so has whatever starts from it; leave "
-                    f"--{name} out."
+                    f"{option} out."
                 )
         return {**settings, **kept}
 

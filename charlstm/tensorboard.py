@@ -7,13 +7,18 @@ from charlstm.errors import MissingLibraryError, RunError
 from charlstm.figures import Report
 
 
+def has_tensorboard() -> bool:
+    """Return whether TensorBoard is installed."""
+    return importlib.util.find_spec("tensorboard") is not None
+
+
 def require_tensorboard() -> None:
-    """Check that TensorBoard is there.
+    """Check that TensorBoard is installed.
 
     Raises:
         MissingLibraryError: it is not.
     """
-    if importlib.util.find_spec("tensorboard") is None:
+    if not has_tensorboard():
         raise MissingLibraryError(
             "TensorBoard is not installed here: pip install tensorboard, or leave "
             "--log tensorboard out."
@@ -25,7 +30,8 @@ class TensorBoardLog:
 
     Args:
         path: the run directory.
-        step: where the run stands; what an unbroken look at it would not have seen is dropped.
+        step: where the run stands; figures of later steps, left by a run that was killed, are
+            dropped.
     """
 
     def __init__(self, path: Path, step: int) -> None:

@@ -201,8 +201,11 @@ class Trainer:
         """How much of the plan is behind it, from 0 to 1: of its steps, or of its minutes."""
         done = self.step / self.total_steps
         if self.recipe.minutes is not None:
-            # The last measurement is part of the budget, and takes as long as the one before.
-            budget = max(60 * self.recipe.minutes - self._measuring, 1e-9)
+            # The last measurement is part of the budget. It takes as long as the one before;
+            # until there was one, a third of what learning from as much text would.
+            learning = self.seconds / max(self.characters, 1)
+            measuring = self._measuring or learning * len(self.held_out) / 3
+            budget = max(60 * self.recipe.minutes - measuring, 1e-9)
             done = max(done, self.elapsed / budget)
         return min(done, 1.0)
 
@@ -222,14 +225,12 @@ class Trainer:
         self._good = self.snapshot()
         while True:
             ended = self.stopping or self._at_epoch_end()
-            if ended and not self.healthy:
+            if ended and not (self.healthy and self._sound):
                 yield self._go_back()
                 continue
             if self._loss_count and self._at_epoch_end():
-                sound = self._sound
                 yield self._end_epoch()
-                if sound:
-                    self._good = self.snapshot()
+                self._good = self.snapshot()
             if reason := self._finished():
                 yield Finished(reason)
                 return
@@ -414,7 +415,7 @@ class Trainer:
 
     @property
     def _sound(self) -> bool:
-        """Whether the loss is one to go back to: not twice as bad as that of knowing nothing."""
+        """Whether the epoch's loss is below twice that of knowing nothing."""
         return self.running_loss < 2 * math.log(self.model.vocabulary_size) + 1
 
     def _go_back(self) -> WentBack:
@@ -423,17 +424,16 @@ class Trainer:
         Raises:
             TrainingError: it has been done often enough.
         """
+        assert self._good is not None, "run() sets the first one aside"
         diverged, returns, scale = self.step, self._returns, self._scale
+        epoch, loss, elapsed = self.epoch, self.running_loss, self.elapsed
+        self.restore(self._good)
         if returns == _RETURNS:
             raise TrainingError(
-                f"The training has diverged (epoch {self.epoch}, step {diverged:,}, loss "
-                f"{self.running_loss:.4g}), and going back with half the learning rate did not "
-                f"help {_RETURNS} times. Try a lower --lr or a smaller --clip; what was saved "
-                "before stands."
+                f"The training has diverged (epoch {epoch}, step {diverged:,}, loss {loss:.4g}), "
+                f"and going back with half the learning rate did not help {_RETURNS} times. Train "
+                "anew with a lower --lr or a smaller --clip; what was good before is kept."
             )
-        assert self._good is not None, "run() sets the first one aside"
-        elapsed = self.elapsed
-        self.restore(self._good)
         # The minutes are spent, whatever came of them.
         self._earlier, self._began = elapsed, time.perf_counter()
         self._returns, self._scale = returns + 1, scale / 2

@@ -17,7 +17,9 @@ _PIECE = 1 << 20
 
 
 class Vocabulary:
-    """The characters a model knows: id 0 is ``<unk>``, then by falling count, then code point.
+    """The characters a model knows: id 0 is ``<unk>``, the others are in the order of their ids.
+
+    `build` orders them by falling count, then by code point; `grown` adds new ones behind.
 
     Args:
         characters: the characters in the order of their ids, from id 1.

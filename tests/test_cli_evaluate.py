@@ -9,7 +9,7 @@ import pytest
 
 from charlstm.api import load, train
 from charlstm.cli import main
-from charlstm.highlight import LINE_END, shade_names
+from charlstm.highlight import LINE_END
 
 LYRICS = "".join(
     f"分开的第{day}天 我在{place}等你\n不分开 我们说好不分开\n雨停了 {place}很安静\n\n"
@@ -121,8 +121,8 @@ def test_show_prints_the_text_and_its_lines_ranked(charlstm: Charlstm) -> None:
     assert result.code == 0
     assert result.stdout.startswith(OTHER.replace("\n", LINE_END + "\n"))
     assert "\x1b" not in result.stdout
-    (key,) = re.findall("^bits a character: (.*)$", result.stdout, re.M)
-    assert re.split(r" {2,}", key.strip()) == shade_names()
+    # Without colours there is no key to them.
+    assert "bits a character: " not in result.stdout
     found = ranking(result.stdout, "lines, the most surprising first")
     assert len(found) == 4
     bits = load("song").perplexity(OTHER, threads=1).surprisal.tolist()
@@ -191,7 +191,7 @@ def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path, charlstm:
     path = tmp_path / "absent" / "page.html"
     result = charlstm("eval", "perplexity", "--html", str(path))
     assert result.code == 1
-    assert result.stderr == f"error: {path} cannot be written: No such file or directory.\n"
+    assert result.stderr == f"error: {path} cannot be written: {path.parent} is not a directory.\n"
     assert result.stdout == ""
     assert not path.parent.exists()
 

@@ -344,8 +344,8 @@ def test_other_settings_or_another_text_under_the_same_name_are_refused(
     with pytest.raises(RunError) as caught:
         list(comparison(corpus, root, **settings).run())
     assert str(caught.value) == (
-        f"{copied / FIRST} is of another comparison: its text or its settings are not "
-        "these. Give this one a --name of its own, or repeat the settings to go on with that one."
+        f"{copied} compares on another text or with other settings. Give this comparison a --name "
+        "of its own, or repeat the settings to go on with that one."
     )
     for name in (".", FIRST, SECOND):
         assert files(copied / name) == files(done.path / name)
@@ -358,14 +358,15 @@ def test_a_trial_that_diverges_is_an_outcome_without_figures_and_the_rest_goes_o
     compared = comparison(corpus, root, chosen, optimizer="sgd", clip=0.0)
     events = list(compared.run())
     lost, found = outcomes(events)
-    assert lost == Outcome(chosen[0])
+    assert lost == Outcome(chosen[0], parameters=found.parameters)
     assert lost.report is None
     assert found.report is not None
     assert [event for event in events if isinstance(event, Finished)] == [
         Finished(f"all {found.reports[-1].step} steps are done")
     ]
     first, second = table(compared.path)
-    assert (first["trial"], first["sample"]) == ("rnn-scratch-h8-lr900000", "(diverged)")
+    assert (first["trial"], first["state"]) == ("rnn-scratch-h8-lr900000", "diverged")
+    assert (first["sample"], second["state"]) == ("", "done")
     assert (first["training_perplexity"], first["held_out_perplexity"]) == ("", "")
     assert float(second["held_out_perplexity"]) > 1
     chart = (compared.path / "compare.svg").read_text(encoding="utf-8")
@@ -378,9 +379,12 @@ def test_a_comparison_of_which_nothing_is_left_has_a_table_and_no_chart(
 ) -> None:
     chosen = trials(["rnn"], hidden=[8], learning_rates=[9e5])
     compared = comparison(corpus, root, chosen, optimizer="sgd", clip=0.0)
-    assert outcomes(list(compared.run())) == [Outcome(chosen[0])]
+    (lost,) = outcomes(list(compared.run()))
+    assert lost == Outcome(chosen[0], parameters=lost.parameters)
+    # What was done stays done, and that is done.
+    assert list(comparison(corpus, root, chosen, optimizer="sgd", clip=0.0).run()) == [lost]
     (row,) = table(compared.path)
-    assert (row["trial"], row["sample"]) == (chosen[0].name, "(diverged)")
+    assert (row["trial"], row["state"]) == (chosen[0].name, "diverged")
     assert not (compared.path / "compare.svg").exists()
 
 

@@ -153,23 +153,20 @@ def test_training_goes_back_within_a_long_epoch_no_further_than_two_hundred_step
     assert trainer.healthy
 
 
-def test_weights_that_had_begun_to_diverge_are_not_gone_back_to() -> None:
+def test_an_epoch_far_worse_than_knowing_nothing_has_diverged_too() -> None:
     trainer = trainer_for(held_out=OTHER)
     returns: list[WentBack] = []
-    losses = {}
+    losses = []
     for event in trainer.run():
-        if isinstance(event, EpochEnd) and not returns:
-            losses[event.report.epoch] = event.report.train_loss
+        if isinstance(event, EpochEnd):
+            losses.append(event.report.train_loss)
         if event == Step(4, 2) and not returns:
             worsen(trainer)
-        if event == Step(7, 3) and not returns:
-            spoil(trainer)
         if isinstance(event, WentBack):
             returns.append(event)
-    # The second epoch came to its end, but the first one's is where it goes on.
-    assert losses[1] < math.log(V) + 0.5
-    assert 10 < losses[2] < 600
-    assert returns == [WentBack(8, 3, 0.5)]
+    assert returns == [WentBack(6, 3, 0.5)]
+    assert len(losses) == 4
+    assert max(losses) < 2 * math.log(V)
 
 
 def test_the_best_weights_of_before_survive_going_back() -> None:
@@ -264,22 +261,14 @@ def test_what_was_reported_after_the_step_gone_back_to_has_not_happened(
     session = prepare(corpus, root)
     steps = session.trainer.windows.steps
     returns: list[WentBack] = []
-    worst = 0.0
     for event in session.events():
-        if isinstance(event, EpochEnd):
-            worst = max(worst, event.report.train_loss)
         if event == Step(steps + 1, 2) and not returns:
             worsen(session.trainer)
-        if event == Step(2 * steps + 1, 3) and not returns:
-            assert session.last is not None
-            assert session.last.step == 2 * steps
-            spoil(session.trainer)
         if isinstance(event, WentBack):
             returns.append(event)
             assert session.last is not None
             assert session.last.step == steps
-    assert returns == [WentBack(2 * steps + 2, steps, 0.5)]
-    assert worst > 10
+    assert returns == [WentBack(2 * steps, steps, 0.5)]
     assert max(line["train_loss"] for line in history(root)) < 5
     assert history(root)[-1]["step"] == 4 * steps
 
@@ -321,7 +310,9 @@ def test_a_resumed_run_keeps_its_rate_and_how_often_it_went_back(corpus: Path, r
             elif isinstance(event, Step):
                 spoil(resumed.trainer)
 
-    with pytest.raises(TrainingError, match=r"did not help 3 times\. Try a lower --lr or a "):
+    with pytest.raises(TrainingError, match=r"did not help 3 times\. Train anew "):
         spoil_every_step()
     assert [event.scale for event in returns] == [0.25, 0.125]
-    assert {path.name: path.read_bytes() for path in (root / "song").iterdir()} == saved
+    # It has ended, and holds what was good when it was stopped.
+    assert charlstm.load(root=root).info.finished == "it diverged"
+    assert (root / "song" / "model.safetensors").read_bytes() == saved["model.safetensors"]

@@ -179,7 +179,7 @@ def test_an_architecture_that_cannot_be_is_refused(
         ("epochs", 0, "epochs must be a whole number from 1 up, not 0."),
         ("epochs", 1.5, "epochs must be a whole number from 1 up, not 1.5."),
         ("steps", 0, "steps must be a whole number from 1 up, not 0."),
-        ("patience", 0, "patience must be a whole number from 1 up, not 0."),
+        ("patience", -1, "patience must be a whole number from 0 up, not -1."),
         ("validation", 0.51, "validation must be a number from 0 to 0.5, not 0.51."),
         ("validation", -0.1, "validation must be a number from 0 to 0.5, not -0.1."),
         ("min_count", 0, "min count must be a whole number from 1 up, not 0."),
@@ -323,7 +323,7 @@ def test_an_override_that_cannot_be_is_refused(change: dict[str, Any], message: 
 
 @pytest.mark.parametrize(("backend", "initialization"), [("scratch", "d2l"), ("torch", "torch")])
 def test_d2l_is_the_lyrics_exercise_setting_for_setting(backend: str, initialization: str) -> None:
-    assert named("d2l", 10_000, backend) == Recipe(
+    assert named("d2l", 10_000, 60, backend=backend) == Recipe(
         name="d2l",
         architecture=Architecture(cell="lstm", hidden=256, layers=1, embedding=0),
         initialization=initialization,
@@ -346,8 +346,8 @@ def test_d2l_is_the_lyrics_exercise_setting_for_setting(backend: str, initializa
 
 
 def test_auto_reads_a_small_text_more_often_with_a_smaller_model_that_is_held_back_more() -> None:
-    small, large = named("auto", 199_999), named("auto", 200_000)
-    assert small == auto(1_000)
+    small, large = named("auto", 99_999, 60), named("auto", 100_000, 60)
+    assert small == auto(4_000, 60)
     assert small.name == large.name == "auto"
     assert small.architecture.hidden < large.architecture.hidden
     assert small.epochs > large.epochs
@@ -360,36 +360,47 @@ def test_auto_reads_a_small_text_more_often_with_a_smaller_model_that_is_held_ba
 
 
 def test_the_longer_a_large_text_is_the_less_often_it_is_read() -> None:
-    epochs = [auto(characters).epochs for characters in (200_000, 10**6, 10**7, 10**8, 10**10)]
+    epochs = [auto(characters, 60).epochs for characters in (200_000, 10**6, 10**7, 10**8, 10**10)]
     assert epochs == [20, 10, 3, 1, 1]
 
 
 def test_the_more_often_a_large_text_can_be_read_the_more_is_dropped() -> None:
     budgets = (0.1, 2, 4, 6, 10, 1000)
-    dropout = [auto(10**6, passes).dropout for passes in budgets]
+    dropout = [auto(10**6, 60, passes).dropout for passes in budgets]
     assert dropout == sorted(dropout)
     assert dropout[0] == 0 < dropout[-1]
     # The minutes end it, not the epochs; but there is an end to what reading again is good for.
-    epochs = [auto(10**6, passes).epochs for passes in budgets]
+    epochs = [auto(10**6, 60, passes).epochs for passes in budgets]
     assert epochs[:-1] == [1, 4, 8, 12, 20]
     assert epochs[-1] < 1000
 
 
 def test_a_small_text_is_read_as_often_whatever_the_budget() -> None:
-    assert auto(30_000, 1000) == auto(30_000, 0.5) == auto(30_000)
+    assert auto(30_000, 60, 1000) == auto(30_000, 60, 0.5) == auto(30_000, 60)
 
 
 def test_why_a_recipe_was_chosen_is_told_in_a_few_words() -> None:
-    assert explain(d2l(), 10_000) == "d2l"
-    assert explain(auto(1_000), 1_000).startswith("auto, for a small text: ")
-    assert explain(auto(10**6), 10**6).startswith("auto, for a large text: ")
+    assert explain(d2l(), 10_000, 60) == "d2l"
+    assert explain(auto(33_000, 1_100), 33_000, 1_100) == (
+        "auto, for under 100,000 characters, each seen 30 times on average"
+    )
+    assert explain(auto(10**6, 50), 10**6, 50) == (
+        "auto, for 100,000 or more characters, each seen 20,000 times on average"
+    )
+
+
+def test_the_head_is_held_back_where_most_characters_are_rare() -> None:
+    for characters in (30_000, 300_000):
+        common, rare = auto(characters, characters // 500), auto(characters, characters // 10)
+        assert common.head_rate > 1 > rare.head_rate
+        assert common.override(head_rate=1) == rare.override(head_rate=1)
 
 
 def test_more_weights_and_longer_windows_take_more_memory() -> None:
-    small = training_bytes(auto(1_000), 1_000)
-    assert small < training_bytes(auto(1_000).override(hidden=1024), 1_000)
-    assert small < training_bytes(auto(1_000).override(window=512), 1_000)
-    assert small < training_bytes(auto(1_000), 20_000)
+    small = training_bytes(auto(1_000, 60), 1_000)
+    assert small < training_bytes(auto(1_000, 60).override(hidden=1024), 1_000)
+    assert small < training_bytes(auto(1_000, 60).override(window=512), 1_000)
+    assert small < training_bytes(auto(1_000, 60), 20_000)
 
 
 def test_a_recipe_of_another_name_does_not_exist() -> None:
@@ -407,7 +418,7 @@ def test_any_recipe_comes_back_from_json(recipe: Recipe) -> None:
     assert recipe_from_json(json.loads(json.dumps(recipe_to_json(recipe)))) == recipe
 
 
-@pytest.mark.parametrize("recipe", [d2l(), d2l("torch"), auto(1), auto(10**6)])
+@pytest.mark.parametrize("recipe", [d2l(), d2l("torch"), auto(1, 1), auto(10**6, 60)])
 def test_the_named_recipes_come_back_from_strict_json(recipe: Recipe) -> None:
     written = json.dumps(recipe_to_json(recipe), allow_nan=False)
     assert recipe_from_json(json.loads(written)) == recipe
@@ -462,7 +473,7 @@ def test_json_that_is_no_recipe_at_all_is_refused(value: object) -> None:
 
 
 def test_another_optimizer_leaves_the_recipe_s_weight_decay_behind() -> None:
-    assert auto(1_000).weight_decay > 0
-    assert auto(1_000).override(optimizer="sgd").weight_decay == 0
+    assert auto(1_000, 60).weight_decay > 0
+    assert auto(1_000, 60).override(optimizer="sgd").weight_decay == 0
     with pytest.raises(RecipeError, match=r"^weight decay goes with --optimizer adamw; sgd "):
-        auto(1_000).override(optimizer="sgd", weight_decay=0.1)
+        auto(1_000, 60).override(optimizer="sgd", weight_decay=0.1)

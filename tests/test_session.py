@@ -372,7 +372,7 @@ def test_retyping_the_same_settings_is_accepted(corpus: Path, root: Path) -> Non
     ("settings", "named"),
     [
         ({"learning_rate": 0.5}, "learning_rate"),
-        ({"dropout": 0.1, "optimizer": "sgd"}, "optimizer, dropout"),
+        ({"dropout": 0.1, "optimizer": "sgd"}, "optimizer, weight_decay, dropout"),
         ({"batch": 3}, "batch"),
         ({"validation": 0.2}, "validation"),
         ({"seed": 1}, "seed"),
@@ -554,8 +554,8 @@ def test_a_training_that_diverges_says_so_and_what_was_saved_stands(
         list(session.events())
     assert re.fullmatch(
         r"The training has diverged \(epoch 1, step 2, loss [\d.e+]+\), and going back with half "
-        r"the learning rate did not help 3 times\. Try a lower --lr or a smaller --clip; what was "
-        r"saved before stands\.",
+        r"the learning rate did not help 3 times\. Train anew with a lower --lr or a smaller "
+        r"--clip; what was good before is kept\.",
         str(caught.value),
     )
     assert files(root / "song") == saved
@@ -572,8 +572,8 @@ def test_weights_that_the_last_step_made_infinite_are_not_saved(corpus: Path, ro
     # The loss is that of the weights before the step.
     assert re.fullmatch(
         r"The training has diverged \(epoch 1, step 1, loss \d\.\d+\), and going back with half "
-        r"the learning rate did not help 3 times\. Try a lower --lr or a smaller --clip; what was "
-        r"saved before stands\.",
+        r"the learning rate did not help 3 times\. Train anew with a lower --lr or a smaller "
+        r"--clip; what was good before is kept\.",
         str(caught.value),
     )
     assert files(root / "song") == saved

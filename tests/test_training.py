@@ -555,8 +555,8 @@ def test_a_training_that_diverges_goes_back_three_times_and_then_says_what_to_tr
     assert returns == [(2, 0, 0.5), (2, 0, 0.25), (2, 0, 0.125)]
     assert re.fullmatch(
         r"The training has diverged \(epoch 1, step 2, loss nan\), and going back with half the "
-        r"learning rate did not help 3 times\. Try a lower --lr or a smaller --clip; what was "
-        r"saved before stands\.",
+        r"learning rate did not help 3 times\. Train anew with a lower --lr or a smaller "
+        r"--clip; what was good before is kept\.",
         str(caught.value),
     )
 

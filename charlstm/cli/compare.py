@@ -1,11 +1,18 @@
 """`charlstm compare`: the same text, budget and seed for several models."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charlstm.cli.console import is_terminal, loading, notes, results, visible, write_result
+from charlstm.cli.console import (
+    interruptible,
+    loading,
+    notes,
+    progress_bar,
+    results,
+    visible,
+    write_result,
+)
 from charlstm.cli.options import DeviceOption, EncodingOption, ThreadsOption
 
 if TYPE_CHECKING:
@@ -23,13 +30,18 @@ def compare(
     ],
     cells: Annotated[str, typer.Option(help="The recurrent cells, with commas.")] = _CELLS,
     backends: Annotated[
-        str, typer.Option(help="scratch, torch or both; torch has no peephole or coupled cell.")
+        str,
+        typer.Option(
+            help="scratch, torch or scratch,torch; torch lacks peephole and coupled, left out "
+            "there."
+        ),
     ] = "scratch",
     hidden: Annotated[
-        str | None, typer.Option(help="Widths of a layer.", show_default="the recipe's")
+        str | None,
+        typer.Option(help="Widths of a layer, with commas.", show_default="the recipe's"),
     ] = None,
     lr: Annotated[
-        str | None, typer.Option(help="Learning rates.", show_default="the recipe's")
+        str | None, typer.Option(help="Learning rates, with commas.", show_default="the recipe's")
     ] = None,
     epochs: Annotated[
         int | None,
@@ -38,7 +50,7 @@ def compare(
     minutes: Annotated[
         float | None, typer.Option(help="How long each may learn.", show_default=False)
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of each.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same for each model.")] = 0,
     prefix: Annotated[str, typer.Option(help="What the sample lines continue.")] = "",
     name: Annotated[
         str | None,
@@ -87,7 +99,6 @@ def _number(kind: type[Any], option: str, value: str) -> Any:
 
 def _follow(comparison: "Comparison") -> "list[Outcome] | None":
     """Train and draw; return the outcomes, or ``None`` when it was interrupted."""
-    from charlstm.cli.console import interruptible
     from charlstm.comparison import Begun, Outcome
     from charlstm.training import Finished, Step, Stopped
 
@@ -109,7 +120,7 @@ def _follow(comparison: "Comparison") -> "list[Outcome] | None":
                     session = event.session
                     if stopping:
                         session.stop()
-                    bar = _bar(event.trial.name, session.trainer.progress)
+                    bar = progress_bar(1.0, session.trainer.progress, event.trial.name)
                 case Step() if bar is not None and session is not None:
                     bar.update(session.trainer.progress - bar.n)
                 case Outcome():
@@ -121,22 +132,6 @@ def _follow(comparison: "Comparison") -> "list[Outcome] | None":
                 bar.close()
                 bar = None
     return None if interrupted else outcomes
-
-
-def _bar(name: str, done: float) -> "tqdm[None] | None":
-    if not is_terminal(sys.stderr):
-        return None
-    from tqdm import tqdm
-
-    return tqdm(
-        total=1.0,
-        initial=done,
-        file=sys.stderr,
-        leave=False,
-        dynamic_ncols=True,
-        bar_format="{desc} |{bar}| {percentage:.0f}% · {remaining} left",
-        desc=name,
-    )
 
 
 def _say(outcome: "Outcome") -> None:
@@ -157,7 +152,7 @@ def _draw(comparison: "Comparison", outcomes: "list[Outcome]") -> None:
     figures = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     written = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for table in (figures, written):
-        table.add_column("", no_wrap=True)
+        table.add_column("", overflow="fold")
     for title in ("weights", "s/epoch", "chars/s", "train ppl", "held-out ppl"):
         figures.add_column(title, justify="right", no_wrap=True)
     written.add_column("a line it wrote", overflow="fold")
@@ -186,11 +181,9 @@ def _draw(comparison: "Comparison", outcomes: "list[Outcome]") -> None:
     console = results()
     with console.capture() as drawn:
         console.print(figures)
-        console.print()
-        console.print(written)
+        if written.row_count:
+            console.print()
+            console.print(written)
     write_result(drawn.get())
-    notes().print(
-        f"{comparison.path}: compare.csv, compare.svg, and a run for each",
-        style="dim",
-        markup=False,
-    )
+    files = "compare.csv, compare.svg" if written.row_count else "compare.csv"
+    notes().print(f"{comparison.path}: {files}, and a run for each", style="dim", markup=False)

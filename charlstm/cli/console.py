@@ -12,6 +12,7 @@ from charlstm.errors import OutputError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from tqdm import tqdm
 
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
 _VISIBLE |= {0x7F: 0x2421} | dict.fromkeys(range(128, 160), 65533)
@@ -44,6 +45,23 @@ def loading() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def progress_bar(total: float, done: float = 0.0, title: str = "") -> "tqdm[None] | None":
+    """Return a bar on standard error, or ``None`` where that is not a terminal."""
+    if not is_terminal(sys.stderr):
+        return None
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total,
+        initial=done,
+        file=sys.stderr,
+        leave=False,
+        dynamic_ncols=True,
+        bar_format="{desc} |{bar}| {percentage:.0f}% · {remaining} left",
+        desc=title,
+    )
 
 
 @contextmanager

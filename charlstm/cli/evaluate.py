@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charlstm.cli.console import is_terminal, loading, notes, results, visible, write_result
+from charlstm.cli.console import (
+    loading,
+    notes,
+    progress_bar,
+    results,
+    visible,
+    write_result,
+)
 from charlstm.cli.options import (
     BackendOption,
     DeviceOption,
@@ -65,7 +71,10 @@ def perplexity(
     ] = False,
     html: Annotated[
         Path | None,
-        typer.Option(help="Write the same as a page that stands alone.", show_default=False),
+        typer.Option(
+            help="Write the text, coloured in the same way, as a page that stands alone.",
+            show_default=False,
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON object.")
@@ -78,6 +87,10 @@ def perplexity(
     """Measure how well the newest model predicts a text it has not learned from."""
     if show and as_json:
         raise typer.BadParameter("--show draws and --json does not; take one of them.")
+    if html is not None and html.is_dir():
+        raise OutputError(f"{html} cannot be written: it is a directory.")
+    if html is not None and not html.parent.is_dir():
+        raise OutputError(f"{html} cannot be written: {html.parent} is not a directory.")
     with loading():
         import charlstm.evaluation  # noqa: F401, which brings torch
         from charlstm.api import load
@@ -112,20 +125,12 @@ def perplexity(
 @contextmanager
 def _progress(characters: int | None) -> Iterator[Callable[[int], object] | None]:
     """Show a bar on a terminal while so many characters are read."""
-    if characters is None or not is_terminal(sys.stderr):
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(
-        total=characters,
-        file=sys.stderr,
-        leave=False,
-        dynamic_ncols=True,
-        bar_format="{desc} |{bar}| {percentage:.0f}% · {remaining} left",
-        desc="dynamic evaluation",
-    ) as bar:
-        yield bar.update
+    bar = None if characters is None else progress_bar(characters, title="dynamic evaluation")
+    try:
+        yield None if bar is None else bar.update
+    finally:
+        if bar is not None:
+            bar.close()
 
 
 def _write_page(path: Path, measured: str, run: str, text: str, figures: "Evaluation") -> None:
@@ -138,7 +143,7 @@ def _write_page(path: Path, measured: str, run: str, text: str, figures: "Evalua
     )
     try:
         path.write_text(
-            page(measured, summary, lines(text, figures.surprisal)),
+            page(measured, summary, lines(visible(text), figures.surprisal)),
             encoding="utf-8",
             errors="backslashreplace",
         )
@@ -190,10 +195,11 @@ def _show(console: "Console", text: str, figures: "Evaluation") -> None:
     found = lines(text, figures.surprisal)
     for line in found:
         console.print(_colored(line))
-    key = Text("\nbits a character: ", style="dim")
-    for (_, color), name in zip(SHADES, shade_names(), strict=True):
-        key.append(f" {name} ", style=f"black on {color}" if color else "")
-    console.print(key)
+    if console.is_terminal:  # elsewhere there are no colours to explain
+        key = Text("\nbits a character: ", style="dim")
+        for (_, color), name in zip(SHADES, shade_names(), strict=True):
+            key.append(f" {name} ", style=f"black on {color}" if color else "")
+        console.print(key)
     order = ranked(found)
     parts = {"lines, the most surprising first": order}
     if len(order) > 2 * _RANKED:

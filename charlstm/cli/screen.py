@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from charlstm.cli.console import is_terminal, notes, visible, write_result
+from charlstm.cli.console import is_terminal, notes, progress_bar, visible, write_result
 from charlstm.figures import Report, perplexity
 from charlstm.recipes import Recipe
 from charlstm.session import Event, Plan, Sample, Session
@@ -39,15 +39,7 @@ class Screen:
 
     def __enter__(self) -> "Screen":
         _draw_plan(self._console, self._plan)
-        if is_terminal(sys.stderr):
-            self._bar = tqdm(
-                total=1.0,
-                initial=self._session.trainer.progress,
-                file=sys.stderr,
-                leave=False,
-                dynamic_ncols=True,
-                bar_format="{desc} |{bar}| {percentage:.0f}% · {remaining} left",
-            )
+        self._bar = progress_bar(1.0, self._session.trainer.progress)
         return self
 
     def __exit__(
@@ -75,6 +67,7 @@ class Screen:
             case Sample(epoch, prefix, text):
                 self._draw_sample(epoch, prefix, text)
             case WentBack(diverged, step, scale):
+                self._before = self._session.last
                 self.say(
                     f"training diverged at step {diverged:,}: back at step {step:,}, with "
                     f"{scale:g} of the learning rate"
@@ -190,7 +183,10 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         "run": str(plan.directory.path),
     }
     if plan.started_from is not None:
-        rows["begins with"] = f"the weights of {plan.started_from}"
+        rows["from"] = (
+            f"the weights of {plan.started_from}, with {plan.new_characters:,} new characters and "
+            "a lower learning rate"
+        )
     if plan.resumed_step is not None:
         rows["resumed"] = f"at step {plan.resumed_step:,} of {plan.total_steps:,}"
     if not is_terminal(sys.stderr):
@@ -225,8 +221,7 @@ def _settings(recipe: Recipe) -> str:
 
 def _time(plan: Plan) -> str:
     """Say how long it will take and how often the text will be read."""
-    passes = plan.recipe.epochs * plan.seconds / (plan.total_steps * plan.step_seconds)
-    often = f"{passes:,.0f} times" if passes >= 2 else f"{passes:.2g} times"
+    often = f"{plan.passes:,.0f} times" if plan.passes >= 2 else f"{plan.passes:.2g} times"
     return f"about {_duration(plan.seconds)}, reading the text {often}"
 
 

@@ -54,7 +54,8 @@ def train(
     minutes: Annotated[
         float | None,
         typer.Option(
-            help="Be done after so many minutes at the latest; the schedule ends with them.",
+            help="Train for so many minutes, counted from the run's beginning, or less where the "
+            "text needs less; the learning rate comes to its end with them.",
             show_default=False,
         ),
     ] = None,
@@ -175,8 +176,8 @@ def train(
     patience: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            help="Stop when the held-out text has not improved for so many epochs.",
+            min=0,
+            help="Stop when the held-out text has not improved for so many epochs; 0 for never.",
             show_default=False,
             rich_help_panel=_TRAINING,
         ),
@@ -222,7 +223,9 @@ def train(
     head_rate: Annotated[
         float | None,
         typer.Option(
-            help="Times that rate for the head.", show_default=False, rich_help_panel=_TRAINING
+            help="The head learns with so many times the learning rate.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
         ),
     ] = None,
     schedule: Annotated[
@@ -235,7 +238,11 @@ def train(
     ] = None,
     weight_decay: Annotated[
         float | None,
-        typer.Option(help="Of adamw.", show_default=False, rich_help_panel=_TRAINING),
+        typer.Option(
+            help="How strongly adamw draws matrices to zero.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
     ] = None,
     clip: Annotated[
         float | None,
