@@ -32,7 +32,7 @@ _RARE = 50
 _MOST_PASSES = 40
 
 # What Python and torch take before anything is trained.
-_PROCESS_BYTES = 350_000_000
+_PROCESS_BYTES = 430_000_000
 
 _BLOCKS = {"lstm": 4, "peephole": 4, "coupled": 3, "gru": 3, "rnn": 1}
 
@@ -248,8 +248,9 @@ def training_bytes(recipe: Recipe, vocabulary_size: int) -> int:
     architecture = recipe.architecture
     weights = architecture.parameter_count(vocabulary_size)
     moments = 0 if recipe.optimizer == "sgd" else 2
-    # Weights, gradients and moments; the best weights; the weights and moments to go back to.
-    kept = 4 * weights * (2 + moments + 1 + 1 + moments)
+    # Weights, gradients and moments; the best weights; then the weights and moments three times:
+    # to go back to, to be saved, and as the bytes of the file.
+    kept = 4 * weights * (2 + moments + 1 + 3 * (1 + moments))
     # Logits, their logarithms and their gradient; a layer's gates, their gradients and its states.
     widest = 3 * vocabulary_size + 12 * architecture.hidden * architecture.layers
     widest += 3 * (architecture.embedding or 0)

@@ -155,10 +155,10 @@ def test_a_repetitive_text_is_predicted_better_once_the_model_adapts(
     model = some_model(cell, backend)
     ids = np.tile(np.array([1, 4, 2, 6], dtype=np.uint16), 20 * _SEGMENT // 4)
     static, dynamic = surprisal(model, ids), dynamic_surprisal(model, ids)
-    assert dynamic.mean() < static.mean() - 0.02
+    assert dynamic.mean() < static.mean() - 0.005
     # And better and better.
     half = len(dynamic) // 2
-    assert dynamic[half:].mean() < dynamic[:half].mean() - 0.02
+    assert dynamic[half:].mean() < dynamic[:half].mean() - 0.005
 
 
 @pytest.mark.parametrize("training", [True, False])
