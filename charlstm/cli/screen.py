@@ -184,8 +184,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
     }
     if plan.started_from is not None:
         rows["from"] = (
-            f"the weights of {plan.started_from}, with {plan.new_characters:,} new characters and "
-            "a lower learning rate"
+            f"the weights of {plan.started_from}; {plan.new_characters:,} characters are new"
         )
     if plan.resumed_step is not None:
         rows["resumed"] = f"at step {plan.resumed_step:,} of {plan.total_steps:,}"
@@ -222,15 +221,17 @@ def _settings(recipe: Recipe) -> str:
 def _time(plan: Plan) -> str:
     """Say how long it will take and how often the text will be read."""
     often = f"{plan.passes:,.0f} times" if plan.passes >= 2 else f"{plan.passes:.2g} times"
-    return f"about {_duration(plan.seconds)}, reading the text {often}"
+    return f"{_duration(plan.seconds)}, reading the text {often}"
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 10:
+        return "10 seconds or less"
     if seconds < 100:
-        return f"{seconds:.0f} seconds"
+        return f"about {seconds:.0f} seconds"
     if seconds < 100 * 60:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours"
+        return f"about {seconds / 60:.0f} minutes"
+    return f"about {seconds / 3600:.1f} hours"
 
 
 def _figure(value: float | None, form: str) -> str:
