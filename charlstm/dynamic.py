@@ -16,7 +16,8 @@ from torch.nn import functional
 from charlstm.batches import Ids
 from charlstm.model import CharLM
 
-# Chosen on text that neither the models nor the figures in the README have seen.
+# Four settings were tried, on text before the last tenth of Tiny Shakespeare with a model that had
+# not seen it. Rates of 3e-4 and 5e-4 with this decay did best and equally well; this lies between.
 _SEGMENT = 20
 _RATE = 4e-4
 _DECAY = 1e-3

@@ -18,6 +18,7 @@ SHADES = (
 )
 """Backgrounds by surprisal: up to so many bits, such a colour; ``None`` is no colour."""
 
+# So many of them stand in the page's ranking.
 _RANKED = 100
 
 LINE_END = "⏎"
@@ -40,6 +41,11 @@ class Line:
     text: str
     ended: bool
     bits: NDArray[np.float32]
+
+    @property
+    def shown(self) -> str:
+        """The characters that `bits` belong to, with `LINE_END` for the line break."""
+        return self.text + LINE_END * self.ended
 
     @property
     def mean(self) -> float:
@@ -106,7 +112,7 @@ p, .n {{ color: #666 }} .n {{ display: inline-block; min-width: 4.5em; font-size
 
 
 def page(title: str, summary: str, found: Sequence[Line]) -> str:
-    """Return an HTML page that stands alone: the text, coloured, and its lines ranked.
+    """Return an HTML page that stands alone: the text, coloured, and its most surprising lines.
 
     Args:
         title: its heading.
@@ -139,9 +145,8 @@ def shade_names() -> list[str]:
 
 def _marked(line: Line) -> str:
     colors = [color for _, color in SHADES]
-    shown = line.text + LINE_END * line.ended
     pieces = []
-    for place, (character, bits) in enumerate(zip(shown, line.bits, strict=True)):
+    for place, (character, bits) in enumerate(zip(line.shown, line.bits, strict=True)):
         number = colors.index(shade(float(bits)))
         classes = ["s" + str(number)] if number else []
         if place == len(line.text):

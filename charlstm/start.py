@@ -189,7 +189,7 @@ def resume_session(
     Args:
         run: its name or path; the newest run where ``None``.
         places: the corpus, where it is no longer where the run found it.
-        settings: epochs, steps or patience may be new; whatever else differs is refused.
+        settings: epochs, steps, minutes or patience may be new; whatever else differs is refused.
         root: where runs live.
         backend: ``"auto"`` keeps the run's own, with which it stays the same bit for bit.
         device: as for a new run.
@@ -255,8 +255,9 @@ def resume_session(
     if info.tensorboard and not has_tensorboard():
         notes.append("TensorBoard is not installed here any more, so nothing is written for it.")
         info = dataclasses.replace(info, tensorboard=False)
-    step_seconds = trainer.seconds / trainer.step if trainer.step else 0.0
-    if not step_seconds:
+    if trainer.step:
+        step_seconds = trainer.seconds / trainer.step
+    else:
         (step_seconds,) = _time_steps([trainer_for(recipe)])
     info = dataclasses.replace(
         info, recipe=recipe, backend=backend, finished=None, versions=_versions()

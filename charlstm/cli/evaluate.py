@@ -217,12 +217,10 @@ def _show(console: "Console", text: str, figures: "Evaluation") -> None:
 def _colored(line: "Line") -> "Text":
     from rich.text import Text
 
-    from charlstm.highlight import LINE_END, shade
+    from charlstm.highlight import shade
 
     drawn = Text()
-    for place, (character, bits) in enumerate(
-        zip(line.text + LINE_END * line.ended, line.bits, strict=True)
-    ):
+    for place, (character, bits) in enumerate(zip(line.shown, line.bits, strict=True)):
         color = shade(float(bits))
         plain = "dim" if place == len(line.text) else ""
         drawn.append(visible(character), style=f"black on {color}" if color else plain)
