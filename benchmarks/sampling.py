@@ -19,9 +19,10 @@ import typer
 import charlstm
 from benchmarks.measure import Row, faster, in_turn, show
 from benchmarks.textbook import TextbookLibrary, write_eagerly
+from charlstm.decoding import Decoding
 from charlstm.network import Network
 from charlstm.recipes import Architecture
-from charlstm.sampling import Decoding, Sampler
+from charlstm.sampling import Sampler
 from charlstm.vocabulary import Vocabulary
 
 V, H = 1027, 256

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm.corpus import read_corpus
+from charlstm.decoding import Decoding
 from charlstm.errors import RunError
 from charlstm.network import Network
 from charlstm.run import ROOT, RunDirectory, RunInfo
-from charlstm.sampling import Decoding, Sampler
+from charlstm.sampling import Sampler
 
 if TYPE_CHECKING:  # these need torch, which a model that only writes does without
     from charlstm.evaluation import Evaluation

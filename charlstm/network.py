@@ -13,7 +13,7 @@ At one character a step what costs is the number of calls, so a step makes as fe
 Shapes: ``N`` streams side by side, ``[N, ...]``; ``G`` blocks of H rows a cell.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -70,11 +70,12 @@ class _Layer:
         self.gates = self.u[:, : (blocks - 1) * H]
         self.blocks = tuple(self.u[:, k * H : (k + 1) * H] for k in range(blocks))
 
-    def copy(self) -> "_Layer":
+    def with_rows(self, rows: Callable[[Array], Array]) -> "_Layer":
+        """Return a layer whose state is made of this one's by `rows`, which must copy."""
         return _Layer(
-            self.h_and_one.copy(),
-            self.c.copy(),
-            self.products.copy(),
+            rows(self.h_and_one),
+            rows(self.c),
+            rows(self.products),
             len(self.blocks),
             self.peephole,
         )
@@ -86,9 +87,35 @@ class State:
 
     layers: list[_Layer]
 
+    @property
+    def logits(self) -> Array:
+        """``[N, V]``, of the next character, in memory that the next step overwrites."""
+        return self.layers[-1].above
+
     def copy(self) -> "State":
         """Return a state of its own that stands at the same place."""
-        return State([layer.copy() for layer in self.layers])
+        return State([layer.with_rows(np.copy) for layer in self.layers])
+
+    def take(self, streams: Sequence[int] | NDArray[np.integer]) -> "State":
+        """Return a state of its own whose stream k stands where stream ``streams[k]`` stands here.
+
+        ``take([0] * 40)`` is forty continuations of one text, for forty times a few kilobytes.
+        """
+        rows = np.asarray(streams, dtype=np.intp)
+        return State([layer.with_rows(lambda array: array[rows]) for layer in self.layers])
+
+    @classmethod
+    def join(cls, states: "Sequence[State]") -> "State":
+        """Return a state of its own in which the streams of all `states` stand side by side."""
+        return cls([_joined(layers) for layers in zip(*(s.layers for s in states), strict=True)])
+
+
+def _joined(layers: "tuple[_Layer, ...]") -> _Layer:
+    def rows(name: str) -> Array:
+        return np.concatenate([getattr(layer, name) for layer in layers])
+
+    first = layers[0]
+    return _Layer(rows("h_and_one"), rows("c"), rows("products"), len(first.blocks), first.peephole)
 
 
 class Network:
@@ -146,7 +173,7 @@ class Network:
             layers.append(_Layer(h_and_one, c, products, self.architecture.blocks, peephole))
         return State(layers)
 
-    def step(self, state: State, ids: "int | NDArray[np.integer]") -> Array:
+    def step(self, state: State, ids: int | NDArray[np.integer]) -> Array:
         """Read one character in each stream; `state` moves on.
 
         Args:

@@ -8,15 +8,16 @@ import torch
 from numpy.typing import NDArray
 
 from charlstm.corpus import TextOptions
+from charlstm.decoding import Decoding, choose
 from charlstm.errors import RecipeError, UnknownCharactersError
 from charlstm.model import CharLM
 from charlstm.network import Network
 from charlstm.prefix import lookalike, readable
 from charlstm.recipes import CELLS, Architecture
-from charlstm.sampling import Decoding, Sampler, choose
+from charlstm.sampling import Sampler
 from charlstm.vocabulary import Vocabulary
 
-GREEDY = Decoding(temperature=0)
+GREEDY = Decoding(temperature=0, allow_loops=True)
 LETTERS = "分开不说我们 ，。abcé\n"
 WORDS = Vocabulary.build(LETTERS)
 ONE_LINE = Vocabulary.build(LETTERS.replace("\n", ""))
@@ -150,7 +151,7 @@ def test_a_tiny_temperature_is_greedy_and_does_not_overflow(
     sampler: Sampler, temperature: float
 ) -> None:
     expected = sampler.generate("分开", length=25, decoding=GREEDY)
-    decoding = Decoding(temperature=temperature)
+    decoding = Decoding(temperature=temperature, allow_loops=True)
     assert sampler.generate("分开", length=25, decoding=decoding, seed=1) == expected
 
 
@@ -162,7 +163,14 @@ def test_the_highest_temperature_comes_near_to_chance() -> None:
     assert all(abs(count - 1000) < 140 for count in found.values())
 
 
-@pytest.mark.parametrize("decoding", [Decoding(1.5, top_k=1), Decoding(1.5, top_p=1e-9)])
+@pytest.mark.parametrize(
+    "decoding",
+    [
+        Decoding(1.5, top_k=1, allow_loops=True),
+        Decoding(1.5, top_p=1e-9, allow_loops=True),
+        Decoding(1.5, min_p=1, allow_loops=True),
+    ],
+)
 def test_keeping_only_the_likeliest_is_greedy(sampler: Sampler, decoding: Decoding) -> None:
     expected = sampler.generate("分开", length=25, decoding=GREEDY)
     for seed in range(3):
