@@ -83,6 +83,7 @@ class NoRepeat:
     """
 
     def __init__(self, n: int, vocabulary: Vocabulary) -> None:
+        check_whole("no-repeat", n, 1)
         self._n = n
         self._vocabulary = vocabulary
 
@@ -140,7 +141,11 @@ class NoLoops:
         period = loop_period(written[max(mark - _LOOKED_AT, 0) : mark])
         if period:
             logits /= _WARMER
-            logits[self._vocabulary.encode(written[-period])] = -np.inf
+            again = self._vocabulary.encode(written[-period])
+            kept = logits[again]
+            logits[again] = -np.inf
+            if logits[UNKNOWN + 1 :].max(initial=-np.inf) == -np.inf:
+                logits[again] = kept  # there is nothing else
 
 
 def loop_period(text: str) -> int:
@@ -148,13 +153,20 @@ def loop_period(text: str) -> int:
 
     The three must have 12 characters together; a shorter passage must stand there more often.
     """
-    ending = text[-_ENDING:]
-    # The nearest place where the text ended the same way says what the passage would be.
-    period = len(text) - len(ending) - text.rfind(ending, 0, len(text) - 1)
-    span = max(_LOOP_TIMES * period, _LOOP_CHARACTERS)
-    if span > len(text) or text[-span:-period] != text[-span + period :]:
+    if len(text) < _LOOP_CHARACTERS:
         return 0
-    return period
+    ending = text[-_ENDING:]
+    # A place where the text ended the same way says what the passage might be; the nearest first.
+    found = text.rfind(ending, 0, len(text) - 1)
+    while found >= 0:
+        period = len(text) - len(ending) - found
+        span = max(_LOOP_TIMES * period, _LOOP_CHARACTERS)
+        if span > len(text):
+            return 0
+        if text[-span:-period] == text[-span + period :]:
+            return period
+        found = text.rfind(ending, 0, found + len(ending) - 1)
+    return 0
 
 
 class Drawer:

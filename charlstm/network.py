@@ -81,6 +81,18 @@ class _Layer:
         )
 
 
+class Memory(NamedTuple):
+    """What one layer remembers of N streams: a state without what follows from it.
+
+    Attributes:
+        h_and_one: ``[N, H+1]``, the hidden state and a column of ones.
+        c: ``[N, H]``, the cell state.
+    """
+
+    h_and_one: Array
+    c: Array
+
+
 @dataclass
 class State:
     """Where N streams stand: all that a model remembers of what it has read."""
@@ -104,18 +116,9 @@ class State:
         rows = np.asarray(streams, dtype=np.intp)
         return State([layer.with_rows(lambda array: array[rows]) for layer in self.layers])
 
-    @classmethod
-    def join(cls, states: "Sequence[State]") -> "State":
-        """Return a state of its own in which the streams of all `states` stand side by side."""
-        return cls([_joined(layers) for layers in zip(*(s.layers for s in states), strict=True)])
-
-
-def _joined(layers: "tuple[_Layer, ...]") -> _Layer:
-    def rows(name: str) -> Array:
-        return np.concatenate([getattr(layer, name) for layer in layers])
-
-    first = layers[0]
-    return _Layer(rows("h_and_one"), rows("c"), rows("products"), len(first.blocks), first.peephole)
+    def remember(self) -> "list[Memory]":
+        """Return what `Network.recall` makes a state like this one of, the least that it takes."""
+        return [Memory(layer.h_and_one.copy(), layer.c.copy()) for layer in self.layers]
 
 
 class Network:
@@ -171,6 +174,16 @@ class Network:
             c = np.zeros((streams, H), dtype=np.float32)
             products = h_and_one @ stack
             layers.append(_Layer(h_and_one, c, products, self.architecture.blocks, peephole))
+        return State(layers)
+
+    def recall(self, memory: Sequence[Memory]) -> State:
+        """Return a state of its own from what `State.remember` returned."""
+        layers = []
+        for (h_and_one, c), stack, peephole in zip(
+            memory, self._stacks, self._peepholes, strict=True
+        ):
+            layer = (h_and_one.copy(), c.copy(), h_and_one @ stack)
+            layers.append(_Layer(*layer, self.architecture.blocks, peephole))
         return State(layers)
 
     def step(self, state: State, ids: int | NDArray[np.integer]) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.corpus import TextOptions
-from charlstm.decoding import Decoding, Drawer, Processor
+from charlstm.decoding import Decoding, Drawer, Processor, choose
 from charlstm.errors import RecipeError
 from charlstm.network import Network, State
 from charlstm.prefix import readable
@@ -150,7 +150,9 @@ class Sampler:
         """
         return self._read(self._readable(text, unknown))
 
-    def log_probabilities(self, text: str, prefix: str = "") -> NDArray[np.float64]:
+    def log_probabilities(
+        self, text: str, prefix: str = "", *, state: State | None = None
+    ) -> NDArray[np.float64]:
         """Return how likely the model finds each character of `text` after `prefix`.
 
         Characters that it has never seen are measured as ``<unk>``, and read so.
@@ -158,11 +160,12 @@ class Sampler:
         Args:
             text: what to measure.
             prefix: what it has read before.
+            state: where it stands after what it has read, instead of a prefix; stays as it is.
 
         Returns:
             ``[len(text)]``, natural logarithms, at temperature 1.
         """
-        state = self.read(prefix, unknown="map")
+        state = self.read(prefix, unknown="map") if state is None else state.copy()
         found = np.empty(len(text))
         for place, character in enumerate(self.vocabulary.encode(text)):
             logits = state.logits[0].astype(np.float64)
@@ -201,11 +204,14 @@ class Sampler:
             check_whole("seed", seed, 0)
         if lines is not None:
             check_whole("lines", lines, 1)
+        if isinstance(stop, str):  # which is a sequence of texts too
+            stop = (stop,)
         if not all(stop):
             raise RecipeError("A text to stop at cannot be empty.")
         if lines is not None and "\n" not in self.vocabulary:
             raise RecipeError("The model knows no line breaks, so it cannot count lines.")
-        ends = [_End(prefix, lines, stop) for _ in range(samples if lines or stop else 0)]
+        begun = self.text.apply(prefix)
+        ends = [_End(begun, lines, stop) for _ in range(samples if lines or stop else 0)]
         read = self._readable(prefix, unknown)
         decoding = decoding or Decoding()
         first = fresh_seed() if seed is None else seed
@@ -229,7 +235,8 @@ class Sampler:
     ) -> Iterator[list[str]]:
         names = ["\ufffd", *self.vocabulary.characters]
         written = [read] * len(generators)
-        for ids in self._draw(written, length, decoding, processors, generators):
+        running = list(range(len(generators)))
+        for ids in self._draw(written, running, length, decoding, processors, generators):
             pieces = [names[character] for character in ids]
             for stream, piece in enumerate(pieces):
                 written[stream] += piece
@@ -237,7 +244,8 @@ class Sampler:
                 yield pieces
                 continue
             yield [end.push(piece) for end, piece in zip(ends, pieces, strict=True)]
-            if all(end.reached for end in ends):
+            running[:] = [stream for stream in running if not ends[stream].reached]
+            if not running:
                 return
         if ends:
             yield [end.rest() for end in ends]
@@ -245,12 +253,17 @@ class Sampler:
     def _draw(
         self,
         written: list[str],
+        running: list[int],
         length: int,
         decoding: Decoding,
         processors: Sequence[Processor],
         generators: list[np.random.Generator],
     ) -> "Iterator[Sequence[int] | NDArray[np.intp]]":
-        """Yield every stream's next id; `written` is what each has, kept up by the caller."""
+        """Yield every stream's next id.
+
+        The caller keeps up what each has written, and which are still running: what comes of the
+        others does not matter.
+        """
         network, streams = self.network, len(generators)
         if not length:
             return
@@ -258,9 +271,14 @@ class Sampler:
             state = self._read(written[0]).take([0] * streams)
         else:
             # Nothing to read, not even a line's beginning: begin as often as the text does.
-            counts = np.array(self.vocabulary.counts[1:], dtype=np.float64)
-            chances = counts / counts.sum()
-            first = np.array([1 + rng.choice(len(chances), p=chances) for rng in generators])
+            with np.errstate(divide="ignore"):
+                begins = np.log(np.array(self.vocabulary.counts, dtype=np.float32))
+            first = np.empty(streams, dtype=np.intp)
+            for stream, generator in enumerate(generators):
+                row = begins.copy()
+                for process in processors:
+                    process("", row)
+                first[stream] = choose(row, Decoding(temperature=1.0), generator)
             yield first
             length -= 1
             state = network.start(streams)
@@ -270,8 +288,8 @@ class Sampler:
         for left in range(length, 0, -1):
             logits, uniform = state.logits, next(uniforms)
             for process in processors:
-                for text, row in zip(written, logits, strict=True):
-                    process(text, row)
+                for stream in running:
+                    process(written[stream], logits[stream])
             if streams == 1:  # without the arrays, which would cost as much as the sums
                 only = drawer.one(logits, uniform[0])
                 yield (only,)
@@ -302,6 +320,11 @@ class _End:
         """Take the next character; return what is certain to be part of the text by now."""
         if self.reached:
             return ""
+        # One character came, so a stop text that is here now ends here.
+        found = [text for text in self._stop if (self._held + character).endswith(text)]
+        if found:
+            self._held = (self._held + character).removesuffix(max(found, key=len))
+            return self.rest()
         if self._lines_left is not None:
             if character == "\n":
                 self._lines_left -= self._in_line
@@ -313,11 +336,6 @@ class _End:
         if not self._stop:
             return character
         self._held += character
-        # One character came, so a stop text that is here now ends here.
-        for text in self._stop:
-            if self._held.endswith(text):
-                self._held = self._held.removesuffix(text)
-                return self.rest()
         kept = max(_overlap(self._held, text) for text in self._stop)
         certain = self._held[: len(self._held) - kept]
         self._held = self._held[len(certain) :]

@@ -1,17 +1,20 @@
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from charlstm.corpus import TextOptions
-from charlstm.decoding import Decoding, choose
+from charlstm.decoding import Decoding, Processor
 from charlstm.errors import RecipeError, UnknownCharactersError
 from charlstm.model import CharLM
-from charlstm.network import Network
+from charlstm.network import Array, Network, State
 from charlstm.prefix import lookalike, readable
 from charlstm.recipes import CELLS, Architecture
 from charlstm.sampling import Sampler
@@ -40,6 +43,10 @@ def network_of(model: CharLM) -> Network:
 
 def sampler_of(model: CharLM, vocabulary: Vocabulary, **options: Any) -> Sampler:
     return Sampler(network_of(model), vocabulary, TextOptions(**options))
+
+
+# No fixture, so that many examples can share it.
+TINY = sampler_of(trained(Architecture(hidden=4), 6), Vocabulary.build("abc \n"))
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +124,133 @@ def test_a_copied_state_goes_its_own_way(cell: str) -> None:
     assert not np.array_equal(other[-1], first[0])
 
 
+def numbers(state: State) -> list[NDArray[np.float32]]:
+    return [part for layer in state.layers for part in (layer.h, layer.c, layer.products)]
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("cell", CELLS)
+def test_streams_taken_and_recalled_go_on_as_each_would_alone(cell: str, layers: int) -> None:
+    network = network_of(trained(Architecture(cell, 7, layers, 5), 9))
+    rng = np.random.default_rng(2)
+
+    def alone(*parts: NDArray[np.int64] | list[int]) -> Array:
+        state = network.start()
+        for part in parts:
+            for character in part:
+                network.step(state, int(character))
+        return state.logits
+
+    read = rng.integers(0, 9, size=(6, 3))
+    many, one = network.start(3), network.start()
+    for characters in read:
+        network.step(many, characters)
+    network.step(one, 4)
+    taken = many.take([2, 0, 0])
+    recalled = network.recall(taken.remember())
+    begun = [read[:, 2], read[:, 0], read[:, 0]]
+    later = rng.integers(0, 9, size=(5, 3))
+    before = [part.copy() for state in (many, one, taken) for part in numbers(state)]
+    for place in range(6):
+        expected = np.concatenate([alone(begun[k], later[:place, k]) for k in range(3)])
+        np.testing.assert_allclose(recalled.logits, expected, rtol=0, atol=1e-4)
+        if place < 5:
+            network.step(recalled, later[place])
+    assert not np.allclose(recalled.logits[1], recalled.logits[2])
+
+    # What they were made of stands where it stood, and goes on by itself too.
+    after = [part for state in (many, one, taken) for part in numbers(state)]
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
+    network.step(many, np.array([1, 2, 3]))
+    network.step(taken, np.array([4, 5, 6]))
+    expected = np.concatenate([alone(read[:, k], [k + 1]) for k in range(3)])
+    np.testing.assert_allclose(many.logits, expected, rtol=0, atol=1e-4)
+    expected = np.concatenate([alone(read[:, k], [c]) for k, c in ((2, 4), (0, 5), (0, 6))])
+    np.testing.assert_allclose(taken.logits, expected, rtol=0, atol=1e-4)
+
+
+def test_reading_stands_where_stepping_by_hand_does(
+    model: CharLM, sampler: Sampler, line_sampler: Sampler
+) -> None:
+    for each, text, read in (
+        (sampler, "", "\n"),
+        (sampler, "分开", "\n分开"),
+        (line_sampler, "", ""),
+        (line_sampler, "分开", "分开"),
+    ):
+        by_hand = each.network.start()
+        for character in each.vocabulary.encode(read):
+            each.network.step(by_hand, int(character))
+        state = each.read(text)
+        assert state.logits.shape == (1, len(each.vocabulary))
+        np.testing.assert_array_equal(state.logits, by_hand.logits)
+    with torch.no_grad():
+        ids = torch.from_numpy(WORDS.encode("\n分开").astype(np.int64))[:, None]
+        expected = model(ids, model.zero_state(1))[0][-1].numpy()
+    np.testing.assert_allclose(sampler.read("分开").logits, expected, rtol=0, atol=1e-4)
+
+
+def test_what_is_read_is_treated_as_a_prefix_is(sampler: Sampler) -> None:
+    def logits(text: str, unknown: str = "error") -> Array:
+        return sampler.read(text, unknown).logits
+
+    np.testing.assert_array_equal(logits("e\u0301\r\n"), logits("é\n"))
+    np.testing.assert_array_equal(logits("分,离", "skip"), logits("分"))
+    np.testing.assert_array_equal(logits("分,A", "map"), logits("分，a"))
+    with pytest.raises(UnknownCharactersError, match=r"^The model has never seen '离' of the "):
+        sampler.read("离")
+
+
+def measured_by_torch(model: CharLM, read: list[int], ids: list[int]) -> NDArray[np.float64]:
+    with torch.no_grad():
+        logits, _ = model(torch.tensor(read + ids)[:, None], model.zero_state(1))
+        logs = torch.log_softmax(logits[:, 0].double(), dim=1)
+    return np.array([float(logs[len(read) - 1 + k, ids[k]]) for k in range(len(ids))])
+
+
+@pytest.mark.parametrize("prefix", ["", "不分开\n", "分离,A"])
+@pytest.mark.parametrize("text", ["说好不分开", "分", "离我们", "\n\n"])
+def test_how_likely_a_text_is_is_what_the_torch_model_says(
+    model: CharLM, sampler: Sampler, prefix: str, text: str
+) -> None:
+    # The prefix is read with what is nearest in place of the unknown.
+    read = WORDS.encode("\n" + prefix.replace(",", "，").replace("A", "a")).tolist()
+    expected = measured_by_torch(model, read, WORDS.encode(text).tolist())
+    found = sampler.log_probabilities(text, prefix)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    assert np.ptp(np.concatenate((found, sampler.log_probabilities("分，é\n", prefix)))) > 0.5
+
+
+def test_the_probabilities_of_all_characters_and_the_unknown_add_up_to_one(
+    sampler: Sampler, line_sampler: Sampler
+) -> None:
+    for each in (sampler, line_sampler):
+        for prefix in ("", "分开"):
+            logs = [
+                each.log_probabilities(character, prefix)[0]
+                for character in each.vocabulary.characters + "离"
+            ]
+            assert math.fsum(map(math.exp, logs)) == pytest.approx(1, abs=1e-9)
+
+
+def test_nothing_has_no_probabilities(sampler: Sampler) -> None:
+    assert sampler.log_probabilities("", "分开").shape == (0,)
+
+
+def test_a_text_is_measured_from_a_state_as_from_its_prefix_and_leaves_the_state(
+    sampler: Sampler,
+) -> None:
+    state = sampler.read("分开")
+    before = [part.copy() for part in numbers(state)]
+    for _ in range(2):
+        found = sampler.log_probabilities("我们", state=state)
+        np.testing.assert_array_equal(found, sampler.log_probabilities("我们", "分开"))
+    for old, new in zip(before, numbers(state), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 def test_greedy_text_is_what_the_torch_model_finds_likeliest(
     model: CharLM, sampler: Sampler
 ) -> None:
@@ -142,91 +276,9 @@ def test_the_default_decoding_has_temperature_four_fifths_and_cuts_nothing(
     sampler: Sampler,
 ) -> None:
     plain = sampler.generate("分开", length=60, seed=4)
-    assert plain == sampler.generate("分开", length=60, seed=4, decoding=Decoding(0.8, 0, 1.0))
+    everything = Decoding(0.8, 0, 1.0, 0.0, 0, allow_loops=False)
+    assert plain == sampler.generate("分开", length=60, seed=4, decoding=everything)
     assert plain != sampler.generate("分开", length=60, seed=4, decoding=Decoding(1.6))
-
-
-@pytest.mark.parametrize("temperature", [1e-3, 1e-10, 1e-38, 1e-40, 1e-50, 1e-300, 5e-324])
-def test_a_tiny_temperature_is_greedy_and_does_not_overflow(
-    sampler: Sampler, temperature: float
-) -> None:
-    expected = sampler.generate("分开", length=25, decoding=GREEDY)
-    decoding = Decoding(temperature=temperature, allow_loops=True)
-    assert sampler.generate("分开", length=25, decoding=decoding, seed=1) == expected
-
-
-def test_the_highest_temperature_comes_near_to_chance() -> None:
-    logits = np.array([50, 3, 2, 1, 0], dtype=np.float32)
-    random = np.random.default_rng(1)
-    found = Counter(choose(logits, Decoding(temperature=100), random) for _ in range(4000))
-    assert set(found) == {1, 2, 3, 4}
-    assert all(abs(count - 1000) < 140 for count in found.values())
-
-
-@pytest.mark.parametrize(
-    "decoding",
-    [
-        Decoding(1.5, top_k=1, allow_loops=True),
-        Decoding(1.5, top_p=1e-9, allow_loops=True),
-        Decoding(1.5, min_p=1, allow_loops=True),
-    ],
-)
-def test_keeping_only_the_likeliest_is_greedy(sampler: Sampler, decoding: Decoding) -> None:
-    expected = sampler.generate("分开", length=25, decoding=GREEDY)
-    for seed in range(3):
-        assert sampler.generate("分开", length=25, decoding=decoding, seed=seed) == expected
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_choices_are_as_frequent_as_the_softmax_says(temperature: float) -> None:
-    logits = np.array([9.0, 1.0, -0.5, 0.3, 2.0, -1.0], dtype=np.float32)
-    weights = [math.exp(logit / temperature) for logit in logits[1:].tolist()]
-    random = np.random.default_rng(7)
-    draws = 10_000
-    found = Counter(choose(logits, Decoding(temperature), random) for _ in range(draws))
-    assert found[0] == 0
-    expected = [draws * weight / sum(weights) for weight in weights]
-    distance = sum(
-        (found[place] - count) ** 2 / count for place, count in enumerate(expected, start=1)
-    )
-    # Chi-square with four degrees of freedom is above this once in a hundred thousand times.
-    assert distance < 28.5
-
-
-@pytest.mark.parametrize(
-    ("decoding", "kept"),
-    [
-        (Decoding(1.0, top_k=2), {3: 50 / 80, 1: 30 / 80}),
-        (Decoding(1.0, top_k=3), {3: 50 / 95, 1: 30 / 95, 4: 15 / 95}),
-        (Decoding(1.0, top_k=99), {3: 0.5, 1: 0.3, 4: 0.15, 2: 0.05}),
-        (Decoding(1.0, top_p=0.4), {3: 1.0}),
-        (Decoding(1.0, top_p=0.7), {3: 50 / 80, 1: 30 / 80}),
-        (Decoding(1.0, top_p=0.9), {3: 50 / 95, 1: 30 / 95, 4: 15 / 95}),
-        (Decoding(1.0, top_p=0.999), {3: 0.5, 1: 0.3, 4: 0.15, 2: 0.05}),
-        # The nucleus is one of what top-k left: 0.6 of 0.8 is 0.48.
-        (Decoding(1.0, top_k=2, top_p=0.6), {3: 1.0}),
-        # Temperature comes first: at 1/2 the shares are those of the squares.
-        (Decoding(0.5, top_p=0.9), {3: 2500 / 3400, 1: 900 / 3400}),
-    ],
-)
-def test_top_k_and_top_p_keep_the_likeliest_in_their_proportions(
-    decoding: Decoding, kept: dict[int, float]
-) -> None:
-    # <unk> would be likelier than all of them together.
-    shares = np.array([5.0, 0.3, 0.05, 0.5, 0.15])
-    logits = np.log(shares).astype(np.float32)
-    random = np.random.default_rng(5)
-    found = Counter(choose(logits, decoding, random) for _ in range(2000))
-    assert set(found) == set(kept)
-    for character, share in kept.items():
-        error = 5 * math.sqrt(share * (1 - share) / 2000)
-        assert found[character] / 2000 == pytest.approx(share, abs=error + 1e-9)
-
-
-def test_choosing_leaves_the_logits_as_they_were() -> None:
-    logits = np.array([1.0, 2.0, 3.0], dtype=np.float32)
-    choose(logits, Decoding(0.5, top_k=1, top_p=0.5), np.random.default_rng(1))
-    assert logits.tolist() == [1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize(
@@ -403,42 +455,44 @@ def test_a_longer_text_begins_like_a_shorter_one(sampler: Sampler) -> None:
 
 def test_the_default_length_is_two_hundred(sampler: Sampler) -> None:
     assert len(sampler.generate("分开")) == 2 + 200
+    assert len(sampler.generate("分开", length=None)) == 2 + 200
+    assert [len(text) for text in sampler.generate_many("分", samples=2)] == [201, 201]
+
+
+def test_the_default_length_is_two_hundred_for_each_line(sampler: Sampler) -> None:
+    for lines in (1, 3):
+        assert written(sampler, "a" * 1000, lines=lines) == "a" * (200 * lines)
+    assert written(sampler, "a" * 1000, lines=3, length=7) == "a" * 7
+    assert written(sampler, "a" * 1000, lines=3, length=900) == "a" * 900
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"temperature": -0.1}, "temperature must be a number from 0 to 100, not -0.1."),
-        ({"temperature": 101}, "temperature must be a number from 0 to 100, not 101."),
-        ({"temperature": math.nan}, "temperature must be a number from 0 to 100, not nan."),
-        ({"temperature": math.inf}, "temperature must be a number from 0 to 100, not inf."),
-        ({"top_k": -1}, "top-k must be a whole number from 0 up, not -1."),
-        ({"top_k": 2.5}, "top-k must be a whole number from 0 up, not 2.5."),
-        ({"top_p": 0}, "top-p must be a number above 0 to 1, not 0."),
-        ({"top_p": 1.1}, "top-p must be a number above 0 to 1, not 1.1."),
-        ({"top_p": math.nan}, "top-p must be a number above 0 to 1, not nan."),
-    ],
-)
-def test_a_decoding_out_of_its_range_is_refused(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(RecipeError) as caught:
-        Decoding(**settings)
-    assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
+    ("options", "message"),
     [
         ({"length": -1}, "length must be a whole number from 0 up, not -1."),
         ({"seed": -1}, "seed must be a whole number from 0 up, not -1."),
         ({"unknown": "guess"}, "unknown must be error, skip or map, not 'guess'."),
+        ({"lines": 0}, "lines must be a whole number from 1 up, not 0."),
+        ({"lines": 1.5}, "lines must be a whole number from 1 up, not 1.5."),
+        ({"stop": [""]}, "A text to stop at cannot be empty."),
+        ({"stop": ["分", ""]}, "A text to stop at cannot be empty."),
     ],
 )
 def test_a_request_out_of_its_range_is_refused_before_anything_is_written(
-    sampler: Sampler, settings: dict[str, Any], message: str
+    sampler: Sampler, options: dict[str, Any], message: str
+) -> None:
+    for write in (sampler.stream, sampler.generate):
+        with pytest.raises(RecipeError) as caught:
+            write("分开", **options)
+        assert str(caught.value) == message
+
+
+def test_counting_lines_is_refused_where_the_model_knows_no_line_breaks(
+    line_sampler: Sampler,
 ) -> None:
     with pytest.raises(RecipeError) as caught:
-        sampler.stream("分开", **settings)
-    assert str(caught.value) == message
+        line_sampler.stream("分开", lines=1)
+    assert str(caught.value) == "The model knows no line breaks, so it cannot count lines."
 
 
 @pytest.mark.parametrize(
@@ -485,3 +539,283 @@ def test_asking_for_no_text_at_all_is_refused(sampler: Sampler) -> None:
     with pytest.raises(RecipeError) as caught:
         sampler.generate_many("分开", samples=0)
     assert str(caught.value) == "samples must be a whole number from 1 up, not 0."
+
+
+def script(text: str, vocabulary: Vocabulary, prefix: str = "") -> Processor:
+    """Return a processor after which `text` is written behind `prefix`, then any rest of ``a``."""
+    wanted = dict(enumerate(vocabulary.encode(text), start=len(prefix)))
+    rest = vocabulary.encode("a")[0]
+
+    def process(written: str, logits: Array) -> None:
+        logits[np.arange(len(logits)) != wanted.get(len(written), rest)] = -np.inf
+
+    return process
+
+
+def written(
+    sampler: Sampler, text: str, prefix: str = "", *, length: int | None = None, **options: Any
+) -> str:
+    """Return what of `text` is written behind `prefix`, having checked all ways to have it."""
+    options["decoding"] = Decoding(allow_loops=True)
+    options["processors"] = [script(text, sampler.vocabulary, prefix)]
+    found = "".join(sampler.stream(prefix, length=length, seed=1, **options))
+    assert sampler.generate(prefix, length=length, seed=1, **options) == prefix + found
+    many = sampler.generate_many(prefix, samples=2, length=length, seed=1, **options)
+    assert many == [prefix + found] * 2
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "expected"),
+    [
+        ("分开不说我们", ["我"], "分开不说"),
+        ("分开不说我们", ["分"], ""),
+        ("分开不说我们", ["不说我"], "分开"),
+        ("分开不说我们", ["离"], "分开不说我们"),
+        ("分开不说我们", ["我们", "不说"], "分开"),
+        ("abab abc", ["abc"], "abab "),
+        ("aaab", ["aab"], "a"),
+        ("ababac", ["abac"], "ab"),
+        # The end of one is the middle of another that has begun.
+        ("abcé", ["abcb", "bcé"], "a"),
+        ("abcé", ["abcé", "bc"], "a"),
+        ("abca", ["abcb", "ca"], "ab"),
+        ("分\n\n开", ["\n\n"], "分"),
+        # Begun, and never finished.
+        ("分开ab", ["abc"], "分开ab"),
+        ("abbabb", ["abc", "bbc"], "abbabb"),
+    ],
+)
+def test_a_text_ends_before_a_stop_text(
+    sampler: Sampler, text: str, stop: list[str], expected: str
+) -> None:
+    assert written(sampler, text, stop=stop, length=len(text)) == expected
+    assert written(sampler, text, "我们", stop=stop, length=len(text)) == expected
+
+
+def test_a_stop_text_in_the_prefix_or_over_its_end_does_not_count(sampler: Sampler) -> None:
+    assert written(sampler, "b分ab", "ab，a", stop=["ab"], length=4) == "b分"
+    assert written(sampler, "bc", "ab，a", stop=["ab"], length=2) == "bc"
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("分开", ["分", "开"]),
+        ("分ab分开", ["分", "ab分", "开"]),
+        ("aab分", ["a", "ab分"]),
+        ("分ab", ["分", "ab"]),
+        ("分abc开", ["分"]),
+    ],
+)
+def test_what_may_begin_a_stop_text_is_held_back_until_it_is_certain(
+    sampler: Sampler, text: str, pieces: list[str]
+) -> None:
+    found = sampler.stream(length=len(text), stop=["abc"], processors=[script(text, WORDS)])
+    assert list(found) == pieces
+
+
+def test_a_text_that_has_ended_is_written_no_further(sampler: Sampler) -> None:
+    told: list[str] = []
+
+    def listen(written: str, logits: Array) -> None:
+        told.append(written)
+
+    processors = [script("分开我们", WORDS), listen]
+    assert sampler.generate(stop=["开我"], processors=processors) == "分"
+    assert told == ["", "分", "分开"]
+
+
+def ends_before(text: str, stop: Sequence[str]) -> str:
+    """Return `text` up to the stop text that is finished first."""
+    for end in range(1, len(text) + 1):
+        for each in stop:
+            if text[:end].endswith(each):
+                return text[: end - len(each)]
+    return text
+
+
+# Of two that end at the same place neither is part of the other.
+STOPS = st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=3).filter(
+    lambda stop: not any(a != b and a.endswith(b) for a in stop for b in stop)
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.text("abc", max_size=25), STOPS)
+def test_stopping_cuts_the_text_that_would_have_been_written(text: str, stop: list[str]) -> None:
+    assert written(TINY, text, "ab", stop=stop, length=len(text)) == ends_before(text, stop)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "text", "lines", "expected"),
+    [
+        ("", "分开\n我们\n不说", 1, "分开"),
+        ("", "分开\n我们\n不说", 2, "分开\n我们"),
+        ("", "\n\n分开\n\n \n我们\n\n不说\n", 2, "\n\n分开\n\n \n我们"),
+        # The line that the prefix begins is the first.
+        ("不", "说\n我们\n", 1, "说"),
+        ("不说", "\n我们\n", 1, ""),
+        ("不说", "\n我们\n", 2, "\n我们"),
+        ("a\nb\n不", "说\n我们\n", 2, "说\n我们"),
+        # A finished line of the prefix is none of them, nor is white space a beginning.
+        ("不说\n", "我们\n分\n", 1, "我们"),
+        ("不说\n ", "\n我们\n分\n", 1, "\n我们"),
+        (" ", "我们\n分\n", 1, "我们"),
+    ],
+)
+def test_so_many_lines_are_written_and_no_line_break_at_their_end(
+    sampler: Sampler, prefix: str, text: str, lines: int, expected: str
+) -> None:
+    for length in (None, len(expected) + 1, len(expected)):
+        assert written(sampler, text, prefix, lines=lines, length=length) == expected
+    if expected:
+        shorter = written(sampler, text, prefix, lines=lines, length=len(expected) - 1)
+        assert shorter == expected[:-1]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.text("a \n", max_size=6), st.text("ab \n", max_size=25), st.integers(1, 4))
+def test_lines_are_counted_from_the_one_that_the_prefix_begins(
+    prefix: str, text: str, lines: int
+) -> None:
+    begun = prefix.rpartition("\n")[2]
+    expected = text
+    for place, character in enumerate(text):
+        so_far = (begun + text[:place]).split("\n")
+        if character == "\n" and sum(bool(line.strip()) for line in so_far) == lines:
+            expected = text[:place]
+            break
+    assert written(TINY, text, prefix, lines=lines, length=len(text)) == expected
+
+
+def test_of_stop_texts_that_end_together_the_longest_is_left_out(sampler: Sampler) -> None:
+    for stop in (["c", "abc"], ["abc", "c"]):
+        assert written(sampler, "分abc", stop=stop, length=4) == "分"
+    # A text is a sequence of texts as well, and is meant as one.
+    assert sampler.generate(length=4, stop="ba", processors=[script("cabb", WORDS)]) == "cabb"
+
+
+def test_a_text_that_has_ended_cannot_stop_the_others() -> None:
+    # What ended at its line break would soon have no two characters left to write.
+    settings: dict[str, Any] = {
+        "length": 40,
+        "stop": ["\n"],
+        "decoding": Decoding(0.8, no_repeat=2),
+    }
+    small = Vocabulary.build("abc\n")
+    sampler = sampler_of(trained(Architecture(hidden=12, embedding=5), len(small), seed=3), small)
+    for seed in range(0, 400, 40):
+        try:
+            alone = [sampler.generate(seed=seed + k, **settings) for k in range(8)]
+        except RecipeError:
+            continue
+        assert sampler.generate_many(samples=8, seed=seed, **settings) == alone
+        return
+    pytest.fail("no seed writes all eight alone")
+
+
+def test_processors_have_their_say_in_the_first_character_too(line_sampler: Sampler) -> None:
+    def only_c(written: str, logits: Array) -> None:
+        if not written:
+            kept = ONE_LINE.encode("c")
+            value = logits[kept]
+            logits[:] = -np.inf
+            logits[kept] = value
+
+    assert line_sampler.generate(length=3, seed=1, processors=[only_c])[0] == "c"
+
+
+def test_lines_and_stop_texts_end_a_text_together(sampler: Sampler) -> None:
+    text = "分开\n我们\n不说\n"
+    assert written(sampler, text, lines=2, stop=["们"]) == "分开\n我"
+    assert written(sampler, text, lines=1, stop=["们"]) == "分开"
+    # What was held back for a stop text is part of the line.
+    assert written(sampler, text, lines=1, stop=["开离"]) == "分开"
+    assert written(sampler, text, lines=2, stop=["开\n我不"]) == "分开\n我们"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lines": 1},
+        {"lines": 4},
+        {"lines": 3, "length": 20},
+        {"stop": ["。"]},
+        {"stop": ["，a", "们", "\n\n"], "length": 120},
+        {"lines": 3, "stop": ["。", "é开"]},
+        {"lines": 2, "decoding": Decoding(0.8, no_repeat=3)},
+        {"stop": ["。\n", "说"], "decoding": Decoding(0.5, min_p=0.1)},
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "分开"])
+def test_side_by_side_each_text_ends_where_it_ends_alone(
+    sampler: Sampler, prefix: str, options: dict[str, Any]
+) -> None:
+    found = sampler.generate_many(prefix, samples=5, seed=3, **options)
+    assert found == [sampler.generate(prefix, seed=3 + k, **options) for k in range(5)]
+    streams = [sampler.stream(prefix, seed=3 + k, **options) for k in range(5)]
+    assert found == [prefix + "".join(stream) for stream in streams]
+    assert len({len(text) for text in found}) > 1
+
+
+@pytest.mark.parametrize("prefix", ["", "分开"])
+def test_a_processor_is_told_the_text_so_far_with_its_prefix(sampler: Sampler, prefix: str) -> None:
+    told: list[str] = []
+
+    def listen(written: str, logits: Array) -> None:
+        assert logits.shape == (len(WORDS),)
+        told.append(written)
+
+    ends = range(len(prefix), len(prefix) + 20)
+    plain = sampler.generate(prefix, length=20, seed=1)
+    assert sampler.generate(prefix, length=20, processors=[listen], seed=1) == plain
+    assert told == [plain[:end] for end in ends]
+    told.clear()
+    texts = sampler.generate_many(prefix, samples=3, length=20, processors=[listen], seed=1)
+    assert told == [text[:end] for end in ends for text in texts]
+
+
+def test_a_processor_is_told_the_prefix_as_the_model_reads_it(sampler: Sampler) -> None:
+    told: list[str] = []
+
+    def listen(written: str, logits: Array) -> None:
+        told.append(written)
+
+    sampler.generate("分,e\u0301", length=1, processors=[listen], unknown="map")
+    sampler.generate("分离", length=1, processors=[listen], unknown="skip")
+    assert told == ["分，é", "分"]
+
+
+@pytest.mark.parametrize("temperature", [0, 0.8])
+def test_a_processor_steers_what_is_written(sampler: Sampler, temperature: float) -> None:
+    comma = int(WORDS.encode("，")[0])
+
+    def punctuate(written: str, logits: Array) -> None:
+        logits[comma] = 1e4 if len(written) % 4 == 3 else -np.inf
+
+    options: dict[str, Any] = {
+        "length": 39,
+        "decoding": Decoding(temperature, allow_loops=True),
+        "processors": [punctuate],
+    }
+    texts = sampler.generate_many("分", samples=3, seed=1, **options)
+    texts.append(sampler.generate("分", seed=4, **options))
+    for text in texts:
+        assert [place for place in range(40) if text[place] == "，"] == list(range(3, 40, 4))
+
+
+def test_processors_act_together_with_each_other_and_with_the_decoding(sampler: Sampler) -> None:
+    def without(characters: str) -> Processor:
+        def process(written: str, logits: Array) -> None:
+            logits[WORDS.encode(characters)] = -np.inf
+
+        return process
+
+    text = sampler.generate(
+        length=len(LETTERS) - 5,
+        decoding=Decoding(no_repeat=1),
+        processors=[without("分开"), without("\n é")],
+        seed=1,
+    )
+    assert sorted(text) == sorted(set(LETTERS) - set("分开\n é"))
