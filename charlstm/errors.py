@@ -4,6 +4,7 @@
     ├── CorpusError             text that cannot be read, decoded or learned from
     ├── UnknownCharactersError  a prefix with characters the model has never seen
     ├── RecipeError             a setting out of its range, or two that exclude each other
+    ├── FormError               a form that no line was found for
     ├── TrainingError           a training that cannot go on
     ├── OutputError             a result that cannot be written
     ├── MissingLibraryError     a library that charlstm can use but does not bring
@@ -28,6 +29,10 @@ class UnknownCharactersError(CharLSTMError):
 
 class RecipeError(CharLSTMError):
     """A setting is out of its range, or two settings exclude each other."""
+
+
+class FormError(CharLSTMError):
+    """No line could be written that is as it was asked to be."""
 
 
 class TrainingError(CharLSTMError):

@@ -11,7 +11,14 @@ _ADVICE = (
 )
 
 
-def readable(prefix: str, vocabulary: Vocabulary, unknown: str, *, advice: str = _ADVICE) -> str:
+def readable(
+    prefix: str,
+    vocabulary: Vocabulary,
+    unknown: str,
+    *,
+    what: str = "the prefix",
+    advice: str = _ADVICE,
+) -> str:
     """Return `prefix` as the model can read it.
 
     Args:
@@ -19,6 +26,7 @@ def readable(prefix: str, vocabulary: Vocabulary, unknown: str, *, advice: str =
         vocabulary: the model's.
         unknown: see `Sampler.stream`. A character that nothing in the vocabulary resembles is
             read as ``<unk>`` when mapping.
+        what: what the error calls it.
         advice: the last sentence of the error: what to do.
 
     Raises:
@@ -44,9 +52,7 @@ def readable(prefix: str, vocabulary: Vocabulary, unknown: str, *, advice: str =
         f"{_shown(character)} (it has {_shown(instead)})" if instead else _shown(character)
         for character, instead in strangers.items()
     ]
-    raise UnknownCharactersError(
-        f"The model has never seen {', '.join(named)} of the prefix. {advice}"
-    )
+    raise UnknownCharactersError(f"The model has never seen {', '.join(named)} of {what}. {advice}")
 
 
 _PUNCTUATION = {

@@ -121,7 +121,8 @@ def rhyme(line: str, other: str) -> bool:
 def endings_on(sounds: frozenset[str], characters: str) -> frozenset[str]:
     """Return every unit that rhymes on one of `sounds` and can be spelled with `characters`.
 
-    Han characters by the reading that they have alone, words in lower case.
+    Han characters by the reading that they have alone, words in lower case and with straight
+    apostrophes, whichever the characters are.
 
     Raises:
         MissingLibraryError: see `require_rhyme_libraries`.
@@ -133,7 +134,7 @@ def endings_on(sounds: frozenset[str], characters: str) -> frozenset[str]:
     if tracks:
         found.update(*(_han(characters).get(track, ()) for track in tracks))
     if parts:
-        spelled = frozenset(characters)
+        spelled = frozenset(characters.casefold().replace("’", "'"))
         found.update(
             word
             for part in parts
