@@ -6,12 +6,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from charlstm.composing import Composer
 from charlstm.corpus import read_corpus
-from charlstm.decoding import Decoding
+from charlstm.decoding import Decoding, MaxCopy, Processor
 from charlstm.errors import RunError
+from charlstm.forms import Form
 from charlstm.network import Network
+from charlstm.novelty import Novelty, TrainingText
+from charlstm.recipes import check_whole
 from charlstm.run import ROOT, RunDirectory, RunInfo
-from charlstm.sampling import Sampler
+from charlstm.sampling import Sampler, fresh_seed
 
 if TYPE_CHECKING:  # these need torch, which a model that only writes does without
     from charlstm.evaluation import Evaluation
@@ -38,57 +44,157 @@ class TrainedModel:
         network = Network(architecture, weights, len(self.info.vocabulary))
         return Sampler(network, self.info.vocabulary, self.info.recipe.text)
 
-    def generate(
+    @property
+    def has_index(self) -> bool:
+        """Whether the run keeps what it learned from, so that copies can be looked for."""
+        return self.directory.has_index
+
+    @cached_property
+    def training_text(self) -> TrainingText:
+        """What it learned from, to look for copies in.
+
+        Raises:
+            RunError: the run keeps no index.
+        """
+        text = self.directory.read_index(self.info)
+        if text is None:
+            raise RunError(
+                f"{self.directory.path} keeps no index of its training text (it was made with "
+                "--no-index, or by an older version), so nobody can tell what is copied: train "
+                "again without --no-index."
+            )
+        return TrainingText(text)
+
+    def stream(
         self,
         prefix: str = "",
         *,
-        length: int = 200,
-        temperature: float = 0.8,
-        top_k: int = 0,
-        top_p: float = 1.0,
+        length: int | None = None,
+        lines: int | None = None,
+        stop: Sequence[str] = (),
+        max_copy: int | None = None,
         seed: int | None = None,
         unknown: str = "error",
-    ) -> str:
-        """Return `prefix` and `length` more characters; see `charlstm.sampling.Sampler.stream`."""
-        decoding = Decoding(temperature, top_k, top_p)
-        return self.sampler.generate(
-            prefix, length=length, decoding=decoding, seed=seed, unknown=unknown
+        **decoding: Any,
+    ) -> Iterator[str]:
+        """Continue `prefix`; yields what is written, without the prefix.
+
+        Args:
+            prefix: see `charlstm.sampling.Sampler.stream`, as for the others.
+            length: how many characters at most.
+            lines: how many lines.
+            stop: texts at which to end.
+            max_copy: never write more than so many characters in a row that stand in this order in
+                the training text; ``None`` does not look.
+            seed: the same one writes the same text.
+            unknown: what to do with characters that the model has never seen.
+            decoding: settings of `charlstm.decoding.Decoding`, by their names: ``temperature=0.7``.
+
+        Raises:
+            UnknownCharactersError: of the prefix.
+            RecipeError: a setting is out of its range.
+            RunError: `max_copy` is asked for and the run keeps no index.
+        """
+        return self.sampler.stream(
+            prefix,
+            length=length,
+            lines=lines,
+            stop=stop,
+            decoding=Decoding(**decoding),
+            processors=self._processors(max_copy),
+            seed=seed,
+            unknown=unknown,
         )
+
+    def generate(self, prefix: str = "", **settings: Any) -> str:
+        """Return `prefix` and what `stream`, which has the same settings, writes after it."""
+        return self.generate_many(prefix, samples=1, **settings)[0]
 
     def generate_many(
         self,
         prefix: str = "",
         *,
         samples: int,
-        length: int = 200,
-        temperature: float = 0.8,
-        top_k: int = 0,
-        top_p: float = 1.0,
+        length: int | None = None,
+        lines: int | None = None,
+        stop: Sequence[str] = (),
+        max_copy: int | None = None,
         seed: int | None = None,
         unknown: str = "error",
+        **decoding: Any,
     ) -> list[str]:
-        """Return `samples` texts, written side by side; see `Sampler.generate_many`."""
-        decoding = Decoding(temperature, top_k, top_p)
+        """Return `samples` texts, written side by side; sample k has the seed ``seed + k``.
+
+        The other arguments are those of `stream`.
+        """
         return self.sampler.generate_many(
-            prefix, samples=samples, length=length, decoding=decoding, seed=seed, unknown=unknown
+            prefix,
+            samples=samples,
+            length=length,
+            lines=lines,
+            stop=stop,
+            decoding=Decoding(**decoding),
+            processors=self._processors(max_copy),
+            seed=seed,
+            unknown=unknown,
         )
 
-    def stream(
+    def compose(
         self,
+        form: Form,
         prefix: str = "",
         *,
-        length: int = 200,
-        temperature: float = 0.8,
-        top_k: int = 0,
-        top_p: float = 1.0,
+        max_copy: int | None = None,
         seed: int | None = None,
         unknown: str = "error",
-    ) -> Iterator[str]:
-        """Yield what `generate` returns, without the prefix, a character at a time."""
-        decoding = Decoding(temperature, top_k, top_p)
-        return self.sampler.stream(
-            prefix, length=length, decoding=decoding, seed=seed, unknown=unknown
+        **decoding: Any,
+    ) -> str:
+        """Return `prefix` and lines that meet a form; the line that it begins is the first.
+
+        Args:
+            form: what the lines should be.
+            prefix: see `stream`, as for the others.
+            max_copy: see `stream`.
+            seed: see `stream`.
+            unknown: see `stream`.
+            decoding: see `stream`.
+
+        Raises:
+            FormError: no line was found that meets the form, in a bounded number of tries.
+            UnknownCharactersError: of the prefix, or of a part of the form.
+            RecipeError: parts of the form exclude each other, or a setting is out of its range.
+            MissingLibraryError: rhymes are asked for, and ``charlstm[rhyme]`` is not installed.
+            RunError: see `stream`.
+        """
+        seed = fresh_seed() if seed is None else seed
+        check_whole("seed", seed, 0)
+        generator = np.random.default_rng(seed)
+        composer = Composer(
+            self.sampler,
+            form.constraints(self.sampler.vocabulary, generator),
+            decoding=Decoding(**decoding),
+            processors=self._processors(max_copy),
+            generator=generator,
         )
+        return composer.write(prefix, lines=form.count, unknown=unknown)
+
+    def novelty(self, *texts: str, after: Sequence[int] = ()) -> Novelty:
+        """Say how much of some texts stands in the text that the model learned from.
+
+        Args:
+            texts: what to look at.
+            after: for each text, how many characters at its beginning were given and not written;
+                what lies wholly in them does not count.
+
+        Raises:
+            RunError: the run keeps no index.
+        """
+        return self.training_text.novelty(texts, after=after or 0)
+
+    def _processors(self, max_copy: int | None) -> tuple[Processor, ...]:
+        if max_copy is None:
+            return ()
+        return (MaxCopy(max_copy, self.training_text.followers, self.sampler.vocabulary),)
 
     def held_out(self) -> str:
         """Return the text that was held out of training, normalised.
@@ -192,6 +298,7 @@ def train(
     device: str = "auto",
     threads: int | None = None,
     tensorboard: bool = False,
+    index: bool = True,
     on_event: "Callable[[Event], None] | None" = None,
     **settings: Any,
 ) -> TrainedModel:
@@ -210,6 +317,7 @@ def train(
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         threads: for torch, in this process; torch's own choice where ``None``.
         tensorboard: whether to write the figures for TensorBoard as well.
+        index: whether the run keeps the text it learns from, compressed, to tell what is copied.
         on_event: called with everything that happens; see `charlstm.session`.
         settings: whatever should differ from the recipe, by the names of
             `charlstm.recipes.Recipe`: ``minutes=5``, ``hidden=512``, ``limit=10_000``.
@@ -233,6 +341,7 @@ def train(
         device=device,
         threads=threads,
         tensorboard=tensorboard,
+        index=index,
     )
     return _train(session, on_event)
 

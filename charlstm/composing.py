@@ -36,7 +36,7 @@ _CANDIDATES = (32, 64, 128)
 _RETURNS = 3
 # A line that grows longer than this will not end by itself, and one that has kept so much less of
 # the probability than a finished one (a logarithm) would not be chosen.
-_LONGEST = 300
+_LONGEST = 150
 _HOPELESS = 10.0
 # Of lines that fit alike the likelier one is taken more often, by this power of the probability of
 # a character: it is a small model's worst lines that a reader remembers.

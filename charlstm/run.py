@@ -5,7 +5,10 @@ finds the old file or the new one and never a part. ``resume.safetensors`` holds
 the counters together, because two files could not be replaced in one moment.
 """
 
+import bz2
+import contextlib
 import glob
+import hashlib
 import json
 import math
 import os
@@ -240,6 +243,48 @@ class RunDirectory:
                 f"{_ADVICE}"
             ) from None
 
+    def write_index(self, training_text: str) -> int:
+        """Write ``training.txt.bz2``, in which copies are looked for; return its size in bytes.
+
+        The text itself, compressed, is the smallest index that answers for passages of every
+        length and says where they stand: two to four tenths of the text, where hashes of its
+        n-grams, of one length alone, take as much as an English text has.
+        """
+        data = bz2.compress(training_text.encode())
+        self._write("training.txt.bz2", data)
+        return len(data)
+
+    @property
+    def has_index(self) -> bool:
+        """Whether there is an index to read."""
+        return (self.path / "training.txt.bz2").is_file()
+
+    def read_index(self, info: RunInfo) -> str | None:
+        """Return the text that the run learned from; ``None`` where it keeps no index.
+
+        Raises:
+            RunError: the index is damaged.
+        """
+        if not self.has_index:
+            return None
+        path = self.path / "training.txt.bz2"
+        packed = self._read("training.txt.bz2")
+        # No character has more than four bytes, so a file that holds more is not unpacked further.
+        reader = bz2.BZ2Decompressor()
+        try:
+            data = reader.decompress(packed, max_length=4 * info.training_characters + 1)
+            text = data.decode()
+        except (OSError, EOFError, UnicodeDecodeError):
+            data, text = b"", ""
+        # With the held-out text behind it, it is the whole corpus.
+        whole = hashlib.sha256(data + self._read("heldout.txt")).hexdigest()
+        if not reader.eof or whole != info.corpus_sha256:
+            raise RunError(
+                f"{path} is damaged: it does not hold the text that the run learned from. Without "
+                "the file the run works as one made with --no-index."
+            )
+        return text
+
     def write_history(self, reports: Iterable[Report]) -> None:
         """Write ``history.jsonl``, one report a line."""
         lines = [json.dumps(finite(report.to_json())) + "\n" for report in reports]
@@ -304,7 +349,8 @@ def write_whole(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise RunError(
             f"{path} cannot be written: {error.strerror}. What was saved before stands."
         ) from None

@@ -71,6 +71,9 @@ class Plan:
         epoch_steps: how many steps an epoch has.
         step_seconds: what a step was measured to take on this machine.
         elapsed: seconds of the recipe's minutes that are over already.
+        index_bytes: how large the index is in which copies are looked for; ``None`` where this
+            session made none.
+        index_seconds: what it took to make.
     """
 
     directory: RunDirectory
@@ -91,6 +94,8 @@ class Plan:
     epoch_steps: int
     step_seconds: float
     elapsed: float = 0.0
+    index_bytes: int | None = None
+    index_seconds: float = 0.0
 
     @property
     def memory(self) -> int:

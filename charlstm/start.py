@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import math
 import platform
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ def start_session(
     device: str = "auto",
     threads: int | None = None,
     tensorboard: bool = False,
+    index: bool = True,
     stdin: BinaryIO | None = None,
 ) -> Session:
     """Prepare a new training; nothing is trained before its `events` are read.
@@ -69,6 +71,7 @@ def start_session(
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         threads: for torch, in this process; torch's own choice where ``None``.
         tensorboard: whether to write the figures for TensorBoard as well.
+        index: whether the run keeps the text it learns from, compressed, to tell what is copied.
         stdin: where ``-`` reads.
 
     Raises:
@@ -167,9 +170,20 @@ def start_session(
     )
     directory.write_held_out(held_out)
     directory.write_info(info)
+    began = time.monotonic()
+    index_bytes = directory.write_index(training) if index else None
+    index_seconds = time.monotonic() - began
     new = 0 if source is None else len(vocabulary) - len(source.info.vocabulary)
     return _session(
-        directory, corpus, info, trainer, step_seconds, notes=tuple(notes), new_characters=new
+        directory,
+        corpus,
+        info,
+        trainer,
+        step_seconds,
+        notes=tuple(notes),
+        new_characters=new,
+        index_bytes=index_bytes,
+        index_seconds=index_seconds,
     )
 
 
@@ -285,6 +299,8 @@ def _session(
     notes: tuple[str, ...] = (),
     new_characters: int = 0,
     resumed_step: int | None = None,
+    index_bytes: int | None = None,
+    index_seconds: float = 0.0,
     history: Sequence[Report] = (),
     samples: Sequence[str] = (),
 ) -> Session:
@@ -308,6 +324,8 @@ def _session(
         epoch_steps=trainer.windows.steps,
         step_seconds=step_seconds,
         elapsed=trainer.elapsed,
+        index_bytes=index_bytes,
+        index_seconds=index_seconds,
     )
     return Session(plan, trainer, info, history=list(history), samples=list(samples))
 

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize(("name", "rows"), [("training", 6), ("sampling", 5)])
+@pytest.mark.parametrize(("name", "rows"), [("training", 6), ("sampling", 5), ("forms", 6)])
 def test_a_benchmark_still_runs_and_writes_its_figures(
     name: str, rows: int, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from charlstm.cli import compare, evaluate, generate, train
+from charlstm.cli import compare, evaluate, generate, novelty, train, write
 from charlstm.cli.console import fail
 from charlstm.errors import CharLSTMError
 
@@ -22,7 +22,9 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("generate")(generate.generate)
+app.command("write")(write.write)
 app.command("compare")(compare.compare)
+evaluate.app.command("novelty")(novelty.novelty)
 app.add_typer(evaluate.app, name="eval")
 
 

@@ -17,24 +17,35 @@ if TYPE_CHECKING:
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
 _VISIBLE |= {0x7F: 0x2421} | dict.fromkeys(range(128, 160), 65533)
 
+# Of a long text so much is shown from its beginning and from its end.
+_ENDS = 30
+
 
 def notes() -> "Console":
     """Return a console on standard error: everything that is not a result."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=not is_terminal(sys.stderr))
+    plain = not is_terminal(sys.stderr)
+    return Console(stderr=True, highlight=False, emoji=False, soft_wrap=plain)
 
 
 def results() -> "Console":
     """Return a console on standard output."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not is_terminal(sys.stdout))
+    return Console(highlight=False, emoji=False, soft_wrap=not is_terminal(sys.stdout))
 
 
 def visible(text: str) -> str:
     """Show control characters as pictures, so that no text can command the terminal."""
     return text.translate(_VISIBLE)
+
+
+def shown_line(text: str) -> str:
+    """Show text within a line: control characters as pictures, line breaks as an arrow, not all."""
+    if len(text) > 2 * _ENDS:
+        text = f"{text[:_ENDS]} … {text[-_ENDS:]}"
+    return visible(text).replace("\n", "⏎")
 
 
 @contextmanager

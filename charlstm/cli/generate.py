@@ -1,31 +1,55 @@
-"""`charlstm generate`: continue a prefix."""
+"""`charlstm generate`: continue a prefix, or write to a form."""
 
-import itertools
 import json
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from charlstm.cli.console import is_terminal, loading, notes, visible, write_result
-from charlstm.cli.options import RunOption
+from charlstm.cli.console import is_terminal, loading, notes, shown_line, visible, write_result
+from charlstm.cli.options import (
+    AcrosticEndOption,
+    AcrosticOption,
+    LineLengthOption,
+    MaxCopyOption,
+    MustOption,
+    RhymeOption,
+    RunOption,
+    TemperatureOption,
+)
+from charlstm.errors import CorpusError
+
+if TYPE_CHECKING:
+    from charlstm.api import TrainedModel
+    from charlstm.novelty import Passage
+
+_DRAWING = "How characters are drawn"
+# Looking through a longer text takes about a second, which nobody asked for.
+_QUICK_TO_LOOK_THROUGH = 10_000_000
 
 
 def generate(
     prefix: Annotated[str, typer.Option(help="What to continue; may be left out.")] = "",
-    length: Annotated[int, typer.Option(min=0, help="How many characters to write.")] = 200,
-    temperature: Annotated[
-        float,
-        typer.Option(min=0.0, help="Below 1 plays safe, above 1 takes risks; 0 never risks."),
-    ] = 0.8,
-    top_k: Annotated[
-        int, typer.Option(min=0, help="Choose among the K likeliest characters only; 0 for all.")
-    ] = 0,
-    top_p: Annotated[
-        float,
-        typer.Option(help="Choose among the likeliest that together reach this probability."),
-    ] = 1.0,
+    prefix_file: Annotated[
+        Path | None,
+        typer.Option(help="Continue every line of this file instead.", show_default=False),
+    ] = None,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="How many characters to write at most.", show_default="200, or as it needs"
+        ),
+    ] = None,
+    lines: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many lines to write, empty ones aside.", show_default=False),
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(help="End where this text comes; repeatable.", show_default=False),
+    ] = None,
     samples: Annotated[
         int,
         typer.Option(
@@ -47,53 +71,184 @@ def generate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object a text instead of the text.")
     ] = False,
+    temperature: TemperatureOption = 0.8,
+    top_k: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Choose among the K likeliest characters only; 0 for all.",
+            rich_help_panel=_DRAWING,
+        ),
+    ] = 0,
+    top_p: Annotated[
+        float,
+        typer.Option(
+            help="Choose among the likeliest that together reach this probability.",
+            rich_help_panel=_DRAWING,
+        ),
+    ] = 1.0,
+    min_p: Annotated[
+        float,
+        typer.Option(
+            help="Choose only among those that have this share of the likeliest one's probability.",
+            rich_help_panel=_DRAWING,
+        ),
+    ] = 0.0,
+    no_repeat: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Never write the same N characters a second time; 0 may.",
+            rich_help_panel=_DRAWING,
+        ),
+    ] = 0,
+    allow_loops: Annotated[
+        bool,
+        typer.Option(
+            "--allow-loops",
+            help="Let a passage repeat itself more than three times in a row.",
+            rich_help_panel=_DRAWING,
+        ),
+    ] = False,
+    max_copy: MaxCopyOption = None,
+    line_length: LineLengthOption = "",
+    acrostic: AcrosticOption = "",
+    acrostic_end: AcrosticEndOption = "",
+    rhyme: RhymeOption = "",
+    must: MustOption = None,
 ) -> None:
     """Continue a prefix with the newest model, or with the one that --run names."""
+    if prefix and prefix_file is not None:
+        raise typer.BadParameter("--prefix and --prefix-file exclude each other.")
     with loading():
         from charlstm.api import load
+        from charlstm.forms import Form
         from charlstm.sampling import fresh_seed
 
+    form = Form(lines, line_length, acrostic, acrostic_end, rhyme, tuple(must or ()))
+    if form and (length is not None or stop):
+        raise typer.BadParameter("a form says itself where it ends; leave --length and --stop out.")
+    prefixes = [prefix] if prefix_file is None else _read_prefixes(prefix_file)
     model = load(run)
-    seed = fresh_seed() if seed is None else seed
+    first = fresh_seed() if seed is None else seed
     settings: dict[str, Any] = {
-        "length": length,
         "temperature": temperature,
         "top_k": top_k,
         "top_p": top_p,
+        "min_p": min_p,
+        "no_repeat": no_repeat,
+        "allow_loops": allow_loops,
+        "max_copy": max_copy,
         "unknown": unknown,
     }
-    if samples > 1 or as_json:
-        texts = model.generate_many(prefix, samples=samples, seed=seed, **settings)
-        _print_all(texts, prefix, seed, settings, str(model.directory.path), as_json=as_json)
-    else:
-        _print_as_written(prefix, model.stream(prefix, seed=seed, **settings))
-    if not as_json:
-        notes().print(f"run {model.directory.name}, seed {seed}", style="dim", markup=False)
-
-
-def _print_all(
-    texts: list[str],
-    prefix: str,
-    seed: int,
-    settings: dict[str, Any],
-    run: str,
-    *,
-    as_json: bool,
-) -> None:
-    for number, text in enumerate(texts):
-        if as_json:
-            answer = {"text": text, "prefix": prefix, "seed": seed + number, **settings, "run": run}
-            write_result(json.dumps(answer, ensure_ascii=False) + "\n")
+    ends: dict[str, Any] = {"length": length, "lines": lines, "stop": tuple(stop or ())}
+    answers = _Answers(model, settings, as_json=as_json)
+    for number, begun in enumerate(prefixes):
+        seed = first + number * samples
+        if form:
+            for k in range(samples):
+                text = model.compose(form, begun, seed=seed + k, **settings)
+                answers.give(text, begun, seed + k)
+        elif samples == 1 and not as_json and is_terminal(sys.stdout):
+            answers.give_as_written(model.stream(begun, seed=seed, **ends, **settings), begun)
         else:
-            separator = "" if number == 0 else "\n"
-            shown = visible(text) if is_terminal(sys.stdout) else text
-            write_result(f"{separator}{shown}\n")
+            texts = model.generate_many(begun, samples=samples, seed=seed, **ends, **settings)
+            for k, text in enumerate(texts):
+                answers.give(text, begun, seed + k)
+    if not as_json:
+        notes().print(
+            f"run {model.directory.name}, seed {first}{answers.copied()}", style="dim", markup=False
+        )
 
 
-def _print_as_written(prefix: str, written: Iterator[str]) -> None:
-    if is_terminal(sys.stdout):
-        for piece in itertools.chain([prefix], written, ["\n"]):
-            write_result(visible(piece))
-    else:
+def _read_prefixes(path: Path) -> list[str]:
+    from charlstm.corpus import decode
+
+    try:
+        text, _ = decode(path.read_bytes(), name=str(path))
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be read: {error.strerror}.") from None
+    prefixes = text.splitlines()
+    if not prefixes:
+        raise CorpusError(f"{path} is empty: it needs one prefix a line.")
+    return prefixes
+
+
+class _Answers:
+    """Prints texts, and keeps the longest passage that one of them copied."""
+
+    def __init__(self, model: "TrainedModel", settings: dict[str, Any], *, as_json: bool) -> None:
+        self._model = model
+        self._settings = settings
+        self._as_json = as_json
+        self._given = 0
+        characters = model.info.training_characters
+        self._looks = characters <= _QUICK_TO_LOOK_THROUGH and model.has_index
+        self._longest: Passage | None = None
+
+    def give(self, text: str, prefix: str, seed: int) -> None:
+        """Print a text."""
+        passage = self._look(text, prefix)
+        if self._as_json:
+            answer = self._described(text, prefix, seed, passage)
+            write_result(json.dumps(answer, ensure_ascii=False) + "\n")
+            return
+        separator = "\n" if self._given else ""
         # A pipe gets every character exactly as the model wrote it.
-        write_result(prefix + "".join(written) + "\n")
+        shown = visible(text) if is_terminal(sys.stdout) else text
+        write_result(f"{separator}{shown}\n")
+        self._given += 1
+
+    def give_as_written(self, pieces: Iterator[str], prefix: str) -> None:
+        """Print a text while it is written."""
+        write_result("\n" * bool(self._given) + visible(prefix))
+        text = prefix
+        for piece in pieces:
+            write_result(visible(piece))
+            text += piece
+        write_result("\n")
+        self._given += 1
+        self._look(text, prefix)
+
+    def copied(self) -> str:
+        """Say which is the longest passage that was copied."""
+        if not self._looks:
+            return "; what is copied was not looked for" + (
+                ": charlstm eval novelty does" if self._model.has_index else ", without an index"
+            )
+        if self._longest is None:
+            return "; nothing of four characters or more is copied"
+        line, _ = self._model.training_text.line_at(self._longest.place)
+        return (
+            f"; longest copy {len(self._longest.text)} characters, "
+            f"{shown_line(self._longest.text)} (line {line:,} of the training text)"
+        )
+
+    def _look(self, text: str, prefix: str) -> "Passage | None":
+        if not self._looks:
+            return None
+        passage = self._model.novelty(text, after=[len(prefix)]).longest
+        if passage and (self._longest is None or len(passage.text) > len(self._longest.text)):
+            self._longest = passage
+        return passage
+
+    def _described(
+        self, text: str, prefix: str, seed: int, passage: "Passage | None"
+    ) -> dict[str, Any]:
+        written = text[len(prefix) :]
+        found = self._model.sampler.log_probabilities(written, prefix)
+        copy: dict[str, Any] | None = None
+        if passage is not None:
+            line, _ = self._model.training_text.line_at(passage.place)
+            copy = {"characters": len(passage.text), "text": passage.text, "line": line}
+        elif self._looks:
+            copy = {"characters": 0, "text": "", "line": None}
+        return {
+            "text": text,
+            "prefix": prefix,
+            "seed": seed,
+            "mean_log_probability": float(found.mean()) if len(found) else None,
+            "longest_copy": copy,
+            **self._settings,
+            "run": str(self._model.directory.path),
+        }

@@ -26,3 +26,63 @@ EncodingOption = Annotated[
     str | None,
     typer.Option(help="The text's encoding, if it is not found by itself.", show_default="found"),
 ]
+
+_FORM = "What the text should be"
+
+TemperatureOption = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        help="Below 1 plays safe, above 1 takes risks; 0 never risks.",
+        rich_help_panel="How characters are drawn",
+    ),
+]
+MaxCopyOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Never copy more than N characters in a row from the training text.",
+        show_default=False,
+        rich_help_panel=_FORM,
+    ),
+]
+LineLengthOption = Annotated[
+    str,
+    typer.Option(
+        help="Characters a line, punctuation and spaces aside: 7, or 6-9, or 5,7,5,7.",
+        show_default=False,
+        rich_help_panel=_FORM,
+    ),
+]
+AcrosticOption = Annotated[
+    str,
+    typer.Option(
+        help="The n-th line begins with the n-th character of this.",
+        show_default=False,
+        rich_help_panel=_FORM,
+    ),
+]
+AcrosticEndOption = Annotated[
+    str,
+    typer.Option(
+        help="The n-th line ends with the n-th character of this.",
+        show_default=False,
+        rich_help_panel=_FORM,
+    ),
+]
+RhymeOption = Annotated[
+    str,
+    typer.Option(
+        help="Lines with the same letter rhyme: AABB, ABAB, AABA, AAAA. Needs charlstm\\[rhyme].",
+        show_default=False,
+        rich_help_panel=_FORM,
+    ),
+]
+MustOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="This word occurs somewhere; repeatable.",
+        show_default=False,
+        rich_help_panel=_FORM,
+    ),
+]

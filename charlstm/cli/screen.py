@@ -182,6 +182,11 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         "time": _time(plan),
         "run": str(plan.directory.path),
     }
+    if plan.index_bytes is not None:
+        rows["index"] = (
+            f"{plan.index_bytes / 1e6:.2f} MB, made in {plan.index_seconds:.1f} seconds, to tell "
+            "what is copied; --no-index leaves it out"
+        )
     if plan.started_from is not None:
         rows["from"] = (
             f"the weights of {plan.started_from}; {plan.new_characters:,} characters are new"

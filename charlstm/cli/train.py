@@ -76,6 +76,14 @@ def train(
             min=0, help="Epochs between two samples; 0 for none.", show_default="a quarter of all"
         ),
     ] = None,
+    no_index: Annotated[
+        bool,
+        typer.Option(
+            "--no-index",
+            help="Do not keep the text, compressed, in the run. Without it nobody can tell what "
+            "the model copies.",
+        ),
+    ] = False,
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -310,6 +318,7 @@ def train(
                 "--prefix": prefix,
                 "--sample-every": sample_every,
                 "--encoding": encoding,
+                "--no-index": no_index or None,
             }
         )
     with loading():
@@ -329,6 +338,7 @@ def train(
             sample_every=sample_every,
             encoding=encoding,
             tensorboard=log == "tensorboard",
+            index=not no_index,
             **machine,
         )
     if not _follow(session):

@@ -1,0 +1,416 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from charlstm.api import load, train
+from charlstm.cli import main
+from charlstm.forms import counted
+from charlstm.rhyme import rhyme
+
+WORDS = """
+等你来 看花开 看大海 说我爱 人不在 在天外 到明天 过一年 不相见 在河边 向前 走得远
+一起看 风和光 在楼上 开了窗 不要想 夜很长 不能忘 花很香 听见心 一个人
+"""
+ENDS = WORDS.split()
+PLACES = ("车站", "海上", "窗前", "桥边", "山外", "花下")
+LINES = [f"{'我你他'[k % 3]}在{PLACES[k % 6]}{ENDS[k * 7 % len(ENDS)]}" for k in range(66)]
+LYRICS = "".join(line + "\n" + "\n" * (k % 4 == 3) for k, line in enumerate(LINES)) * 3
+
+
+class Result(NamedTuple):
+    code: object
+    stdout: str
+    stderr: str
+
+    def answers(self) -> list[dict[str, Any]]:
+        assert self.code == 0, self.stderr
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+Generate = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("generate")
+    (where / "song.txt").write_text(LYRICS, encoding="utf-8")
+    for name, index in (("plain", False), ("song", True)):
+        train(
+            where / "song.txt",
+            root=where / "checkpoints",
+            name=name,
+            epochs=50 if index else 1,
+            hidden=48,
+            embedding=16,
+            batch=8,
+            window=16,
+            dropout=0.0,
+            validation=0.0,
+            index=index,
+            threads=1,
+        )
+    return where
+
+
+@pytest.fixture
+def generate(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Generate:
+    """Return what runs the command in this process, with the seed 1 unless told another."""
+    monkeypatch.chdir(trained)
+
+    def call(*arguments: str) -> Result:
+        seed = () if "--seed" in arguments else ("--seed", "1")
+        monkeypatch.setattr(sys, "argv", ["charlstm", "generate", *seed, *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return Result(end.value.code, *capsys.readouterr())
+
+    return call
+
+
+def plain_message(result: Result) -> str:
+    """Return what wrong usage is told, without its frame."""
+    return " ".join(re.sub(r"\x1b\[[\d;]*m|[│|]", "", result.stderr).split())
+
+
+# Where a text ends.
+
+
+def test_so_many_lines_are_written_empty_ones_aside(generate: Generate) -> None:
+    written = generate("--lines", "7").stdout.removesuffix("\n")
+    assert sum(bool(line) for line in written.split("\n")) == 7
+    assert "\n\n" in written
+    assert not written.endswith("\n")
+    # The line that the prefix begins is the first.
+    begun = generate("--lines", "2", "--prefix", "我在").stdout
+    assert begun.startswith("我在")
+    assert sum(bool(line) for line in begun.split("\n")) == 2
+    assert len(generate("--lines", "7", "--length", "5").stdout) == 5 + len("\n")
+
+
+def test_a_text_ends_before_the_first_of_the_texts_to_stop_at(generate: Generate) -> None:
+    whole = generate().stdout
+    first = min(place for place in (whole.find("在桥"), whole.find("你在")) if place >= 0)
+    assert 0 < first < 50
+    assert generate("--stop", "在桥", "--stop", "你在").stdout == whole[:first] + "\n"
+    assert "cannot be empty" in generate("--stop", "").stderr
+
+
+def test_without_an_end_there_are_two_hundred_characters(generate: Generate) -> None:
+    assert len(generate().stdout) == 200 + len("\n")
+
+
+# How characters are drawn.
+
+
+def test_min_p_of_one_takes_the_likeliest_as_temperature_zero_does(generate: Generate) -> None:
+    cold = generate("--temperature", "0").stdout
+    assert generate("--min-p", "1", "--temperature", "2").stdout == cold
+    assert generate("--min-p", "0", "--temperature", "2").stdout != cold
+    assert "min-p must be a number from 0 to 1" in generate("--min-p", "1.5").stderr
+
+
+def test_no_passage_comes_a_second_time_where_none_may(generate: Generate) -> None:
+    def repeated(text: str) -> bool:
+        windows = [text[start : start + 4] for start in range(len(text) - 3)]
+        return len(set(windows)) < len(windows)
+
+    assert repeated(generate("--temperature", "0.5").stdout)
+    assert not repeated(generate("--temperature", "0.5", "--no-repeat", "4").stdout)
+
+
+def test_loops_are_left_unless_they_are_allowed(generate: Generate) -> None:
+    def loops(text: str) -> int:
+        return max(len(found[0]) for found in re.finditer(r"(.{1,40}?)\1*", text, re.S))
+
+    cold = ("--temperature", "0", "--length", "600")
+    allowed = generate(*cold, "--allow-loops").stdout
+    assert re.search(r"([^\n].{2,}?)\1{5}", allowed, re.S)
+    assert not re.search(r"([^\n].{2,}?)\1{5}", generate(*cold).stdout, re.S)
+
+
+def test_nothing_longer_than_max_copy_is_copied(generate: Generate) -> None:
+    def longest(*arguments: str) -> int:
+        (answer,) = generate("--json", *arguments).answers()
+        found: int = answer["longest_copy"]["characters"]
+        return found
+
+    assert longest() > 6
+    assert longest("--max-copy", "6") <= 6
+    # Nor in lines that meet a form.
+    assert longest("--max-copy", "6", "--line-length", "7") <= 6
+
+
+def test_a_limit_on_copies_needs_an_index(generate: Generate) -> None:
+    result = generate("--run", "plain", "--max-copy", "6")
+    assert (result.code, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: checkpoints/plain keeps no index of its training text")
+    assert result.stderr.count("\n") == 1
+
+
+# Prefixes from a file.
+
+
+def test_every_line_of_a_file_is_continued_with_its_own_seeds(
+    generate: Generate, tmp_path: Path
+) -> None:
+    (tmp_path / "前 缀.txt").write_text("我在\n你 在海上，\n他\n", encoding="utf-8")
+    several = ("--prefix-file", str(tmp_path / "前 缀.txt"), "--unknown", "skip", "--length", "9")
+    answers = generate(*several, "--samples", "2", "--seed", "10", "--json").answers()
+    assert [(answer["prefix"], answer["seed"]) for answer in answers] == [
+        *(
+            ("我在", 10),
+            ("我在", 11),
+            ("你 在海上，", 12),
+            ("你 在海上，", 13),
+            ("他", 14),
+            ("他", 15),
+        )
+    ]
+    for answer in answers:
+        again = generate(
+            *("--prefix", answer["prefix"], "--seed", str(answer["seed"])),
+            *("--unknown", "skip", "--length", "9"),
+        )
+        assert again.stdout == answer["text"] + "\n"
+        assert len(answer["text"]) == len(answer["prefix"]) + 9
+    shown = generate(*several, "--samples", "2", "--seed", "10")
+    assert shown.stdout == "\n".join(answer["text"] + "\n" for answer in answers)
+    assert ", seed 10;" in shown.stderr
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030", "utf-16"])
+def test_a_file_of_prefixes_is_read_in_its_encoding(
+    encoding: str, generate: Generate, tmp_path: Path
+) -> None:
+    text = "".join(line + "\r\n" for line in LINES[:20])
+    (tmp_path / "prefixes.txt").write_bytes(text.encode(encoding))
+    answers = generate(
+        "--prefix-file", str(tmp_path / "prefixes.txt"), "--length", "1", "--json"
+    ).answers()
+    assert [answer["prefix"] for answer in answers] == LINES[:20]
+
+
+def test_lines_of_a_form_begin_with_each_prefix_of_a_file(
+    generate: Generate, tmp_path: Path
+) -> None:
+    (tmp_path / "prefixes.txt").write_text("我在海\n他在山", encoding="utf-8")
+    answers = generate(
+        *("--prefix-file", str(tmp_path / "prefixes.txt"), "--line-length", "7", "--samples", "2"),
+        *("--seed", "20", "--json"),
+    ).answers()
+    assert [answer["seed"] for answer in answers] == [20, 21, 22, 23]
+    for answer, prefix in zip(answers, ("我在海", "我在海", "他在山", "他在山"), strict=True):
+        assert answer["text"].startswith(prefix)
+        assert [len(counted(line)) for line in answer["text"].split("\n")] == [7] * 4
+
+
+def test_a_file_without_prefixes_or_that_cannot_be_read_is_one_sentence(
+    generate: Generate, tmp_path: Path
+) -> None:
+    empty, absent = tmp_path / "empty.txt", tmp_path / "absent.txt"
+    empty.write_bytes(b"")
+    for path, sentence in (
+        (empty, f"{empty} is empty: it needs one prefix a line."),
+        (absent, f"{absent} cannot be read: No such file or directory."),
+        (tmp_path, f"{tmp_path} cannot be read: Is a directory."),
+    ):
+        result = generate("--prefix-file", str(path))
+        assert result == Result(1, "", f"error: {sentence}\n")
+
+
+def test_a_prefix_and_a_file_of_them_exclude_each_other(generate: Generate) -> None:
+    result = generate("--prefix", "我", "--prefix-file", "song.txt")
+    assert (result.code, result.stdout) == (2, "")
+    assert "--prefix and --prefix-file exclude each other." in plain_message(result)
+
+
+# What is told about a text.
+
+
+def test_as_json_the_mean_log_probability_is_that_of_what_was_written(
+    generate: Generate,
+) -> None:
+    for arguments in (("--prefix", "我在", "--samples", "2"), ("--line-length", "5")):
+        for answer in generate("--json", *arguments).answers():
+            prefix = answer["prefix"]
+            assert answer["text"].startswith(prefix)
+            found = load("song").sampler.log_probabilities(answer["text"][len(prefix) :], prefix)
+            assert answer["mean_log_probability"] == pytest.approx(found.mean())
+            assert found.mean() < 0
+    (nothing,) = generate("--json", "--prefix", "我在", "--length", "0").answers()
+    assert nothing["mean_log_probability"] is None
+
+
+def test_as_json_the_longest_copy_is_told_with_its_line(generate: Generate) -> None:
+    (answer,) = generate("--json", "--length", "60").answers()
+    text, copy = answer["text"], answer["longest_copy"]
+    length = max(
+        end - start
+        for end in range(len(text) + 1)
+        for start in range(end)
+        if text[start:end] in LYRICS
+    )
+    assert copy["characters"] == len(copy["text"]) == length >= 4
+    assert copy["text"] in text
+    assert copy["line"] == LYRICS[: LYRICS.index(copy["text"])].count("\n") + 1
+    # What was given is not copied, however it reads.
+    (given,) = generate("--json", "--prefix", LINES[0], "--length", "0").answers()
+    assert given["longest_copy"] == {"characters": 0, "text": "", "line": None}
+    (unknown,) = generate("--json", "--run", "plain").answers()
+    assert unknown["longest_copy"] is None
+
+
+def test_as_json_the_settings_are_told(generate: Generate) -> None:
+    (answer,) = generate(
+        *("--json", "--min-p", "0.1", "--no-repeat", "9", "--allow-loops", "--max-copy", "8")
+    ).answers()
+    expected = {"min_p": 0.1, "no_repeat": 9, "allow_loops": True, "max_copy": 8, "top_k": 0}
+    assert {name: answer[name] for name in expected} == expected
+    assert answer["run"] == "checkpoints/song"
+
+
+def test_the_longest_copy_of_all_texts_is_told_beside_them(generate: Generate) -> None:
+    answers = generate("--json", "--samples", "4", "--length", "40").answers()
+    copies = [answer["longest_copy"] for answer in answers]
+    longest = max(copies, key=lambda copy: int(copy["characters"]))
+    shown = longest["text"].replace("\n", "⏎")
+    result = generate("--samples", "4", "--length", "40")
+    assert result.stderr == (
+        f"run song, seed 1; longest copy {longest['characters']} characters, {shown} "
+        f"(line {longest['line']} of the training text)\n"
+    )
+    nothing = generate("--length", "3")
+    assert nothing.stderr == "run song, seed 1; nothing of four characters or more is copied\n"
+    unknown = generate("--run", "plain")
+    assert unknown.stderr == (
+        "run plain, seed 1; what is copied was not looked for, without an index\n"
+    )
+
+
+# Forms.
+
+
+def test_the_forms_of_the_command_line_hold(generate: Generate) -> None:
+    answers = generate(
+        *("--line-length", "6-8", "--acrostic", "我 你 他 我", "--rhyme", "aaba"),
+        *("--must", "花下", "--samples", "3", "--json"),
+    ).answers()
+    assert len({answer["text"] for answer in answers}) == 3
+    for answer in answers:
+        lines = answer["text"].split("\n")
+        assert "".join(line[0] for line in lines) == "我你他我"
+        assert {len(counted(line)) for line in lines} <= {6, 7, 8}
+        assert rhyme(lines[0], lines[1])
+        assert rhyme(lines[0], lines[3])
+        assert rhyme(lines[1], lines[3])
+        assert "花下" in answer["text"]
+    ends = generate("--acrostic-end", "来海", "--lines", "3", "--line-length", "5,7").stdout
+    lines = ends.splitlines()
+    assert [len(counted(line)) for line in lines] == [5, 7, 5]
+    assert [line[-1] for line in lines[:2]] == ["来", "海"]
+
+
+def test_the_same_seed_writes_the_same_form(generate: Generate) -> None:
+    form = ("--rhyme", "AABB", "--must", "桥边")
+    one, other = (generate(*form, "--seed", "6") for _ in range(2))
+    assert one == other
+    assert one.stdout != generate(*form, "--seed", "7").stdout
+    several = generate(*form, "--seed", "5", "--samples", "2", "--json").answers()
+    assert several[1]["text"] + "\n" == one.stdout
+
+
+@pytest.mark.parametrize("end", [("--length", "9"), ("--stop", "。"), ("--length", "0")])
+@pytest.mark.parametrize("form", [("--line-length", "5"), ("--must", "花"), ("--rhyme", "AA")])
+def test_a_form_with_another_end_is_wrong_usage(
+    form: tuple[str, ...], end: tuple[str, ...], generate: Generate
+) -> None:
+    result = generate(*form, *end)
+    assert (result.code, result.stdout) == (2, "")
+    message = "a form says itself where it ends; leave --length and --stop out."
+    assert message in plain_message(result)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--line-length", "x"), "A line length is a number from 1 to 100"),
+        (("--line-length", "9-5"), "A line length is a number from 1 to 100"),
+        (("--rhyme", "A-A"), "A rhyme scheme is a letter a line"),
+        (("--acrostic", "我。"), "--acrostic needs letters"),
+        (("--acrostic", "我你他", "--lines", "2"), "--acrostic has 3 characters and --lines is 2"),
+        (("--acrostic", "我Ω"), "The model has never seen 'Ω' of --acrostic."),
+        (
+            ("--must", "花下", "--line-length", "1"),
+            "--must 花下 does not fit into a line of --line-length 1.",
+        ),
+        (("--must", " "), "--must needs a word"),
+        (("--rhyme", "AA", "--acrostic-end", "来香"), "来 and 香 of --acrostic-end do not"),
+        (
+            ("--acrostic", "来", "--acrostic-end", "海", "--line-length", "1"),
+            "No line 1 was found that meets --",
+        ),
+    ],
+)
+def test_a_form_that_cannot_be_is_one_sentence(
+    arguments: tuple[str, ...], sentence: str, generate: Generate
+) -> None:
+    result = generate(*arguments)
+    assert (result.code, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: ")
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def python(program: str, where: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=where,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+def test_without_the_rhyme_libraries_a_rhyme_says_what_to_install(trained: Path) -> None:
+    result = python(
+        "import importlib.util as util, sys\nfind = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: (\n"
+        "    None if name in ('pypinyin', 'pronouncing') else find(name, *rest))\n"
+        "sys.modules['pypinyin'] = sys.modules['pronouncing'] = None\n"
+        "from charlstm.cli import main\n"
+        "sys.argv = ['charlstm', 'generate', '--rhyme', 'AABA']\n"
+        "main()\n",
+        trained,
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        "error: Rhymes need pypinyin and pronouncing, which are not installed: pip install "
+        "'charlstm[rhyme]', or leave --rhyme out.\n"
+    )
+
+
+def test_a_form_without_copies_is_written_without_torch(trained: Path) -> None:
+    result = python(
+        "import sys\nfrom charlstm.cli import main\n"
+        "sys.argv = ['charlstm', 'generate', '--max-copy', '6', '--rhyme', 'AABA', '--json',\n"
+        "    '--line-length', '5-9', '--must', '花']\n"
+        "try:\n    main()\nfinally:\n"
+        "    print(sorted({'torch', 'matplotlib'} & set(sys.modules)))\n",
+        trained,
+    )
+    assert result.returncode == 0, result.stderr
+    answer, modules = result.stdout.splitlines()
+    assert len(json.loads(answer)["text"].split("\n")) == 4
+    assert modules == "[]"

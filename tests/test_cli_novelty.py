@@ -1,0 +1,262 @@
+import io
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from charlstm.api import load, train
+from charlstm.cli import main
+from charlstm.novelty import SIZES
+
+LYRICS = "".join(
+    f"分开的第{day}天 我在{place}等你\n不分开 我们说好不分开\n雨停了 {place}很安静\n\n"
+    for day in "一二三四五六七八九十"
+    for place in ("车站", "桥上", "窗前", "巷口")
+)
+# Line 2 is as it stands, lines 1 and 4 in parts, and the third shares nothing.
+OTHER = "昨夜雨停了 桥上很\n不分开 我们说好不分开\nWir sagen: nein\n我们说好分开\n"
+
+
+class Result(NamedTuple):
+    code: object
+    stdout: str
+    stderr: str
+
+
+Novelty = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("novelty")
+    (where / "song.txt").write_text(LYRICS, encoding="utf-8")
+    (where / "其 他.txt").write_text(OTHER, encoding="utf-8")
+    for name, validation, index in (
+        ("plain", 0.1, False),
+        ("whole", 0.0, True),
+        ("song", 0.1, True),
+    ):
+        train(
+            where / "song.txt",
+            root=where / "checkpoints",
+            name=name,
+            epochs=40 if name == "song" else 1,
+            hidden=24,
+            embedding=8,
+            batch=8,
+            window=16,
+            validation=validation,
+            index=index,
+            threads=1,
+        )
+    return where
+
+
+@pytest.fixture
+def novelty(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Novelty:
+    """Return what runs the command in this process, in the directory of `trained`."""
+    monkeypatch.chdir(trained)
+
+    def call(*arguments: str) -> Result:
+        monkeypatch.setattr(sys, "argv", ["charlstm", "eval", "novelty", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return Result(end.value.code, *capsys.readouterr())
+
+    return call
+
+
+def training_text() -> str:
+    return LYRICS[: len(LYRICS) - int(len(LYRICS) * 0.1)]
+
+
+def shares(text: str, training: str) -> list[str]:
+    """Return the column of a text, counted plainly."""
+    found = []
+    for n in SIZES:
+        windows = [text[start : start + n] for start in range(len(text) - n + 1)]
+        found.append(f"{sum(window in training for window in windows) / len(windows):.1%}")
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    known = {line.strip() for line in training.split("\n")}
+    return [*found, f"{sum(line in known for line in lines) / len(lines):.1%}"]
+
+
+def column(shown: str, number: int) -> list[str]:
+    """Return a column of the table of shares."""
+    titles = [*(f"of {n} characters in a row" for n in SIZES), "whole lines"]
+    return [
+        re.findall(r"[\d.]+%", next(line for line in shown.split("\n") if line.startswith(title)))[
+            number
+        ]
+        for title in titles
+    ]
+
+
+def passages(shown: str) -> list[tuple[int, int, str]]:
+    """Return length, line number and what is shown of each passage."""
+    below = shown.partition("the line where they stand\n")[2]
+    found = re.findall(r"^ *([\d,]+)  +([\d,]+)  (.*)$", below, re.M)
+    return [(int(size.replace(",", "")), int(line.replace(",", "")), m) for size, line, m in found]
+
+
+def test_a_text_is_measured_beside_the_held_out_text(novelty: Novelty) -> None:
+    result = novelty("其 他.txt", "--run", "song")
+    assert (result.code, result.stderr) == (0, "")
+    assert result.stdout.startswith("其 他.txt\n\n")
+    assert re.search("^copied +this text +held-out text *$", result.stdout, re.M)
+    training = training_text()
+    assert column(result.stdout, 0) == shares(OTHER, training)
+    assert column(result.stdout, 1) == shares(LYRICS[len(training) :], training)
+    assert "\x1b" not in result.stdout
+
+
+def test_copied_passages_are_told_with_the_line_where_they_first_stand(novelty: Novelty) -> None:
+    shown = passages(novelty("其 他.txt", "--run", "song").stdout)
+    lines = training_text().split("\n")
+    whole = "\n不分开 我们说好不分开\n"
+    assert shown[0][0] == len(whole) == 13
+    assert "⏎不分开 我们说好不分开⏎" in shown[0][2]
+    # The line break before it ends the first line.
+    assert shown[0][1] == 1
+    again = next(passage for passage in shown if "雨停了 桥上很" in passage[2])
+    assert again[1] == 1 + lines.index("雨停了 桥上很安静") == 7
+    assert again[0] == len("雨停了 桥上很")
+    # With what stands on either side of it in the training text.
+    assert again[2] == "不分开 我们说好不分开⏎«雨停了 桥上很»安静⏎⏎分开的第一天 我"
+    assert [size for size, _, _ in shown] == sorted((size for size, _, _ in shown), reverse=True)
+
+
+def test_as_json_every_figure_is_told_for_both_texts(novelty: Novelty) -> None:
+    result = novelty("其 他.txt", "--run", "song", "--json")
+    assert result.code == 0
+    answer = json.loads(result.stdout)
+    assert answer["run"] == "checkpoints/song"
+    training = training_text()
+    for figures, text in ((answer, OTHER), (answer["held_out"], LYRICS[len(training) :])):
+        assert [entry["n"] for entry in figures["ngrams"]] == list(SIZES)
+        assert [f"{entry['share']:.1%}" for entry in figures["ngrams"]] == shares(text, training)[
+            :-1
+        ]
+        assert [e["copied"] / e["windows"] for e in figures["ngrams"]] == [
+            entry["share"] for entry in figures["ngrams"]
+        ]
+        for passage in figures["passages"]:
+            copied = passage["text"]
+            assert text.startswith(copied, passage["start"])
+            assert training.index(copied) == passage["place"]
+    assert (answer["lines"], answer["verbatim_lines"]) == (4, 1)
+
+
+def test_samples_are_measured_where_no_text_is_named_and_can_be_written_again(
+    novelty: Novelty, trained: Path
+) -> None:
+    first = novelty("--run", "song", "--samples", "3")
+    assert first.code == 0
+    (seed,) = re.findall(r"^temperature 0.8, seed (\d+)$", first.stderr, re.M)
+    assert first.stdout.startswith(f"3 samples of song, seed {seed}\n")
+    again = novelty("--run", "song", "--samples", "3", "--seed", seed)
+    assert again == first
+    texts = load("song").generate_many(samples=3, length=300, seed=int(seed), temperature=0.8)
+    figures = json.loads(
+        novelty("--run", "song", "--samples", "3", "--seed", seed, "--json").stdout
+    )
+    assert [entry["windows"] for entry in figures["ngrams"]] == [3 * (300 - n + 1) for n in SIZES]
+    for passage in figures["passages"]:
+        assert texts[passage["sample"]].startswith(passage["text"], passage["start"])
+    assert novelty("--run", "song", "--samples", "3").stdout != first.stdout
+    # The temperature is heard.
+    cold = novelty("--run", "song", "--samples", "1", "--temperature", "0", "--json")
+    warm = novelty("--run", "song", "--samples", "1", "--temperature", "3", "--json")
+    copied = [json.loads(one.stdout)["ngrams"][0]["share"] for one in (cold, warm)]
+    assert copied[0] > copied[1]
+
+
+def test_twenty_samples_are_measured_unless_told_otherwise(novelty: Novelty) -> None:
+    result = novelty("--seed", "4")
+    assert result.stdout.startswith("20 samples of song, seed 4\n")
+
+
+def test_a_fresh_seed_is_told_in_the_json_as_well(novelty: Novelty) -> None:
+    answer = json.loads(novelty("--samples", "2", "--json").stdout)
+    again = novelty("--samples", "2", "--seed", str(answer["seed"]), "--json")
+    assert json.loads(again.stdout) == answer
+
+
+def test_without_held_out_text_there_is_no_column_for_it(novelty: Novelty) -> None:
+    shown = novelty("其 他.txt", "--run", "whole").stdout
+    assert re.search("^copied +this text *$", shown, re.M)
+    assert column(shown, 0) == shares(OTHER, LYRICS)
+    answer = json.loads(novelty("其 他.txt", "--run", "whole", "--json").stdout)
+    assert answer["held_out"] is None
+
+
+@pytest.mark.parametrize("arguments", [(), ("其 他.txt",), ("--json",)])
+def test_without_an_index_one_sentence_says_what_to_do(
+    arguments: tuple[str, ...], novelty: Novelty
+) -> None:
+    result = novelty("--run", "plain", *arguments)
+    assert (result.code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "error: checkpoints/plain keeps no index of its training text (it was made with "
+        "--no-index, or by an older version), so nobody can tell what is copied: train again "
+        "without --no-index.\n"
+    )
+
+
+@pytest.mark.parametrize("option", ["--samples", "--seed"])
+def test_a_text_and_samples_exclude_each_other(option: str, novelty: Novelty) -> None:
+    result = novelty("其 他.txt", option, "3")
+    assert (result.code, result.stdout) == (2, "")
+    message = re.sub(r"\x1b\[[\d;]*m|[│|]", "", result.stderr)
+    assert "a TEXT and --samples exclude each other." in " ".join(message.split())
+
+
+def test_a_long_passage_is_shortened_on_the_screen_and_whole_in_the_json(
+    novelty: Novelty, tmp_path: Path
+) -> None:
+    copied = training_text()[100:400]
+    (tmp_path / "long.txt").write_text("Ω" + copied + "Ω", encoding="utf-8")
+    (found,) = json.loads(novelty(str(tmp_path / "long.txt"), "--json").stdout)["passages"]
+    assert (found["text"], found["start"], found["place"]) == (copied, 1, 100)
+    ((size, line, shown),) = passages(novelty(str(tmp_path / "long.txt")).stdout)
+    assert (size, line) == (300, LYRICS[:100].count("\n") + 1)
+    ends = f"{copied[:30]} … {copied[-30:]}".replace("\n", "⏎")
+    before, after = (LYRICS[place : place + 12].replace("\n", "⏎") for place in (88, 400))
+    assert shown == f"{before}«{ends}»{after}"
+
+
+def test_a_text_that_copies_nothing_says_so(novelty: Novelty, tmp_path: Path) -> None:
+    (tmp_path / "new.txt").write_text("abcdef\nghijkl\nmnopqr\n", encoding="utf-8")
+    result = novelty(str(tmp_path / "new.txt"))
+    assert set(column(result.stdout, 0)) == {"0.0%"}
+    assert result.stdout.endswith("\nnothing of four characters or more is copied\n")
+
+
+def test_a_text_shorter_than_any_window_is_measured(novelty: Novelty, tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("分开", encoding="utf-8")
+    answer = json.loads(novelty(str(tmp_path / "short.txt"), "--json").stdout)
+    assert {entry["windows"] for entry in answer["ngrams"]} == {0}
+    assert {entry["share"] for entry in answer["ngrams"]} == {0.0}
+
+
+def test_standard_input_is_a_text(novelty: Novelty, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(OTHER.encode("gb18030"))))
+    result = novelty("-", "--encoding", "gb18030")
+    assert result.stdout.startswith("-\n")
+    assert column(result.stdout, 0) == shares(OTHER, training_text())
+
+
+def test_names_and_texts_are_shown_as_they_are_but_for_controls(
+    novelty: Novelty, tmp_path: Path
+) -> None:
+    path = tmp_path / ":heart: [b]\x1b.txt"
+    path.write_text("Ω分开的第\x1bΩ", encoding="utf-8")
+    result = novelty(str(path))
+    assert result.stdout.startswith(f"{tmp_path}/:heart: [b]␛.txt\n")
+    assert "\x1b" not in result.stdout

@@ -1,0 +1,672 @@
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from charlstm.api import train
+from charlstm.cli import main
+
+WORDS = """
+等你来 看花开 看大海 说我爱 人不在 在天外 到明天 过一年 不相见 在河边 向前 走得远
+一起看 风和光 在楼上 开了窗 不要想 夜很长 不能忘 花很香 听见心 一个人
+"""
+ENDS = WORDS.split()
+PLACES = ("车站", "海上", "窗前", "桥边", "山外", "花下")
+LINES = [f"{'我你他'[k % 3]}在{PLACES[k % 6]}{ENDS[k * 7 % len(ENDS)]}" for k in range(66)]
+LYRICS = "".join(line + "\n" + "\n" * (k % 4 == 3) for k, line in enumerate(LINES)) * 3
+
+# What no terminal should be sent: all controls but the line break.
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+class Result(NamedTuple):
+    code: object
+    stdout: str
+    stderr: str
+
+    def tables(self) -> list[list[str]]:
+        """Return the lines of every table of proposals."""
+        found: list[list[str]] = []
+        for number, line in re.findall(r"^(\d)  (\S+) +[\d.]+%.*$", self.stderr, re.M):
+            if number == "1":
+                found.append([])
+            found[-1].append(str(line))
+        return found
+
+
+Step = str | Callable[[], object]
+Write = Callable[..., Result]
+
+
+class Typist:
+    """A standard input that types line after line; what can be called is called in between."""
+
+    def __init__(self, steps: tuple[Step, ...]) -> None:
+        self._steps = iter(steps)
+
+    def isatty(self) -> bool:
+        return False
+
+    def readline(self) -> str:
+        for step in self._steps:
+            if isinstance(step, str):
+                return step + "\n"
+            step()
+        return ""
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("write") / "我 的 歌"
+    where.mkdir()
+    (where / "song.txt").write_text(LYRICS, encoding="utf-8")
+    for name, index in (("song", True), ("plain", False)):
+        train(
+            where / "song.txt",
+            root=where / "checkpoints",
+            name=name,
+            epochs=40 if index else 1,
+            hidden=48,
+            embedding=16,
+            batch=8,
+            window=16,
+            dropout=0.0,
+            validation=0.0,
+            index=index,
+            threads=1,
+        )
+    return where
+
+
+@pytest.fixture
+def place(trained: Path) -> Iterator[Path]:
+    """Return where the runs are, without a draft."""
+    yield trained
+    for path in (trained / "checkpoints").glob("*/draft*"):
+        path.unlink()
+
+
+@pytest.fixture
+def draft(place: Path) -> Path:
+    return place / "checkpoints" / "song" / "draft.txt"
+
+
+@pytest.fixture
+def write(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Write:
+    """Return what runs a session in this process, where nothing is a terminal."""
+    monkeypatch.chdir(place)
+
+    def session(*steps: Step, options: tuple[str, ...] = (), run: str = "song") -> Result:
+        seed = () if "--seed" in options else ("--seed", "3")
+        monkeypatch.setattr(sys, "argv", ["charlstm", "write", "--run", run, *seed, *options])
+        monkeypatch.setattr(sys, "stdin", Typist(steps))
+        try:
+            main()
+        except SystemExit as end:
+            return Result(end.code or 0, *capsys.readouterr())
+        raise AssertionError("main did not exit")
+
+    return session
+
+
+# A session through pipes.
+
+
+def test_a_piped_session_gives_the_song_and_everything_else_apart(place: Path) -> None:
+    typed = "1\n自己写的 \x1b[31m红\x07\n\nb\n2\nq\n".encode() + b"never read\n"
+    program = (
+        "import sys\nfrom charlstm.cli import main\n"
+        "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, "write", "--run", "song"],
+        cwd=place,
+        input=typed,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    stdout, stderr = result.stdout.decode(), result.stderr.decode()
+    lines = stdout.split("\n")
+    assert len(lines) == 5
+    assert lines[1:3] == ["自己写的 红", ""]
+    assert lines[0]
+    assert lines[3]
+    found = Result(0, stdout, stderr).tables()
+    assert found[2] == found[3]  # the empty line only draws again
+    assert len(found) == 6
+    assert (lines[0], lines[3]) == (found[0][0], found[4][1])
+    assert not CONTROL.search(stdout + stderr)
+    assert "The draft is in checkpoints/song/draft.txt; charlstm write goes on with it." in stderr
+
+
+def test_a_session_that_adds_nothing_leaves_nothing(write: Write, draft: Path) -> None:
+    result = write("q")
+    assert (result.code, result.stdout) == (0, "")
+    assert "The draft is in" not in result.stderr
+    assert not draft.exists()
+
+
+def test_numbers_take_the_proposed_line_in_either_width(write: Write) -> None:
+    result = write("1", "５", " 3 ", "q")
+    tables = result.tables()
+    assert [len(table) for table in tables] == [5] * 4
+    assert result.stdout.splitlines() == [tables[0][0], tables[1][4], tables[2][2]]
+
+
+def test_other_lines_are_proposed_in_either_width(write: Write) -> None:
+    result = write("r", "ｒ", "q")
+    first, second, third = result.tables()
+    assert first != second != third
+    assert result.stdout == ""
+
+
+def test_the_end_of_the_input_is_a_way_to_quit(write: Write, draft: Path) -> None:
+    result = write("1")
+    assert result.code == 0
+    assert result.stdout == draft.read_text(encoding="utf-8") == result.tables()[0][0] + "\n"
+
+
+def test_the_same_seed_and_decisions_make_the_same_session(write: Write, draft: Path) -> None:
+    def session(seed: str) -> Result:
+        draft.unlink(missing_ok=True)
+        return write("1", "我在这里", "r", "l", "2", options=("--seed", seed))
+
+    assert session("8") == session("8")
+    assert session("8") != session("9")
+
+
+def test_lines_are_taken_back_one_by_one(write: Write, draft: Path) -> None:
+    kept: list[str] = []
+
+    def look() -> None:
+        kept.append(draft.read_text(encoding="utf-8"))
+
+    result = write("我的第一行", "第二行", "u", look, "ｕ", look, "u", "q")
+    assert kept == ["我的第一行\n", ""]
+    assert "taken back: 第二行\n" in result.stderr
+    assert "taken back: 我的第一行\n" in result.stderr
+    assert "There is no line to take back.\n" in result.stderr
+    assert (result.code, result.stdout) == (0, "")
+
+
+def test_the_session_looks_ahead_from_here_and_from_a_proposal(write: Write) -> None:
+    result = write("l", "l 2", "l3", "l 9", "q", options=("--acrostic", "我你他我你他"))
+    ahead = re.findall(r"^    (\S+)$", result.stderr, re.M)
+    assert "".join(line[0] for line in ahead) == "我你他我" + "你他我你" * 2
+    assert "There is no line 9.\n" in result.stderr
+    assert result.stdout == ""
+    assert len(result.tables()) == 1  # the proposals stand
+
+
+def test_an_empty_line_begins_the_form_again(write: Write) -> None:
+    result = write("1", "b", "q", options=("--acrostic", "我你"))
+    assert [{line[0] for line in table} for table in result.tables()] == [{"我"}, {"你"}, {"我"}]
+    assert result.stdout == result.tables()[0][0] + "\n\n"
+
+
+def test_the_song_is_saved_but_not_over_another_file(write: Write, tmp_path: Path) -> None:
+    name = str(tmp_path / "我 的 Song.txt")
+    other = tmp_path / "other.txt"
+    other.write_text("mine", encoding="utf-8")
+    kept: list[str] = []
+
+    def look() -> None:
+        kept.append(other.read_text(encoding="utf-8"))
+
+    result = write(
+        *("我在这里", f"s {name}", "第二行", f"s {name}"),
+        *(f"s {other}", look, f"s! {other}", look),
+        *(f"s {tmp_path}/absent/song.txt", f"s! {tmp_path}", "q"),
+    )
+    song = "我在这里\n第二行\n"
+    assert Path(name).read_text(encoding="utf-8") == result.stdout == song
+    assert kept == ["mine", song]
+    assert f"{other} exists; s! {other} writes over it.\n" in result.stderr
+    assert result.stderr.count(f"saved: {name}\n") == 2  # its own file it writes over
+    assert f"{tmp_path}/absent/song.txt cannot be written: No such file or directory.\n" in (
+        result.stderr
+    )
+    assert f"{tmp_path} cannot be written: Is a directory.\n" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["a\0b", "x" * 300, "~nobody-of-this-name/song.txt"], ids=["NUL", "long", "home"]
+)
+def test_a_name_that_no_file_can_have_is_told_and_the_session_goes_on(
+    name: str, write: Write
+) -> None:
+    result = write("我在这里", f"s {name}", "第二行", "q")
+    assert result.code == 0
+    assert result.stdout == "我在这里\n第二行\n"
+    # A key without a character may be left out of the name, as it is out of a line.
+    assert re.search("cannot be written|^saved: ab$", result.stderr, re.M)
+
+
+def test_a_full_width_space_sets_the_rest_of_a_command_apart_as_well(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = write("我在这里", f"ｓ\u3000{tmp_path}/song.txt", "／ｌｅｎｇｔｈ\u3000５", "q")
+    assert (tmp_path / "song.txt").read_text(encoding="utf-8") == "我在这里\n"
+    assert {len(line) for line in result.tables()[-1]} == {5}
+
+
+def test_the_help_names_every_command(write: Write) -> None:
+    result = write("?", "？", "q")
+    for command in ("s! FILE", "/temperature", "/length", "/rhyme", "/acrostic", "/end", "/must"):
+        assert result.stderr.count(command) >= 2
+    assert "must be written with a backslash" not in result.stderr
+    assert result.stderr.count("is written with a backslash before it: \\r\n") == 2
+
+
+def test_what_the_form_asks_for_is_changed_and_turned_off(write: Write) -> None:
+    result = write(
+        *("/length 9", "/acrostic 你", "/acrostic off", "/end 来", "/end off", "/length off"),
+        *(
+            "/must 花下",
+            "/must off",
+            "/temperature 0.31",
+            "/copy 5",
+            "/temperature 0.4",
+            "/copy off",
+            "q",
+        ),
+    )
+    tables = iter(result.tables()[1:])
+    assert {len(line) for line in next(tables)} == {9}
+    assert {line[0] + str(len(line)) for line in next(tables)} == {"你9"}
+    assert len({line[0] for line in next(tables)}) > 1
+    assert {line[-1] for line in next(tables)} == {"来"}
+    assert len({line[-1] for line in next(tables)}) > 1
+    assert len({len(line) for line in next(tables)}) > 1
+    assert all("花下" in line for line in next(tables))
+    assert not all("花下" in line for line in next(tables))
+    titles = re.findall(r"^song · .*$", result.stderr, re.M)
+    assert titles == [
+        "song · temperature 0.8",
+        "song · temperature 0.8 · length 9",
+        "song · temperature 0.8 · length 9 · acrostic 你",
+        "song · temperature 0.8 · length 9",
+        "song · temperature 0.8 · length 9 · end 来",
+        "song · temperature 0.8 · length 9",
+        "song · temperature 0.8",
+        "song · temperature 0.8 · must 花下",
+        "song · temperature 0.8",
+        "song · temperature 0.31",
+        "song · temperature 0.31 · copy 5",
+        "song · temperature 0.4 · copy 5",
+        "song · temperature 0.4",
+    ]
+    last = result.stderr.rpartition("· copy 5\n")[2].partition("\nsong")[0]
+    copied = [int(number) for number in re.findall(r"%  (\d+): ", last)]
+    assert max(copied, default=0) <= 5
+    assert "all of it" not in last
+
+
+def test_lines_rhyme_once_it_is_asked_for(write: Write) -> None:
+    result = write("/rhyme AA", "夜很长", "q")
+    assert len(result.tables()) == 3
+    ang = set("光上窗想长忘香向")
+    assert {line[-1] for line in result.tables()[2]} <= ang - {"长"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("/", "/  is none of the commands; ? shows them."),
+        ("/nonsense 3", "/nonsense 3 is none of the commands; ? shows them."),
+        ("/temperature warm", "/temperature warm is none of the commands; ? shows them."),
+        ("/temperature", "/temperature  is none of the commands"),
+        ("/temperature -1", "temperature must be a number from 0 to 100, not -1"),
+        ("/temperature nan", "temperature must be a number from 0 to 100, not nan"),
+        ("/copy 0", "max-copy must be a whole number from 1"),
+        ("/copy many", "/copy many is none of the commands"),
+        ("/copy inf", "copy"),
+        ("/copy nan", "copy"),
+        ("/length seven", "A line length is a number from 1 to 100"),
+        ("/rhyme 1", "A rhyme scheme is a letter a line"),
+        ("/acrostic Ω", "The model has never seen 'Ω' of --acrostic."),
+        ("/must Ω", "The model has never seen 'Ω' of --must."),
+        ("0", "There is no line 0; a backslash before it makes it one: \\0"),
+        ("9", "There is no line 9; a backslash before it makes it one: \\9"),
+        ("l 0 0", None),
+    ],
+)
+def test_what_cannot_be_done_is_told_and_changes_nothing(
+    typed: str, told: str | None, write: Write
+) -> None:
+    result = write(typed, "q")
+    assert result.code == 0
+    if told is None:  # these are words of a song
+        assert result.stdout == typed + "\n"
+        return
+    assert told in result.stderr
+    assert result.stdout == ""
+    assert len(result.tables()) == 1
+
+
+def test_a_backslash_makes_a_line_of_a_command(write: Write) -> None:
+    result = write("\\r", "\\5", "\\/length 5", "\\\\", "\\\\r", "q")
+    assert result.stdout == "r\n5\n/length 5\n\\\n\\r\n"
+
+
+def test_a_form_that_no_line_meets_is_told_and_can_be_changed(write: Write) -> None:
+    result = write("/acrostic 来", "/end 海", "/length 1", "1", "/length off", "q")
+    assert "No line 1 was found that meets --" in result.stderr
+    assert "There is no line 1; a backslash" in result.stderr
+    assert {line[0] + line[-1] for line in result.tables()[-1]} == {"来海"}
+    assert len(result.tables()) == 4
+    assert result.stdout == ""
+
+
+def test_a_limit_on_copies_needs_an_index(write: Write) -> None:
+    begun = write("q", run="plain", options=("--max-copy", "5"))
+    assert begun.code == 1
+    assert "plain keeps no index of its training text" in begun.stderr
+    changed = write("/copy 5", "q", run="plain")
+    assert changed.code == 0
+    assert "index" in changed.stderr
+    assert "· copy 5" not in changed.stderr
+
+
+def test_what_is_copied_is_shown_only_where_it_can_be_known(write: Write) -> None:
+    assert re.search(r"%  (all of it|\d+: )", write("q").stderr)
+    result = write("q", run="plain")
+    assert len(result.tables()[0]) == 5
+    assert not re.search(r"%  (all of it|\d+: )", result.stderr)
+
+
+# The draft.
+
+
+def test_the_draft_is_written_at_every_step(write: Write, draft: Path) -> None:
+    kept: list[str] = []
+
+    def look() -> None:
+        kept.append(draft.read_text(encoding="utf-8"))
+
+    result = write("1", look, "第二行", look, "b", look, "u", look, "2", look, "q")
+    tables = result.tables()
+    first = tables[0][0] + "\n"
+    second = first + "第二行\n"
+    assert kept == [first, second, second + "\n", second, second + tables[4][1] + "\n"]
+    assert draft.read_text(encoding="utf-8") == kept[-1] == result.stdout
+
+
+def test_a_session_that_is_killed_loses_nothing(place: Path, draft: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "charlstm", "write", "--run", "song"],
+        cwd=place,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write("第一行\n第二行\n".encode())
+        process.stdin.flush()
+        until = time.monotonic() + 60
+        while not draft.exists() or len(draft.read_bytes()) < len("第一行\n第二行\n".encode()):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert draft.read_text(encoding="utf-8") == "第一行\n第二行\n"
+    assert [path.name for path in draft.parent.glob(".draft*")] == []
+
+
+def test_through_a_pipe_the_draft_is_gone_on_with(write: Write, draft: Path) -> None:
+    draft.write_text("我在桥边\n\n你在海上\n", encoding="utf-8")
+    result = write("1", "q", options=("--acrostic", "他我你"))
+    # The draft's second stanza has a line, so the next has the second character.
+    assert {line[0] for line in result.tables()[0]} == {"我"}
+    assert result.stdout == f"我在桥边\n\n你在海上\n{result.tables()[0][0]}\n"
+    assert draft.read_text(encoding="utf-8") == result.stdout
+
+
+def test_a_new_song_puts_the_draft_aside_under_a_name_that_is_free(
+    write: Write, draft: Path
+) -> None:
+    for number in (1, 2):
+        draft.write_text(f"第{number}首\n", encoding="utf-8")
+        result = write("新的", "q", options=("--new",))
+        assert f"The draft is kept as checkpoints/song/draft-{number}.txt.\n" in result.stderr
+        assert result.stdout == draft.read_text(encoding="utf-8") == "新的\n"
+    kept = [draft.with_name(f"draft-{n}.txt").read_text(encoding="utf-8") for n in (1, 2)]
+    assert kept == ["第1首\n", "第2首\n"]
+
+
+def test_a_draft_comes_back_line_by_line_whatever_stands_in_it(write: Write, draft: Path) -> None:
+    lines = ["a\u2028b", "😀", "", "\t。", "x" * 200]
+    first = write(*(line if line else "b" for line in lines), "q")
+    assert first.stdout == "".join(line + "\n" for line in lines)
+    result = write("u", "u", "q")
+    assert result.stdout == "a\u2028b\n😀\n\n"
+    assert write("u", "u", "u", "q").stdout == ""
+
+
+def test_an_interrupted_session_keeps_its_draft(write: Write, draft: Path) -> None:
+    result = write("我在这里", interrupt)
+    assert result.code == 130
+    assert result.stdout == draft.read_text(encoding="utf-8") == "我在这里\n"
+    assert "The draft is in checkpoints/song/draft.txt" in result.stderr
+
+
+@pytest.mark.parametrize("barred", ["draft.txt", ".draft.txt.part"])
+def test_a_draft_that_cannot_be_written_is_told_once_and_the_session_goes_on(
+    barred: str, write: Write, draft: Path, tmp_path: Path
+) -> None:
+    def bar() -> None:
+        # Root can write everywhere, but not a file over a directory.
+        if os.geteuid():
+            draft.parent.chmod(0o500)
+        else:
+            (draft.parent / barred).mkdir()
+
+    try:
+        result = write(bar, "第一行", "第二行", f"s {tmp_path}/song.txt", "q")
+    finally:
+        draft.parent.chmod(0o700)
+        if not os.geteuid():
+            (draft.parent / barred).rmdir()
+    assert result.code == 0
+    assert result.stdout == "第一行\n第二行\n"
+    told = re.findall(r"draft\.txt cannot be written: .* with s FILE\.", result.stderr)
+    assert len(told) == 1
+    assert (tmp_path / "song.txt").read_text(encoding="utf-8") == result.stdout
+
+
+def test_a_draft_that_was_not_written_is_not_said_to_be_there(write: Write, draft: Path) -> None:
+    try:
+        result = write(draft.mkdir, "第一行", "q")
+    finally:
+        draft.rmdir()
+    assert "The draft is in" not in result.stderr
+
+
+# What reaches the terminal.
+
+
+def test_keys_without_a_character_are_no_part_of_a_line_and_never_echoed(write: Write) -> None:
+    result = write("\x1b[A我\x1b[31m红\x07了\x7f\x9b2J", "\x1b[A", "\x1b[D1", "\x1b", "u", "q")
+    assert not CONTROL.search(result.stderr + result.stdout)
+    lines = result.stdout.splitlines()
+    assert lines[0] == "我红了2J"
+    # An arrow key alone is nothing, and before a command it does not make a line of it.
+    assert lines == ["我红了2J"]
+
+
+def test_controls_in_a_name_are_never_echoed(write: Write, tmp_path: Path) -> None:
+    result = write("我", f"s {tmp_path}/\x1b[31m红\x07\x9b", "/\x1b[31m红 \x07", "q")
+    assert "saved: " in result.stderr
+    assert "is none of the commands" in result.stderr
+    assert not CONTROL.search(result.stderr)
+
+
+def test_controls_in_a_draft_are_shown_as_pictures_and_kept(write: Write, draft: Path) -> None:
+    draft.write_text("我\x1b[31m红\x07\n\x9b2J你\x7f\n", encoding="utf-8", newline="")
+    result = write("u", "q")
+    assert not CONTROL.search(result.stderr)
+    assert "  我␛[31m红␇\n" in result.stderr
+    assert "taken back: \ufffd2J你␡\n" in result.stderr
+    assert result.stdout == "我\x1b[31m红\x07\n"  # a pipe gets the song as it is
+
+
+def test_words_between_colons_and_brackets_are_shown_as_they_are(write: Write) -> None:
+    result = write(":heart: [bold]我[/bold]", "u", "/:heart: 1", "q")
+    assert "  :heart: [bold]我[/bold]\n" in result.stderr
+    assert "taken back: :heart: [bold]我[/bold]\n" in result.stderr
+    assert "/:heart: 1 is none of the commands" in result.stderr
+
+
+def test_a_very_long_line_is_taken_and_shown_shortened_when_taken_back(
+    write: Write, draft: Path
+) -> None:
+    line = "我在车站等你来，" * 1000
+    kept: list[str] = []
+
+    def look() -> None:
+        kept.append(draft.read_text(encoding="utf-8"))
+
+    result = write(line, look, "u", "q")
+    assert kept == [line + "\n"]
+    (told,) = re.findall("^taken back: .*$", result.stderr, re.M)
+    assert told == f"taken back: {line[:30]} … {line[-30:]}"
+    assert len(result.tables()) == 3
+
+
+def test_of_a_long_song_its_end_is_shown(write: Write, draft: Path) -> None:
+    draft.write_text("".join(f"行{n}。\n" for n in range(40)), encoding="utf-8")
+    result = write("q")
+    assert re.findall(r"^  行(\d+)。$", result.stderr, re.M) == [str(n) for n in range(28, 40)]
+    assert re.search(r"^  …$", result.stderr, re.M)
+    assert result.stdout.count("\n") == 40
+
+
+class Terminal:
+    """A session in a pseudo-terminal, which it is in control of."""
+
+    def __init__(self, number: int, process: "subprocess.Popen[bytes]") -> None:
+        self._number = number
+        self._process = process
+        self.shown = ""
+        self._seen = 0
+        self._bytes = b""
+
+    def type(self, text: str) -> None:
+        os.write(self._number, text.encode())
+
+    def interrupt(self) -> None:
+        """Type Ctrl-C until something happens.
+
+        One that comes between Python's prompt and its waiting for keys is noticed with the next.
+        """
+        self.type("\x03")
+        while not select.select([self._number], [], [], 2)[0]:
+            self.type("\x03")
+
+    def wait_for(self, text: str) -> None:
+        """Wait until `text` is shown, behind what was waited for before."""
+        while text not in self.shown[self._seen :]:
+            assert self._read(), f"{text!r} was not shown: {self.shown}"
+        self._seen = self.shown.index(text, self._seen) + len(text)
+
+    def end(self) -> int:
+        """Return the exit code; what is shown until the end is in `shown`."""
+        while self._read():
+            pass
+        return self._process.wait(timeout=20)
+
+    def _read(self) -> bool:
+        if not select.select([self._number], [], [], 15)[0]:
+            return False
+        try:
+            piece = os.read(self._number, 4096)
+        except OSError:  # Linux: the other side has closed
+            return False
+        self._bytes += piece
+        self.shown = self._bytes.decode(errors="ignore").replace("\r\n", "\n")
+        return bool(piece)
+
+
+@contextmanager
+def terminal(where: Path, *options: str) -> Iterator[Terminal]:
+    ours, theirs = pty.openpty()
+    program = (
+        "import fcntl, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "from charlstm.cli import main\nmain()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "write", "--run", "song", *options],
+        cwd=where,
+        env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "COLUMNS": "100"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        try:
+            yield Terminal(ours, process)
+        finally:
+            process.kill()
+            os.close(ours)
+
+
+def test_on_a_terminal_the_draft_is_offered_and_chinese_can_be_corrected(
+    place: Path, draft: Path
+) -> None:
+    draft.write_text("我在桥边\n\x1b[31m红\x07\n", encoding="utf-8")
+    with terminal(place) as session:
+        session.wait_for("There is a draft of 2 lines; its last is:")
+        session.wait_for("␛[31m红␇")
+        session.wait_for("Go on with it? [Y/n] ")
+        session.type("\n")
+        session.wait_for("我在桥边")
+        session.wait_for("› ")
+        session.type("你在海下\x7f上\n")
+        session.wait_for("› ")
+        session.type("\x04")
+        assert session.end() == 0
+    assert draft.read_text(encoding="utf-8") == "我在桥边\n\x1b[31m红\x07\n你在海上\n"
+    assert "\x1b[31m红" not in session.shown
+    assert "\x07" not in session.shown
+    assert "The draft is in checkpoints/song/draft.txt" in session.shown
+    assert session.shown.count("\n你在海上\n") == 0  # the song is not printed once more
+
+
+def test_on_a_terminal_the_draft_can_be_put_aside_and_ctrl_c_keeps_the_new_one(
+    place: Path, draft: Path
+) -> None:
+    draft.write_text("旧的\n", encoding="utf-8")
+    with terminal(place) as session:
+        session.wait_for("[Y/n] ")
+        session.type("n\n")
+        session.wait_for("The draft is kept as checkpoints/song/draft-1.txt.")
+        session.wait_for("› ")
+        session.type("新的\n")
+        session.wait_for("› ")
+        session.interrupt()
+        assert session.end() == 130
+    assert draft.read_text(encoding="utf-8") == "新的\n"
+    assert draft.with_name("draft-1.txt").read_text(encoding="utf-8") == "旧的\n"
+    assert "Traceback" not in session.shown
+    # What is told stands on a line of its own.
+    assert re.search(
+        r"\n(\x1b\[[\d;]*m)*The draft is in checkpoints/song/draft\.txt", session.shown
+    )

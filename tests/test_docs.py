@@ -1,0 +1,73 @@
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from charlstm.api import train
+from charlstm.cli import main
+
+FORMS = (Path(__file__).parent.parent / "docs" / "forms.md").read_text(encoding="utf-8")
+WORDS = """
+等你来 看花开 看大海 说我爱 人不在 在天外 到明天 过一年 不相见 在河边 向前 走得远
+一起看 风和光 在楼上 开了窗 不要想 夜很长 不能忘 花很香 听见心 一个人
+"""
+ENDS = WORDS.split()
+PLACES = ("车站", "海上", "窗前", "桥边", "山外", "花下")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("docs")
+    lines = [
+        f"{'春夏秋冬'[k % 4]}在{PLACES[k % 6]}{ENDS[k * 7 % len(ENDS)]}\n"
+        + "see me\n" * (k % 4 == 0)
+        for k in range(66)
+    ]
+    (where / "song.txt").write_text("".join(lines) * 3, encoding="utf-8")
+    train(
+        where / "song.txt",
+        root=where / "checkpoints",
+        epochs=30,
+        hidden=48,
+        embedding=16,
+        batch=8,
+        window=16,
+        dropout=0.0,
+        threads=1,
+    )
+    return where
+
+
+def test_the_examples_of_the_page_about_forms_run_as_they_stand(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(trained)
+    snowball, lipogram = re.findall(r"^```python\n(.*?)^```$", FORMS, re.M | re.S)
+    names: dict[str, object] = {"__name__": "forms"}
+    exec(compile(snowball, "forms.md", "exec"), names)
+    lines = capsys.readouterr().out.splitlines()
+    letters = [[c for c in line if c.isalnum()] for line in lines]
+    assert [len(line) for line in letters] == [3, 4, 5, 6, 7]
+    assert all(len(set(line)) == len(line) for line in letters)
+
+    exec(compile(lipogram, "forms.md", "exec"), names)
+    written = capsys.readouterr().out
+    assert len(written) == 80 + len("\n")
+    assert "e" not in written
+
+
+def test_the_command_at_the_head_of_the_page_about_forms_is_one(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (command,) = re.findall(r"^    (charlstm .*)$", FORMS, re.M)
+    assert command.split()[:2] == ["charlstm", "generate"]
+    monkeypatch.chdir(trained)
+    monkeypatch.setattr(sys, "argv", [*command.split(), "--seed", "1"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    written = capsys.readouterr()
+    assert end.value.code == 0, written.err
+    lines = written.out.splitlines()
+    assert "".join(line[0] for line in lines) == "春夏秋冬"
+    assert [sum(c.isalnum() for c in line) for line in lines] == [7] * 4

@@ -1,0 +1,201 @@
+import bz2
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from charlstm.api import load, train
+from charlstm.cli import main
+from charlstm.errors import RunError
+
+LYRICS = "".join(
+    f"分开的第{day}天 我在{place}等你\r\n不分开 我们说好不分开😀\r\n雨停了 {place}很安静\r\n\r\n"
+    for day in "一二三四五六七八九十"
+    for place in ("车站", "桥上", "窗前", "巷口")
+)
+SMALL = (
+    *("--hidden", "16", "--embedding", "6", "--batch", "8", "--window", "16"),
+    *("--steps", "2", "--threads", "1"),
+)
+INDEX = "training.txt.bz2"
+
+
+class Result(NamedTuple):
+    code: object
+    stdout: str
+    stderr: str
+
+
+Charlstm = Callable[..., Result]
+
+
+def learned() -> str:
+    """Return the part of the text that is learned from, as the model reads it."""
+    text = LYRICS.replace("\r\n", "\n")
+    return text[: len(text) - int(len(text) * 0.2)]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("index")
+    (where / "song.txt").write_bytes(LYRICS.encode("gb18030"))
+    train(
+        where / "song.txt",
+        root=where / "checkpoints",
+        steps=2,
+        hidden=16,
+        embedding=6,
+        batch=8,
+        window=16,
+        validation=0.2,
+        encoding="gb18030",
+        threads=1,
+    )
+    return where
+
+
+@pytest.fixture
+def place(trained: Path, tmp_path: Path) -> Path:
+    """Return a copy that a test may change."""
+    shutil.copytree(trained, tmp_path / "own")
+    return tmp_path / "own"
+
+
+@pytest.fixture
+def charlstm(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Charlstm:
+    """Return what runs a command in this process, in the directory of `place`."""
+    monkeypatch.chdir(place)
+
+    def call(*arguments: str) -> Result:
+        monkeypatch.setattr(sys, "argv", ["charlstm", *arguments])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        return Result(code, *capsys.readouterr())
+
+    return call
+
+
+def test_a_training_leaves_the_text_that_it_learned_from_and_no_more(trained: Path) -> None:
+    packed = (trained / "checkpoints" / "song" / INDEX).read_bytes()
+    text = bz2.decompress(packed).decode()
+    assert text == learned()
+    run = load("song", root=trained / "checkpoints")
+    assert run.has_index
+    assert run.directory.read_index(run.info) == text
+    assert text + run.held_out() == LYRICS.replace("\r\n", "\n")
+    found = run.novelty(text[100:200] + "Ω" + run.held_out()[-30:]).longest
+    assert found is not None
+    assert (found.text, found.place) == (text[100:200], text.index(text[100:200]))
+    # It is not as large as the text.
+    assert len(packed) < len(text.encode()) / 2
+
+
+def test_the_plan_tells_its_size_and_what_it_took(charlstm: Charlstm, place: Path) -> None:
+    result = charlstm("train", "song.txt", "--name", "other", *SMALL)
+    assert result.code == 0, result.stderr
+    size = (place / "checkpoints" / "other" / INDEX).stat().st_size / 1e6
+    told = rf"^index: +{size:.2f} MB, made in \d+\.\d seconds, to tell what is copied; --no-index"
+    assert re.search(told, result.stderr, re.M)
+
+
+def test_without_an_index_nothing_is_left_and_nothing_said(charlstm: Charlstm, place: Path) -> None:
+    result = charlstm("train", "song.txt", "--name", "other", "--no-index", *SMALL)
+    assert result.code == 0, result.stderr
+    assert "index" not in result.stderr
+    assert not (place / "checkpoints" / "other" / INDEX).exists()
+    assert not load("other").has_index
+    with pytest.raises(RunError, match=r"keeps no index of its training text .*--no-index\.$"):
+        load("other").novelty("分开")
+    written = charlstm("generate", "--length", "9")
+    assert (written.code, len(written.stdout)) == (0, 9 + len("\n"))
+    assert re.fullmatch(
+        r"run other, seed \d+; what is copied was not looked for, without an index\n",
+        written.stderr,
+    )
+
+
+def test_a_resume_keeps_the_index_and_cannot_leave_it_out(charlstm: Charlstm, place: Path) -> None:
+    before = (place / "checkpoints" / "song" / INDEX).read_bytes()
+    refused = charlstm("train", "--resume", "--no-index")
+    assert refused.code == 2
+    message = " ".join(re.sub(r"\x1b\[[\d;]*m|[│|]", "", refused.stderr).split())
+    assert "--no-index cannot change when a run is resumed; leave it out." in message
+    resumed = charlstm("train", "--resume", "--steps", "4", "--threads", "1")
+    assert resumed.code == 0, resumed.stderr
+    assert (place / "checkpoints" / "song" / INDEX).read_bytes() == before
+    assert not re.search("^index:", resumed.stderr, re.M)
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda packed: b"",
+    "cut": lambda packed: packed[:-1],
+    "cut at half": lambda packed: packed[: len(packed) // 2],
+    "a bit": lambda packed: packed[:200] + bytes([packed[200] ^ 1]) + packed[201:],
+    "not packed": lambda packed: bz2.decompress(packed),
+    "shorter": lambda packed: bz2.compress(learned()[:-1].encode()),
+    "longer": lambda packed: bz2.compress((learned() + "开").encode()),
+    "not UTF-8": lambda packed: bz2.compress(learned().encode("gb18030")),
+    "another text": lambda packed: bz2.compress(("Ω" * len(learned())).encode()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_index_that_is_not_that_of_the_run_is_refused(damage: str, place: Path) -> None:
+    path = place / "checkpoints" / "song" / INDEX
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    run = load("song", root=place / "checkpoints")
+    with pytest.raises(RunError) as caught:
+        _ = run.training_text
+    assert str(caught.value) == (
+        f"{path} is damaged: it does not hold the text that the run learned from. Without the "
+        "file the run works as one made with --no-index."
+    )
+
+
+def test_an_index_that_unpacks_to_much_more_is_not_unpacked(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = place / "checkpoints" / "song" / INDEX
+    # 6 kilobytes that stand for 8 megabytes.
+    path.write_bytes(bz2.compress(b"\n" * 8_000_000))
+    run = load("song", root=place / "checkpoints")
+    unpacked: list[int] = []
+    reader = bz2.BZ2Decompressor()
+
+    class Watched:
+        def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+            found = reader.decompress(data, max_length)
+            unpacked.append(len(found))
+            return found
+
+        @property
+        def eof(self) -> bool:
+            return reader.eof
+
+    monkeypatch.setattr("charlstm.run.bz2.BZ2Decompressor", Watched)
+    with pytest.raises(RunError, match=r"training\.txt\.bz2 is damaged"):
+        _ = run.training_text
+    assert 0 < sum(unpacked) <= 4 * len(learned()) + 1
+
+
+def test_a_damaged_index_is_one_sentence_and_without_it_the_run_works(
+    charlstm: Charlstm, place: Path
+) -> None:
+    path = place / "checkpoints" / "song" / INDEX
+    path.write_bytes(b"BZh9")
+    for arguments in (("generate", "--length", "5", "--max-copy", "4"), ("eval", "novelty")):
+        result = charlstm(*arguments)
+        assert (result.code, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"error: checkpoints/song/{INDEX} is damaged: ")
+        assert result.stderr.count("\n") == 1
+    path.unlink()
+    assert charlstm("generate", "--length", "5").code == 0
