@@ -240,10 +240,10 @@ def test_the_song_is_saved_but_not_over_another_file(write: Write, tmp_path: Pat
     assert kept == ["mine", song]
     assert f"{other} exists; s! {other} writes over it.\n" in result.stderr
     assert result.stderr.count(f"saved: {name}\n") == 2  # its own file it writes over
-    assert f"{tmp_path}/absent/song.txt cannot be written: No such file or directory.\n" in (
+    assert f"{tmp_path}/absent/song.txt cannot be written: No such file or directory." in (
         result.stderr
     )
-    assert f"{tmp_path} cannot be written: Is a directory.\n" in result.stderr
+    assert f"{tmp_path} cannot be written: Is a directory." in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -286,6 +286,8 @@ class _Desk:
             self._console.print(f"    {visible(line)}", style="cyan", markup=False)
 
     def _save(self, name: str, *, over: bool) -> None:
+        from charlstm.run import write_whole
+
         if not name:
             self._say("Say where to save it: s FILE.")
             return
@@ -294,7 +296,10 @@ class _Desk:
             if path.exists() and not over and path.resolve() not in self._saved_as:
                 self._say(f"{name} exists; s! {name} writes over it.")
                 return
-            path.write_text(self._song.text, encoding="utf-8", errors="replace")
+            write_whole(path, self._song.text.encode(errors="replace"))
+        except CharLSTMError as error:
+            self._say(str(error))
+            return
         # ~nobody is a RuntimeError, and a NUL in the name a ValueError.
         except (OSError, ValueError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or error
