@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from charlstm.composing import Composer
+from charlstm.composing import Composer, Place
 from charlstm.corpus import read_corpus
 from charlstm.decoding import Decoding, MaxCopy, Processor
-from charlstm.errors import RunError
+from charlstm.errors import FormError, RunError
 from charlstm.forms import Form
 from charlstm.network import Network
 from charlstm.novelty import Novelty, TrainingText
@@ -22,6 +22,10 @@ from charlstm.sampling import Sampler, fresh_seed
 if TYPE_CHECKING:  # these need torch, which a model that only writes does without
     from charlstm.evaluation import Evaluation
     from charlstm.session import Event, Session
+
+
+# How often words that must occur are put in other lines before giving up.
+_PLACINGS = 4
 
 
 class TrainedModel:
@@ -149,7 +153,23 @@ class TrainedModel:
         unknown: str = "error",
         **decoding: Any,
     ) -> str:
-        """Return `prefix` and lines that meet a form; the line that it begins is the first.
+        """Return `prefix` and lines that meet a form; see `compose_place`."""
+        place = self.compose_place(
+            form, prefix, max_copy=max_copy, seed=seed, unknown=unknown, **decoding
+        )
+        return place.shown.removesuffix("\n")
+
+    def compose_place(
+        self,
+        form: Form,
+        prefix: str = "",
+        *,
+        max_copy: int | None = None,
+        seed: int | None = None,
+        unknown: str = "error",
+        **decoding: Any,
+    ) -> Place:
+        """Write lines that meet a form; the line that `prefix` begins is the first.
 
         Args:
             form: what the lines should be.
@@ -158,6 +178,9 @@ class TrainedModel:
             seed: see `stream`.
             unknown: see `stream`.
             decoding: see `stream`.
+
+        Returns:
+            The place behind them: ``shown`` is the text, ``read`` what the model has read of it.
 
         Raises:
             FormError: no line was found that meets the form, in a bounded number of tries.
@@ -169,27 +192,35 @@ class TrainedModel:
         seed = fresh_seed() if seed is None else seed
         check_whole("seed", seed, 0)
         generator = np.random.default_rng(seed)
-        composer = Composer(
-            self.sampler,
-            form.constraints(self.sampler.vocabulary, generator),
-            decoding=Decoding(**decoding),
-            processors=self._processors(max_copy),
-            generator=generator,
-        )
-        return composer.write(prefix, lines=form.count, unknown=unknown)
+        tries = _PLACINGS if form.must else 1
+        while True:
+            composer = Composer(
+                self.sampler,
+                form.constraints(self.sampler.vocabulary, generator),
+                decoding=Decoding(**decoding),
+                processors=self._processors(max_copy),
+                generator=generator,
+            )
+            try:
+                return composer.compose(prefix, lines=form.count, unknown=unknown)
+            except FormError:
+                # In another line the word that must occur may fit.
+                tries -= 1
+                if not tries:
+                    raise
 
-    def novelty(self, *texts: str, after: Sequence[int] = ()) -> Novelty:
+    def novelty(self, *texts: str, after: Sequence[int] | int = 0) -> Novelty:
         """Say how much of some texts stands in the text that the model learned from.
 
         Args:
             texts: what to look at.
-            after: for each text, how many characters at its beginning were given and not written;
-                what lies wholly in them does not count.
+            after: how many characters at the beginning of all texts, or of each, were given and
+                not written; what lies wholly in them does not count.
 
         Raises:
             RunError: the run keeps no index.
         """
-        return self.training_text.novelty(texts, after=after or 0)
+        return self.training_text.novelty(texts, after=after)
 
     def _processors(self, max_copy: int | None) -> tuple[Processor, ...]:
         if max_copy is None:

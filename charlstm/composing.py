@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from charlstm.decoding import Decoding, Drawer, Processor
 from charlstm.errors import FormError, RecipeError
-from charlstm.forms import Constraint, Draft, counts
+from charlstm.forms import Constraint, Draft, Must, counts
 from charlstm.network import Array, Memory, State
 from charlstm.prefix import readable
 from charlstm.rhyme import ending
@@ -119,7 +119,8 @@ class Composer:
         generator: every choice comes from it; a fresh one where ``None``.
 
     Raises:
-        RecipeError: the model knows nothing that ends a line.
+        RecipeError: the model knows nothing that ends a line, or ends lines in a word that must
+            occur.
     """
 
     def __init__(
@@ -144,6 +145,14 @@ class Composer:
                 "The model knows neither line breaks nor spaces, so none of its lines could end."
             )
         self._break_ids = _ids(vocabulary, self._breaks)
+        self._break_id = int(vocabulary.encode("\n")[0])  # 0 where there is none
+        for constraint in self._constraints:
+            for word in constraint.words if isinstance(constraint, Must) else ():
+                if any(mark in word for mark in self._breaks):
+                    raise RecipeError(
+                        f"--must {word} holds a character at which the model's lines end, so no "
+                        "line can have it."
+                    )
         inside = [c for c in vocabulary.characters if c not in (*self._breaks, "\n")]
         self._inside_ids = _ids(vocabulary, inside)
         self._first_ids = _ids(vocabulary, [c for c in inside if not c.isspace()])
@@ -176,7 +185,8 @@ class Composer:
         vocabulary = self._sampler.vocabulary
         if end is None:
             end = "" if line.endswith(tuple(self._breaks)) else self._breaks[:1]
-        rest = readable(line[len(place.begun) :], vocabulary, "map") + end
+        rest = self._sampler.text.apply(line[len(place.begun) :])
+        rest = readable(rest, vocabulary, "map") + end
         state = place.state.copy()
         for character in vocabulary.encode(rest):
             self._sampler.network.step(state, int(character))
@@ -236,7 +246,12 @@ class Composer:
         return [candidates[place] for place in np.argsort(-weights, kind="stable")[:count]]
 
     def write(self, prefix: str = "", *, lines: int, unknown: str = "error") -> str:
-        """Return `prefix` and so many lines, the one that it begins among them.
+        """Return `prefix` and so many lines; see `compose`."""
+        shown = self.compose(prefix, lines=lines, unknown=unknown).shown
+        return shown.removesuffix("\n") if lines else shown
+
+    def compose(self, prefix: str = "", *, lines: int, unknown: str = "error") -> Place:
+        """Return the place behind `prefix` and so many lines, the one that it begins among them.
 
         Raises:
             UnknownCharactersError: see `Sampler.stream`.
@@ -255,8 +270,7 @@ class Composer:
                 places.pop()
             else:
                 places.append(self.after(places[-1], chosen.line, chosen.end))
-        shown = places[-1].shown
-        return shown.removesuffix("\n") if lines else shown
+        return places[-1]
 
     def _fits(self, place: Place, row: _Row) -> bool:
         draft = self._draft(place, row)
@@ -347,7 +361,7 @@ class Composer:
                 weight = sum(row.weights)
                 if row.end is not None:
                     best = max(best, weight)
-                elif len(row.line) < _LONGEST and weight > best - _HOPELESS:
+                elif len(row.weights) < _LONGEST and weight > best - _HOPELESS:
                     still.append((stream, character))
             if not still:
                 return
@@ -376,11 +390,24 @@ class Composer:
         return np.asarray(summed + reference[:, 0] / temperature, dtype=np.float64)
 
     def _process(self, place: Place, row: _Row, logits: Array) -> None:
-        """Let the processors change logits in place, for the text as it is read and as shown."""
-        written = row.line[len(place.begun) :]
-        for text in {place.read + written, place.shown + written}:
+        """Let the processors change logits in place.
+
+        They are told the text as a person sees it, and what they promise holds for that one: so
+        where a mark ends a line, they are asked about the line break that is shown behind it too.
+        """
+        written = place.shown + row.line[len(place.begun) :]
+        for process in self._processors:
+            process(written, logits)
+        if not self._break_id:
+            return
+        for mark, mark_id in zip(self._breaks, self._break_ids, strict=True):
+            if mark.isspace() or logits[mark_id] == -np.inf:
+                continue
+            behind = np.zeros_like(logits)
             for process in self._processors:
-                process(text, logits)
+                process(written + mark, behind)
+            if behind[self._break_id] == -np.inf:
+                logits[mark_id] = -np.inf
 
     def _rule_out(
         self, place: Place, row: _Row, logits: Array, spelling: "_Spelling | None"
@@ -424,6 +451,13 @@ class Composer:
             return [c for c in self._constraints if not c.fits(draft)]
 
         whole = [row for row in missed if row.end is not None]
+        draft = Draft(place.lines, place.begun)
+        asked = [c.wish for c in self._constraints if c.allowed(draft) is not None]
+        if len(asked) > 1 and all(row.line == place.begun for row in missed):
+            return FormError(
+                f"No line {len(place.lines) + 1} can begin as {' and '.join(asked)} ask together. "
+                "Ask for less."
+            )
         nearest = min(
             whole or missed, key=lambda row: (len(unmet(row)), -sum(row.weights)), default=None
         )
@@ -432,7 +466,7 @@ class Composer:
         shown = f"The nearest was: {nearest.line}" if nearest and nearest.line else "None came near"
         return FormError(
             f"No line {len(place.lines) + 1} was found that meets {wish}, in {len(missed):,} "
-            f"tries. {shown}. Ask for less, or try another --seed or a higher --temperature."
+            f"tries. {shown}. Ask for less, or try again, perhaps with a higher temperature."
         )
 
 

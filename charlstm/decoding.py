@@ -5,6 +5,7 @@ it changes in place; ``-inf`` rules a character out. It remembers nothing, so a 
 or taken back without telling it.
 """
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,12 +29,11 @@ _GROUP = 32
 # stand, and so may "。。。". Passages of up to a third of what is looked at are found.
 _LOOP_TIMES = 3
 _LOOP_CHARACTERS = 12
-_LOOKED_AT = 240
+_LOOKED_AT = 600
 # A passage is searched for by its last characters.
 _ENDING = 8
-# After a loop the temperature is so many times as high, for as long as it was looked for: only what
-# stood there after every eighth character is looked at, so that nothing need be remembered.
-_WARMER = np.float32(1.5)
+# Only what stood there after every eighth character is looked at, so that a loop is remembered for
+# a while without remembering anything.
 _STRIDE = 8
 
 
@@ -128,6 +128,10 @@ class MaxCopy:
 class NoLoops:
     """Leads out of a loop: its next character is ruled out, and the temperature raised for a while.
 
+    The highest of logits to which Gumbel noise was added is a draw at temperature 1, so that is
+    what raises the temperature, whatever it is. The noise follows from the text alone: a text that
+    always takes the likeliest character leaves its loop as well, and in the same way each time.
+
     Args:
         vocabulary: of the logits.
     """
@@ -140,7 +144,8 @@ class NoLoops:
         mark = len(written) - len(written) % _STRIDE
         period = loop_period(written[max(mark - _LOOKED_AT, 0) : mark])
         if period:
-            logits /= _WARMER
+            seed = zlib.crc32(written.encode("utf-8", "surrogatepass"))
+            logits += np.random.default_rng(seed).gumbel(size=len(logits)).astype(np.float32)
             again = self._vocabulary.encode(written[-period])
             kept = logits[again]
             logits[again] = -np.inf
@@ -252,8 +257,8 @@ class Drawer:
 def _check_left(highest: np.floating) -> None:
     if highest == -np.inf:
         raise RecipeError(
-            "No character is left that may follow: what --no-repeat or --max-copy forbids is all "
-            "there is. Allow longer passages."
+            "No character is left that may follow: what was ruled out, by --no-repeat or "
+            "--max-copy, is all there is. Allow longer passages."
         )
 
 

@@ -14,12 +14,22 @@ import numpy as np
 from charlstm.errors import RecipeError
 from charlstm.prefix import readable
 from charlstm.recipes import check_whole
-from charlstm.rhyme import ending, endings_on, require_rhyme_libraries, rhyme, sounds
+from charlstm.rhyme import (
+    ending,
+    endings_on,
+    has_dictionary,
+    require_rhyme_libraries,
+    rhyme,
+    sounds,
+    words_ending_in,
+)
 from charlstm.vocabulary import Vocabulary
 
 # Of a form that says nothing about the number of lines.
 _LINES = 4
 _APOSTROPHES = ("'", "’")
+# The longest word, or line, that can be asked for.
+_LONGEST = 100
 # A line without a length has room for any word.
 _UNBOUNDED = 10**6
 # Where a line has no length, a word that must occur begins among its first so many characters.
@@ -152,10 +162,12 @@ class AcrosticEnd(Constraint):
     """The n-th line ends with the n-th of some characters, in either case.
 
     Attributes:
-        characters: one for each line; lines after them are free.
+        letters: one for each line; lines after them are free.
+        characters: the model's.
         wish: see `Constraint`.
     """
 
+    letters: str
     characters: str
     wish: str = "the acrostic at the end"
 
@@ -165,17 +177,19 @@ class AcrosticEnd(Constraint):
 
     def may_end(self, draft: Draft) -> bool:
         """See `Constraint`."""
-        # A Han character is a unit of its own, which `endings` puts where the line ends anyway.
-        asked = self.characters[draft.number : draft.number + 1]
-        return _is_unit(asked) or self._met(draft)
+        # Where there are endings, they are put where the line ends by itself.
+        return self.endings(draft) is not None or self._met(draft)
 
     def endings(self, draft: Draft) -> frozenset[str] | None:
         """See `Constraint`."""
-        asked = self.characters[draft.number : draft.number + 1]
-        return frozenset({asked}) if _is_unit(asked) else None
+        asked = self.letters[draft.number : draft.number + 1]
+        if _is_unit(asked):
+            return frozenset({asked})
+        # Without the dictionary the line must come to the letter by itself.
+        return words_ending_in(asked, self.characters) if asked and has_dictionary() else None
 
     def _met(self, draft: Draft) -> bool:
-        asked = self.characters[draft.number : draft.number + 1]
+        asked = self.letters[draft.number : draft.number + 1]
         return not asked or counted(draft.line)[-1:].casefold() == asked.casefold()
 
 
@@ -303,8 +317,13 @@ class Form:
             raise RecipeError(
                 f"A rhyme scheme is a letter a line, as in AABA or ABAB, not {self.rhyme!r}."
             )
+        if self.rhyme and len(set(self.rhyme.upper())) == len(self.rhyme):
+            raise RecipeError(
+                f"No two lines of the rhyme scheme {self.rhyme} have the same letter, so none "
+                "would rhyme."
+            )
         for option, text in (("acrostic", self.acrostic), ("acrostic-end", self.acrostic_end)):
-            if not all(map(counts, _letters(text))):
+            if text and not (_letters(text) and all(map(counts, _letters(text)))):
                 raise RecipeError(f"--{option} needs letters, one for each line, not {text!r}.")
             if self.lines is not None and len(_letters(text)) > self.lines:
                 raise RecipeError(
@@ -313,6 +332,9 @@ class Form:
                 )
         if not all(word.strip() == word and word and "\n" not in word for word in self.must):
             raise RecipeError("--must needs a word, without spaces or line breaks around it.")
+        for word in self.must:
+            if len(word) > _LONGEST:
+                raise RecipeError(f"--must can have {_LONGEST} characters, not {len(word):,}.")
 
     def __bool__(self) -> bool:
         """Whether anything is asked for beyond a number of lines."""
@@ -326,9 +348,9 @@ class Form:
     @property
     def count(self) -> int:
         """How many lines the text has."""
-        acrostic = max(len(_letters(self.acrostic)), len(_letters(self.acrostic_end)))
         several = len(self._lengths()) if "," in self.line_length else 0
-        return self.lines or acrostic or max(several, len(self.rhyme)) or _LINES
+        parts = (_letters(self.acrostic), _letters(self.acrostic_end), self.rhyme)
+        return self.lines or max(several, *map(len, parts)) or _LINES
 
     def constraints(
         self, vocabulary: Vocabulary, generator: np.random.Generator | None = None
@@ -355,7 +377,8 @@ class Form:
         if _letters(self.acrostic_end):
             letters = _letters(self.acrostic_end)
             self._check_known(letters, "acrostic-end", vocabulary, either_case=True)
-            found.append(AcrosticEnd(letters, f"--acrostic-end {self.acrostic_end}"))
+            wish = f"--acrostic-end {self.acrostic_end}"
+            found.append(AcrosticEnd(letters, vocabulary.characters, wish))
         if self.rhyme:
             require_rhyme_libraries()
             scheme = self.rhyme.upper()
@@ -404,7 +427,7 @@ class Form:
         for part in self.line_length.split(","):
             match = re.fullmatch(r"\s*(\d{1,3})(?:\s*-\s*(\d{1,3}))?\s*", part)
             least, most = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-            if not 1 <= least <= most <= 100:
+            if not 1 <= least <= most <= _LONGEST:
                 raise RecipeError(
                     f"A line length is a number from 1 to 100, a span as in 6-9, or several of "
                     f"them as in 5,7,5,7; not {self.line_length!r}."

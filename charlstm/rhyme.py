@@ -46,7 +46,7 @@ def require_rhyme_libraries() -> None:
     Raises:
         MissingLibraryError: one of them is not.
     """
-    if not all(importlib.util.find_spec(name) for name in ("pypinyin", "pronouncing")):
+    if not (importlib.util.find_spec("pypinyin") and has_dictionary()):
         raise MissingLibraryError(
             "Rhymes need pypinyin and pronouncing, which are not installed: "
             "pip install 'charlstm[rhyme]', or leave --rhyme out."
@@ -134,7 +134,7 @@ def endings_on(sounds: frozenset[str], characters: str) -> frozenset[str]:
     if tracks:
         found.update(*(_han(characters).get(track, ()) for track in tracks))
     if parts:
-        spelled = frozenset(characters.casefold().replace("’", "'"))
+        spelled = _spellable(characters)
         found.update(
             word
             for part in parts
@@ -143,6 +143,35 @@ def endings_on(sounds: frozenset[str], characters: str) -> frozenset[str]:
             if spelled.issuperset(word) and _WORD.fullmatch(word)
         )
     return frozenset(found)
+
+
+def has_dictionary() -> bool:
+    """Return whether the words of the CMU dictionary are at hand."""
+    return importlib.util.find_spec("pronouncing") is not None
+
+
+@functools.lru_cache(maxsize=64)
+def words_ending_in(letter: str, characters: str) -> frozenset[str] | None:
+    """Return the English words that end in a letter and can be spelled with `characters`.
+
+    In lower case; ``None`` where the letter is not one that English words are written with. Needs
+    the dictionary, see `has_dictionary`.
+    """
+    letter = letter.casefold()
+    if not "a" <= letter <= "z":
+        return None
+    spelled = _spellable(characters)
+    return frozenset(
+        word
+        for words in _words().values()
+        for word in words
+        if word.endswith(letter) and spelled.issuperset(word) and _WORD.fullmatch(word)
+    )
+
+
+def _spellable(characters: str) -> frozenset[str]:
+    """Return what words of the dictionary may consist of to be spelled with `characters`."""
+    return frozenset(characters.casefold().replace("’", "'"))
 
 
 @functools.lru_cache(maxsize=4)

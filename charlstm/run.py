@@ -276,9 +276,12 @@ class RunDirectory:
             text = data.decode()
         except (OSError, EOFError, UnicodeDecodeError):
             data, text = b"", ""
-        # With the held-out text behind it, it is the whole corpus.
-        whole = hashlib.sha256(data + self._read("heldout.txt")).hexdigest()
-        if not reader.eof or whole != info.corpus_sha256:
+        sound = reader.eof and len(text) == info.training_characters
+        if sound and (self.path / "heldout.txt").is_file():
+            # With the held-out text behind it, it is the whole corpus.
+            whole = hashlib.sha256(data + self._read("heldout.txt")).hexdigest()
+            sound = whole == info.corpus_sha256
+        if not sound:
             raise RunError(
                 f"{path} is damaged: it does not hold the text that the run learned from. Without "
                 "the file the run works as one made with --no-index."

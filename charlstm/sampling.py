@@ -148,7 +148,7 @@ class Sampler:
         Raises:
             UnknownCharactersError: as in `stream`.
         """
-        return self._read(self._readable(text, unknown))
+        return self._read(self.readable(text, unknown))
 
     def log_probabilities(
         self, text: str, prefix: str = "", *, state: State | None = None
@@ -182,7 +182,8 @@ class Sampler:
             self.network.step(state, int(character))
         return state
 
-    def _readable(self, text: str, unknown: str) -> str:
+    def readable(self, text: str, unknown: str = "error") -> str:
+        """Return `text` as the model reads it; see `stream` for `unknown` and what it raises."""
         return readable(self.text.apply(text), self.vocabulary, unknown)
 
     def _write(
@@ -212,7 +213,7 @@ class Sampler:
             raise RecipeError("The model knows no line breaks, so it cannot count lines.")
         begun = self.text.apply(prefix)
         ends = [_End(begun, lines, stop) for _ in range(samples if lines or stop else 0)]
-        read = self._readable(prefix, unknown)
+        read = self.readable(prefix, unknown)
         decoding = decoding or Decoding()
         first = fresh_seed() if seed is None else seed
         return self._pieces(

@@ -12,7 +12,7 @@ import numpy as np
 
 from charlstm.composing import Candidate, Composer, Place
 from charlstm.decoding import Decoding, MaxCopy, Processor
-from charlstm.errors import RecipeError
+from charlstm.errors import FormError, RecipeError
 from charlstm.forms import Form
 from charlstm.novelty import Passage, TrainingText
 from charlstm.recipes import check_whole
@@ -51,7 +51,7 @@ class Song:
         training_text: where copies are looked for; ``None`` does not look.
         form: what its lines should be; they are counted from the last empty line.
         decoding: how characters are drawn.
-        max_copy: how many characters in a row may be copied; ``None`` for any number.
+        max_copy: how many characters in a row may be copied; 0 for any number.
         seed: the same one proposes the same lines to the same decisions.
 
     Raises:
@@ -65,7 +65,7 @@ class Song:
         training_text: TrainingText | None = None,
         form: Form | None = None,
         decoding: Decoding | None = None,
-        max_copy: int | None = None,
+        max_copy: int = 0,
         seed: int | None = None,
     ) -> None:
         self._sampler = sampler
@@ -75,7 +75,7 @@ class Song:
         self._generator = np.random.default_rng(seed)
         self.form = Form()
         self.decoding = Decoding()
-        self.max_copy: int | None = None
+        self.max_copy = 0
         self._composer = Composer(sampler, (), generator=self._generator)
         self.change(form=form, decoding=decoding, max_copy=max_copy)
         self._places: list[Place] = [self._composer.start()]
@@ -98,7 +98,7 @@ class Song:
         decoding: Decoding | None = None,
         max_copy: int | None = None,
     ) -> None:
-        """Change how the next lines are written; what is ``None`` stays, but for `max_copy`.
+        """Change how the next lines are written; what is ``None`` stays.
 
         Raises:
             UnknownCharactersError: the form has characters that the model has never seen.
@@ -107,8 +107,9 @@ class Song:
         """
         form = self.form if form is None else form
         decoding = decoding or self.decoding
+        max_copy = self.max_copy if max_copy is None else max_copy
         processors: tuple[Processor, ...] = ()
-        if max_copy is not None:
+        if max_copy:
             if self._training_text is None:
                 raise RecipeError(
                     "This run keeps no index of its training text, so copies cannot be kept short."
@@ -159,7 +160,7 @@ class Song:
 
         Args:
             proposal: the line to look behind; the song's last line where ``None``.
-            lines: how many to return.
+            lines: how many to return, or fewer where no way leads on.
 
         Raises:
             FormError: see `propose`.
@@ -168,9 +169,14 @@ class Song:
         if proposal is not None:
             candidate = proposal.candidate
             place = self._composer.after(place, candidate.line, candidate.end)
-        ahead = []
+        ahead: list[str] = []
         for _ in range(lines):
-            (chosen,) = self._composer.choose(self._composer.candidates(place))
+            try:
+                (chosen,) = self._composer.choose(self._composer.candidates(place))
+            except FormError:
+                if not ahead:
+                    raise
+                break
             place = self._composer.after(place, chosen.line, chosen.end)
             ahead.append(chosen.line)
         return ahead

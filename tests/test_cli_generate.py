@@ -292,7 +292,7 @@ def test_the_longest_copy_of_all_texts_is_told_beside_them(generate: Generate) -
     assert nothing.stderr == "run song, seed 1; nothing of four characters or more is copied\n"
     unknown = generate("--run", "plain")
     assert unknown.stderr == (
-        "run plain, seed 1; what is copied was not looked for, without an index\n"
+        "run plain, seed 1; what is copied was not looked for: the run keeps no index\n"
     )
 
 

@@ -719,7 +719,7 @@ def test_a_wish_that_cannot_be_met_is_named_with_the_nearest_line() -> None:
         one.write(lines=2)
     assert str(caught.value) == (
         "No line 1 was found that meets the impossible, in 224 tries. The nearest was: ab. "
-        "Ask for less, or try another --seed or a higher --temperature."
+        "Ask for less, or try again, perhaps with a higher temperature."
     )
 
 
@@ -736,7 +736,7 @@ def test_what_leaves_no_character_at_all_is_told_too(chinese: Sampler) -> None:
         composer(chinese, [Beginning("离")], 1).write(lines=1)
     assert str(caught.value) == (
         "No line 1 was found that meets the beginning, in 224 tries. None came near. "
-        "Ask for less, or try another --seed or a higher --temperature."
+        "Ask for less, or try again, perhaps with a higher temperature."
     )
 
 

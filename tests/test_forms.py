@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from charlstm import forms
 from charlstm.errors import RecipeError, UnknownCharactersError
 from charlstm.forms import (
     Acrostic,
@@ -155,7 +156,7 @@ def test_lines_must_be_a_whole_number(wrong: Any, shown: str) -> None:
         ({"acrostic": "春眠"}, 2),
         ({"acrostic": "春 眠 不"}, 3),
         ({"acrostic": "春眠", "acrostic_end": "春眠不"}, 3),
-        ({"acrostic": "春眠", "rhyme": "AABA"}, 2),
+        ({"acrostic": "春眠", "rhyme": "AABA"}, 4),
         ({"acrostic": "春眠", "lines": 5}, 5),
         ({"must": ("春",)}, 4),
         ({"rhyme": "AABA", "lines": 8}, 8),
@@ -195,7 +196,7 @@ def test_a_form_becomes_the_constraints_that_it_asks_for_and_names_them() -> Non
         "--must 花 --must 风雨",
     ]
     assert found[1] == Acrostic("春眠", "--acrostic 春 眠")
-    assert found[2] == AcrosticEnd("天年", "--acrostic-end 天 年")
+    assert found[2] == AcrosticEnd("天年", CHINESE.characters, "--acrostic-end 天 年")
     assert found[3] == Rhyme("AA", CHINESE.characters, 0, "--rhyme aa")
     assert Form().constraints(CHINESE) == []
 
@@ -297,7 +298,7 @@ def test_an_acrostic_is_still_asked_for_behind_an_opening_quote() -> None:
 
 
 def test_a_han_acrostic_at_the_end_is_an_ending_that_lines_are_led_to() -> None:
-    ends = AcrosticEnd("天年")
+    ends = AcrosticEnd("天年", CHINESE.characters)
     assert ends.endings(draft("春眠")) == frozenset("天")
     assert ends.endings(draft("春眠", ["春天"])) == frozenset("年")
     assert ends.endings(draft("春眠", ["春天", "一年"])) is None
@@ -308,8 +309,26 @@ def test_a_han_acrostic_at_the_end_is_an_ending_that_lines_are_led_to() -> None:
     assert ends.fits(draft("天春", ["春天", "一年"]))
 
 
-def test_a_latin_acrostic_at_the_end_lets_lines_end_only_there_in_either_case() -> None:
-    ends = AcrosticEnd("eX")
+def test_a_latin_acrostic_at_the_end_leads_to_words_that_end_so() -> None:
+    ends = AcrosticEnd("eX", "abcdefghijklmnopqrstuwxyz ")
+    words = ends.endings(draft("my "))
+    assert words is not None
+    assert {"the", "home", "alone"} <= words
+    assert "love" not in words  # it cannot be spelled with these
+    assert all(word.endswith("e") for word in words)
+    assert ends.may_end(draft("th"))
+    assert not ends.fits(draft("th"))
+    more = ends.endings(draft("my ", ["the"]))
+    assert more is not None
+    assert {"fox", "six"} <= more
+    assert ends.endings(draft("my ", ["the", "fox"])) is None
+
+
+def test_without_the_dictionary_lines_end_only_on_the_letter_in_either_case(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = AcrosticEnd("eX", "abcdefghijklmnopqrstuvwxyz ")
+    monkeypatch.setattr(forms, "has_dictionary", lambda: False)
     assert ends.endings(draft("the")) is None
     for line, met in (("the", True), ("THE!", True), ("th", False), ("e the th", False)):
         assert ends.may_end(draft(line)) is met

@@ -118,7 +118,7 @@ def test_without_an_index_nothing_is_left_and_nothing_said(charlstm: Charlstm, p
     written = charlstm("generate", "--length", "9")
     assert (written.code, len(written.stdout)) == (0, 9 + len("\n"))
     assert re.fullmatch(
-        r"run other, seed \d+; what is copied was not looked for, without an index\n",
+        r"run other, seed \d+; what is copied was not looked for: the run keeps no index\n",
         written.stderr,
     )
 

@@ -302,7 +302,9 @@ def test_a_change_counts_from_the_next_line_and_leaves_the_rest(begin: Begin) ->
     song.change(decoding=Decoding(0.0), max_copy=4)
     assert (song.form, song.decoding, song.max_copy) == (Form(None, "7"), Decoding(0.0), 4)
     song.change()
-    assert (song.form, song.decoding, song.max_copy) == (Form(None, "7"), Decoding(0.0), None)
+    assert (song.form, song.decoding, song.max_copy) == (Form(None, "7"), Decoding(0.0), 4)
+    song.change(max_copy=0)
+    assert (song.form, song.decoding, song.max_copy) == (Form(None, "7"), Decoding(0.0), 0)
     assert song.lines == ("我在桥边看",)
 
 
@@ -337,7 +339,7 @@ def test_no_more_than_max_copy_characters_in_a_row_are_copied(begin: Begin) -> N
     [
         ({"form": Form(acrostic="我Ω"), "decoding": Decoding(2.0)}, UnknownCharactersError),
         ({"form": Form(rhyme="AA", acrostic_end="来香")}, RecipeError),
-        ({"max_copy": 0}, RecipeError),
+        ({"max_copy": -2}, RecipeError),
         ({"form": Form(line_length="7"), "decoding": Decoding(2.0), "max_copy": -1}, RecipeError),
     ],
 )
@@ -364,4 +366,4 @@ def test_a_limit_on_copies_cannot_be_kept_without_a_training_text(begin: Begin) 
     song = begin(training_text=None)
     with pytest.raises(RecipeError):
         song.change(max_copy=6)
-    assert song.max_copy is None
+    assert song.max_copy == 0

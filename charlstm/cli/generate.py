@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,13 +20,15 @@ from charlstm.cli.options import (
     RunOption,
     TemperatureOption,
 )
-from charlstm.errors import CorpusError
+from charlstm.errors import CorpusError, RunError
 
 if TYPE_CHECKING:
     from charlstm.api import TrainedModel
     from charlstm.novelty import Passage
 
 _DRAWING = "How characters are drawn"
+# So many samples are written side by side.
+_AT_ONCE = 256
 # Looking through a longer text takes about a second, which nobody asked for.
 _QUICK_TO_LOOK_THROUGH = 10_000_000
 
@@ -128,8 +131,10 @@ def generate(
     form = Form(lines, line_length, acrostic, acrostic_end, rhyme, tuple(must or ()))
     if form and (length is not None or stop):
         raise typer.BadParameter("a form says itself where it ends; leave --length and --stop out.")
-    prefixes = [prefix] if prefix_file is None else _read_prefixes(prefix_file)
     model = load(run)
+    prefixes = [prefix]
+    if prefix_file is not None:
+        prefixes = _read_prefixes(prefix_file, model, unknown)
     first = fresh_seed() if seed is None else seed
     settings: dict[str, Any] = {
         "temperature": temperature,
@@ -142,33 +147,46 @@ def generate(
         "unknown": unknown,
     }
     ends: dict[str, Any] = {"length": length, "lines": lines, "stop": tuple(stop or ())}
-    answers = _Answers(model, settings, as_json=as_json)
+    told = {**ends, **asdict(form), **settings}
+    answers = _Answers(model, told, as_json=as_json)
     for number, begun in enumerate(prefixes):
         seed = first + number * samples
         if form:
             for k in range(samples):
-                text = model.compose(form, begun, seed=seed + k, **settings)
-                answers.give(text, begun, seed + k)
+                place = model.compose_place(form, begun, seed=seed + k, **settings)
+                answers.give(place.shown.removesuffix("\n"), begun, seed + k, read=place.read)
         elif samples == 1 and not as_json and is_terminal(sys.stdout):
             answers.give_as_written(model.stream(begun, seed=seed, **ends, **settings), begun)
         else:
-            texts = model.generate_many(begun, samples=samples, seed=seed, **ends, **settings)
-            for k, text in enumerate(texts):
-                answers.give(text, begun, seed + k)
+            for k in range(0, samples, _AT_ONCE):
+                many = min(_AT_ONCE, samples - k)
+                texts = model.generate_many(begun, samples=many, seed=seed + k, **ends, **settings)
+                for further, text in enumerate(texts):
+                    answers.give(text, begun, seed + k + further)
     if not as_json:
         notes().print(
             f"run {model.directory.name}, seed {first}{answers.copied()}", style="dim", markup=False
         )
 
 
-def _read_prefixes(path: Path) -> list[str]:
+def _read_prefixes(path: Path, model: "TrainedModel", unknown: str) -> list[str]:
+    """Return the lines of a file that are not empty, having seen that the model can read them."""
     from charlstm.corpus import decode
+    from charlstm.prefix import readable
 
     try:
         text, _ = decode(path.read_bytes(), name=str(path))
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: {error.strerror}.") from None
-    prefixes = text.splitlines()
+    except CorpusError:
+        raise CorpusError(f"{path} cannot be decoded: save it as UTF-8.") from None
+    options = model.info.recipe.text
+    prefixes = []
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+        if line.strip():
+            what = f"line {number:,} of {path}"
+            readable(options.apply(line), model.info.vocabulary, unknown, what=what)
+            prefixes.append(line)
     if not prefixes:
         raise CorpusError(f"{path} is empty: it needs one prefix a line.")
     return prefixes
@@ -182,15 +200,34 @@ class _Answers:
         self._settings = settings
         self._as_json = as_json
         self._given = 0
-        characters = model.info.training_characters
-        self._looks = characters <= _QUICK_TO_LOOK_THROUGH and model.has_index
+        self._why_not = self._cannot_look()
+        self._looks = not self._why_not
         self._longest: Passage | None = None
 
-    def give(self, text: str, prefix: str, seed: int) -> None:
-        """Print a text."""
+    def _cannot_look(self) -> str:
+        """Return why copies are not looked for, if they are not."""
+        if not self._model.has_index:
+            return "the run keeps no index"
+        if self._model.info.training_characters > _QUICK_TO_LOOK_THROUGH:
+            return "charlstm eval novelty does"
+        try:
+            _ = self._model.training_text
+        except RunError as error:  # which is no reason not to write
+            return str(error).rstrip(".")
+        return ""
+
+    def give(self, text: str, prefix: str, seed: int, read: str | None = None) -> None:
+        """Print a text.
+
+        Args:
+            text: prefix and what was written.
+            prefix: what was given.
+            seed: of this text.
+            read: what the model has read of it, where that is not the text itself.
+        """
         passage = self._look(text, prefix)
         if self._as_json:
-            answer = self._described(text, prefix, seed, passage)
+            answer = self._described(text, prefix, seed, passage, read)
             write_result(json.dumps(answer, ensure_ascii=False) + "\n")
             return
         separator = "\n" if self._given else ""
@@ -213,9 +250,7 @@ class _Answers:
     def copied(self) -> str:
         """Say which is the longest passage that was copied."""
         if not self._looks:
-            return "; what is copied was not looked for" + (
-                ": charlstm eval novelty does" if self._model.has_index else ", without an index"
-            )
+            return f"; what is copied was not looked for: {self._why_not}"
         if self._longest is None:
             return "; nothing of four characters or more is copied"
         line, _ = self._model.training_text.line_at(self._longest.place)
@@ -233,10 +268,16 @@ class _Answers:
         return passage
 
     def _described(
-        self, text: str, prefix: str, seed: int, passage: "Passage | None"
+        self, text: str, prefix: str, seed: int, passage: "Passage | None", read: str | None
     ) -> dict[str, Any]:
+        sampler = self._model.sampler
+        state = sampler.read(prefix, self._settings["unknown"])
+        # Of a form the model reads the prefix as it can, and not every line break that is shown.
+        begun = len(sampler.readable(prefix, self._settings["unknown"]))
         written = text[len(prefix) :]
-        found = self._model.sampler.log_probabilities(written, prefix)
+        if read is not None:
+            written = read[begun:-1] if read[-1:].isspace() else read[begun:]
+        found = sampler.log_probabilities(written, state=state)
         copy: dict[str, Any] | None = None
         if passage is not None:
             line, _ = self._model.training_text.line_at(passage.place)

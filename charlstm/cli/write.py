@@ -22,7 +22,7 @@ from charlstm.cli.options import (
     RunOption,
     TemperatureOption,
 )
-from charlstm.errors import CharLSTMError, RunError
+from charlstm.errors import CharLSTMError, RecipeError, RunError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,7 +44,7 @@ u                 take the last line back
 l    l 3          look ahead: how it might go on from here, or after line 3
 b                 an empty line: a new stanza, and the form begins again
 s FILE            save the song there; s! FILE writes over a file that exists
-q                 quit; the draft is kept and offered next time
+q                 quit; the draft is kept and offered next time (its words, not the settings)
 
 /temperature 0.9  below 1 plays safe, above 1 takes risks
 /length 7         characters a line: 7, 6-9, 5,7,5,7
@@ -84,14 +84,20 @@ def write(
         from charlstm.writing import Song
 
     model = load(run)
+    training_text = None
     if max_copy is not None:
-        _ = model.training_text  # says so where there is none
+        training_text = model.training_text  # says so where there is none
+    elif model.has_index:
+        try:
+            training_text = model.training_text
+        except RunError as error:
+            notes().print(f"Copies are not looked for: {error}", style="yellow", markup=False)
     song = Song(
         model.sampler,
-        training_text=model.training_text if model.has_index else None,
+        training_text=training_text,
         form=Form(None, line_length, acrostic, acrostic_end, rhyme, tuple(must or ())),
         decoding=Decoding(temperature),
-        max_copy=max_copy,
+        max_copy=max_copy or 0,
         seed=seed,
     )
     desk = _Desk(song, _Draft(model.directory), model.directory.name)
@@ -195,9 +201,9 @@ class _Desk:
             return
         lines = text.removesuffix("\n").split("\n")
         if not is_terminal(sys.stdin):
-            self._say(f"Going on with the draft of {len(lines):,} lines; --new begins anew.")
+            self._say(f"Going on with the draft ({len(lines):,} lines); --new begins anew.")
         else:
-            self._say(f"There is a draft of {len(lines):,} lines; its last is:")
+            self._say(f"There is a draft ({len(lines):,} lines), and its last line is:")
             self._say(f"  {shown_line(next(line for line in reversed(lines) if line.strip()))}")
             answer = self._ask("Go on with it? [Y/n] ")
             if answer is not None and answer.strip().lower() in ("n", "no", "不", "否"):
@@ -329,16 +335,15 @@ class _Desk:
             "end": {"acrostic_end": value},
             "must": {"must": tuple(value.split())},
         }
-        changes: dict[str, Any] = {"max_copy": song.max_copy}
-        number = _number(plain)
-        if what == "temperature" and number is not None:
-            changes["decoding"] = replace(song.decoding, temperature=number)
+        changes: dict[str, Any] = {}
+        if what == "temperature":
+            changes["decoding"] = replace(song.decoding, temperature=_number(plain))
         elif what == "copy" and (plain.isdecimal() or not plain):
-            changes["max_copy"] = int(plain) if plain else None
+            changes["max_copy"] = int(plain or 0)
         elif what in parts:
             changes["form"] = replace(song.form, **parts[what])
         else:
-            self._say(f"/{what} {value} is none of the commands; ? shows them.")
+            self._say(f"{f'/{what} {value}'.strip()} is none of the commands; ? shows them.")
             return False
         song.change(**changes)
         return True
@@ -415,11 +420,11 @@ class _Desk:
         self._console.print(visible(text), style="yellow", markup=False)
 
 
-def _number(text: str) -> float | None:
+def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        return None
+        raise RecipeError(f"A temperature is a number, as in 0.9, not {text!r}.") from None
 
 
 def _cleaned(typed: str) -> str:
