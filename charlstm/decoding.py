@@ -138,12 +138,16 @@ class NoLoops:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
+        # What was found last: of one text alone it is asked for eight times.
+        self._tail, self._period = "", 0
 
     def __call__(self, written: str, logits: Array) -> None:
         """Rule out and raise in place; see `Processor`."""
         mark = len(written) - len(written) % _STRIDE
-        period = loop_period(written[max(mark - _LOOKED_AT, 0) : mark])
-        if period:
+        tail = written[max(mark - _LOOKED_AT, 0) : mark]
+        if tail != self._tail:
+            self._tail, self._period = tail, loop_period(tail)
+        if period := self._period:
             seed = zlib.crc32(written.encode("utf-8", "surrogatepass"))
             logits += np.random.default_rng(seed).gumbel(size=len(logits)).astype(np.float32)
             again = self._vocabulary.encode(written[-period])
@@ -239,7 +243,8 @@ class Drawer:
         weights = self._weights[: len(logits), : logits.shape[1]]
         # The maximum first: a tiny temperature then gives exp(-inf) = 0, never inf - inf.
         highest = logits.max(axis=1, keepdims=True)
-        _check_left(highest.min())
+        # To reduce one number takes as long as to reduce many.
+        _check_left(highest[0, 0] if len(logits) == 1 else highest.min())
         np.subtract(logits, highest, out=weights)
         if decoding.temperature != 1:
             weights /= np.float32(decoding.temperature)

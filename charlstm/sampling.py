@@ -286,8 +286,9 @@ class Sampler:
             network.step(state, first)
         uniforms = _uniforms(generators)
         drawer = Drawer(decoding, network.vocabulary_size, streams)
+        logits = state.logits  # the same memory after every step
         for left in range(length, 0, -1):
-            logits, uniform = state.logits, next(uniforms)
+            uniform = next(uniforms)
             for process in processors:
                 for stream in running:
                     process(written[stream], logits[stream])
