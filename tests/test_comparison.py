@@ -328,7 +328,11 @@ def test_a_trial_that_was_killed_before_its_first_save_is_begun_anew(
     for event in killed.run():
         if event == Step(3, 1):
             break
-    assert set(files(killed.path / FIRST)) == {"run.json", "heldout.txt"}
+    assert set(files(killed.path / FIRST)) == {
+        "run.json",
+        "heldout.txt",
+        "training.txt.bz2",
+    }
     events = list(comparison(corpus, root, CHOSEN[:1]).run())
     assert begun(events) == [(FIRST, None)]
     assert [path.name for path in killed.path.iterdir() if path.is_dir()] == [FIRST]

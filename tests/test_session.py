@@ -42,6 +42,7 @@ FILES = {
     "history.jsonl",
     "curve.svg",
     "samples.txt",
+    "training.txt.bz2",
 }
 
 

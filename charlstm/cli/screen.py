@@ -183,9 +183,10 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         "run": str(plan.directory.path),
     }
     if plan.index_bytes is not None:
+        took = "under 0.1" if plan.index_seconds < 0.1 else f"{plan.index_seconds:.1f}"
         rows["index"] = (
-            f"{plan.index_bytes / 1e6:.2f} MB, made in {plan.index_seconds:.1f} seconds, to tell "
-            "what is copied; --no-index leaves it out"
+            f"{plan.index_bytes / 1e6:.2f} MB, made in {took} seconds, to tell what is copied; "
+            "--no-index leaves it out"
         )
     if plan.started_from is not None:
         rows["from"] = (
