@@ -103,7 +103,10 @@ def test_the_plan_tells_its_size_and_what_it_took(charlstm: Charlstm, place: Pat
     result = charlstm("train", "song.txt", "--name", "other", *SMALL)
     assert result.code == 0, result.stderr
     size = (place / "checkpoints" / "other" / INDEX).stat().st_size / 1e6
-    told = rf"^index: +{size:.2f} MB, made in (under )?\d+\.\d seconds, to tell what is copied; --no-index"
+    told = (
+        rf"^index: +{size:.2f} MB, made in (under )?\d+\.\d seconds, to tell what is copied; "
+        "--no-index"
+    )
     assert re.search(told, result.stderr, re.M)
 
 
