@@ -14,7 +14,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -140,6 +140,29 @@ class RunDirectory:
                 "charlstm train CORPUS, or name a run with --run."
             )
         return cls(max(ready)[2].parent)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep others from training into this directory; the lock dies with the process.
+
+        Raises:
+            RunError: somebody trains into it, or it cannot be written.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise RunError(
+                f"Another training goes on in {self.path}: wait until it has ended, or stop it."
+            ) from None
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written: {error.strerror}.") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def write_info(self, info: RunInfo) -> None:
         """Write ``run.json``."""

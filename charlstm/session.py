@@ -153,8 +153,12 @@ class Session:
 
         Raises:
             TrainingError: training diverged, and going back did not help.
-            RunError: the run directory cannot be written.
+            RunError: the run directory cannot be written, or another training goes on in it.
         """
+        with self.plan.directory.locked():
+            yield from self._train()
+
+    def _train(self) -> Iterator[Event]:
         log = None
         if self._info.tensorboard:
             log = TensorBoardLog(self.plan.directory.path, self.trainer.step)

@@ -216,7 +216,8 @@ def resume_session(
         RecipeError: a setting cannot change.
     """
     directory = RunDirectory.find(run, root)
-    info = directory.read_info()
+    with directory.locked():  # at once, and not after the plan is drawn
+        info = directory.read_info()
     if not places and "-" in info.places:
         raise CorpusError(
             f"{directory.path} learned from standard input, which is gone: pipe the same text in "

@@ -198,8 +198,9 @@ def test_a_mistake_gets_one_sentence_and_its_exit_code(
     assert not (tmp_path / "checkpoints").exists()
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_training_saves_and_its_resume_ends_as_if_it_never_stopped(
-    tmp_path: Path,
+    number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
     (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
     long = ("train", "song.txt", "--epochs", "60", "--dropout", "0.3", *SMALL)
@@ -213,10 +214,10 @@ def test_an_interrupted_training_saves_and_its_resume_ends_as_if_it_never_stoppe
         assert process.stderr is not None
         for line in process.stderr:
             if re.match(r" +3 ", line):  # the third epoch was reported
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
                 break
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "go on with: charlstm train --resume --name broken" in errors
     assert "Traceback" not in errors
     assert charlstm("generate", "--length", "3", where=tmp_path).returncode == 0
@@ -231,6 +232,34 @@ def test_an_interrupted_training_saves_and_its_resume_ends_as_if_it_never_stoppe
         for name in ("broken", "unbroken")
     ]
     assert models[0] == models[1]
+
+
+def test_a_second_training_into_the_same_run_is_refused_until_the_first_is_dead(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
+    resume = ("train", "--resume", "--name", "song", "--steps", "1")
+    with subprocess.Popen(
+        [sys.executable, "-m", "charlstm", "train", "song.txt", "--epochs", "9999", *SMALL],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as first:
+        try:
+            assert first.stderr is not None
+            for line in first.stderr:
+                if re.match(r" +1 ", line):
+                    break
+            second = charlstm(*resume, where=tmp_path)
+        finally:
+            first.kill()  # no chance to let go of anything
+            first.communicate()
+    assert second.returncode == 1
+    path = Path("checkpoints", "song")
+    assert second.stderr == (
+        f"error: Another training goes on in {path}: wait until it has ended, or stop it.\n"
+    )
+    assert "Another training" not in charlstm(*resume, where=tmp_path).stderr
 
 
 @pytest.mark.parametrize(

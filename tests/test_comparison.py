@@ -329,6 +329,7 @@ def test_a_trial_that_was_killed_before_its_first_save_is_begun_anew(
         if event == Step(3, 1):
             break
     assert set(files(killed.path / FIRST)) == {
+        ".lock",
         "run.json",
         "heldout.txt",
         "training.txt.bz2",

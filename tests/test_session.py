@@ -35,6 +35,7 @@ SETTINGS: dict[str, Any] = {
     "patience": 9,
 }
 FILES = {
+    ".lock",
     "model.safetensors",
     "run.json",
     "heldout.txt",
@@ -561,6 +562,8 @@ def test_a_training_that_diverges_says_so_and_what_was_saved_stands(
     )
     left = files(root / "song")
     assert json.loads(left.pop("run.json"))["finished"] == "it diverged"
+    left.pop(".lock")
+    saved.pop(".lock", None)
     assert left == {name: data for name, data in saved.items() if name != "run.json"}
 
 
@@ -581,6 +584,8 @@ def test_weights_that_the_last_step_made_infinite_are_not_saved(corpus: Path, ro
     )
     left = files(root / "song")
     assert json.loads(left.pop("run.json"))["finished"] == "it diverged"
+    left.pop(".lock")
+    saved.pop(".lock", None)
     assert left == {name: data for name, data in saved.items() if name != "run.json"}
 
 

@@ -1,7 +1,7 @@
 """The command line: the only part that draws, catches and exits.
 
 Results go to standard output and everything else to standard error. Exit codes: 0 done, 1 an error
-that the user can mend, 2 wrong usage, 130 interrupted.
+that the user can mend, 2 wrong usage, 130 interrupted by Ctrl-C, 143 by SIGTERM.
 """
 
 import sys

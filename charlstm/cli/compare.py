@@ -79,10 +79,10 @@ def compare(
         device=device,
         threads=threads,
     )
-    outcomes = _follow(comparison)
-    if outcomes is None:
+    outcomes, code = _follow(comparison)
+    if code:
         notes().print("interrupted and saved; repeat the command to go on", style="yellow")
-        raise SystemExit(130)
+        raise SystemExit(code)
     _draw(comparison, outcomes)
 
 
@@ -97,8 +97,8 @@ def _number(kind: type[Any], option: str, value: str) -> Any:
         raise typer.BadParameter(f"{option} takes numbers with commas, not {value!r}.") from None
 
 
-def _follow(comparison: "Comparison") -> "list[Outcome] | None":
-    """Train and draw; return the outcomes, or ``None`` when it was interrupted."""
+def _follow(comparison: "Comparison") -> "tuple[list[Outcome], int]":
+    """Train and draw; return the outcomes, and the exit code if it was interrupted."""
     from charlstm.comparison import Begun, Outcome
     from charlstm.training import Finished, Step, Stopped
 
@@ -113,7 +113,7 @@ def _follow(comparison: "Comparison") -> "list[Outcome] | None":
             session.stop()
 
     session = None
-    with interruptible(stop):
+    with interruptible(stop) as interruption:
         for event in comparison.run():
             match event:
                 case Begun():
@@ -131,7 +131,7 @@ def _follow(comparison: "Comparison") -> "list[Outcome] | None":
             if isinstance(event, Finished | Stopped | Outcome) and bar is not None:
                 bar.close()
                 bar = None
-    return None if interrupted else outcomes
+    return outcomes, interruption.code if interrupted else 0
 
 
 def _say(outcome: "Outcome") -> None:

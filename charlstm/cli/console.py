@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
 _VISIBLE |= {0x7F: 0x2421} | dict.fromkeys(range(128, 160), 65533)
 
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 # Of a long text so much is shown from its beginning and from its end.
 _ENDS = 30
 
@@ -75,19 +77,34 @@ def progress_bar(total: float, done: float = 0.0, title: str = "") -> "tqdm[None
     )
 
 
-@contextmanager
-def interruptible(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` at the first Ctrl-C; the second one gets Python's usual answer."""
+@dataclass
+class Interruption:
+    """What interrupted a command, if anything did.
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
+    Attributes:
+        code: the exit code that says so: 130 for Ctrl-C, 143 for SIGTERM; 0 for nothing.
+    """
+
+    code: int = 0
+
+
+@contextmanager
+def interruptible(stop: Callable[[], None]) -> Iterator[Interruption]:
+    """Call `stop` at the first Ctrl-C or SIGTERM; the second one gets the usual answer."""
+    interruption = Interruption()
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        interruption.code = 128 + number
         stop()
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in _INTERRUPTS}
     try:
-        yield
+        yield interruption
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def write_result(text: str) -> None:

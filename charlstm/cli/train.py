@@ -341,8 +341,8 @@ def train(
             index=not no_index,
             **machine,
         )
-    if not _follow(session):
-        raise SystemExit(130)
+    if code := _follow(session):
+        raise SystemExit(code)
 
 
 def _refuse_with_resume(options: dict[str, object]) -> None:
@@ -353,8 +353,8 @@ def _refuse_with_resume(options: dict[str, object]) -> None:
         )
 
 
-def _follow(session: "Session") -> bool:
-    """Train and draw; return whether training came to its end rather than being interrupted."""
+def _follow(session: "Session") -> int:
+    """Train and draw; return the exit code."""
     with loading():
         from charlstm.cli.screen import Screen
         from charlstm.training import Finished, Stopped
@@ -365,10 +365,10 @@ def _follow(session: "Session") -> bool:
 
     with Screen(session) as screen:
         ended = None
-        with interruptible(stop):
+        with interruptible(stop) as interruption:
             for event in session.events():
                 screen.draw(event)
                 if isinstance(event, Finished | Stopped):
                     ended = event
         screen.summarize(interrupted=isinstance(ended, Stopped))
-    return not isinstance(ended, Stopped)
+    return interruption.code if isinstance(ended, Stopped) else 0
