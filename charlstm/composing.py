@@ -2,8 +2,8 @@
 
 Many candidates for a line are written side by side, from copies of one state. Where the form says
 what may come next, the other characters are ruled out before one is drawn; where it says what a
-line may end on, the candidates that end otherwise are taken back to where their last word began
-and led from there to one that is allowed, letter by letter.
+line may end on, the candidates are taken back to where their last word began and led from there
+to one that is allowed, letter by letter.
 
 Each time characters are ruled out, a candidate keeps a share Z of the probability that the model
 gave to all of them. A candidate x is thus drawn with probability p(x) / (Z_1 Z_2 ...), so choosing
@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 
 from charlstm.decoding import Decoding, Drawer, Processor
 from charlstm.errors import FormError, RecipeError
-from charlstm.forms import Constraint, Draft, Must, counts
+from charlstm.forms import Constraint, Draft, counts, line_ends
 from charlstm.network import Array, Memory, State
-from charlstm.prefix import readable
 from charlstm.rhyme import ending
 from charlstm.sampling import Sampler
 from charlstm.vocabulary import UNKNOWN, Vocabulary
@@ -45,8 +44,6 @@ _LIKELIER = 4.0
 _WARM = 0.1
 # So many marks may stand between a line's last word and its end: 」！ and one more.
 _CLOSING = 3
-# Marks after which a Chinese line of verse ends, though the text line goes on.
-_CLAUSE_MARKS = "，。！？；"
 
 
 @dataclass(frozen=True)
@@ -119,8 +116,7 @@ class Composer:
         generator: every choice comes from it; a fresh one where ``None``.
 
     Raises:
-        RecipeError: the model knows nothing that ends a line, or ends lines in a word that must
-            occur.
+        RecipeError: the model knows nothing that ends a line.
     """
 
     def __init__(
@@ -146,13 +142,6 @@ class Composer:
             )
         self._break_ids = _ids(vocabulary, self._breaks)
         self._break_id = int(vocabulary.encode("\n")[0])  # 0 where there is none
-        for constraint in self._constraints:
-            for word in constraint.words if isinstance(constraint, Must) else ():
-                if any(mark in word for mark in self._breaks):
-                    raise RecipeError(
-                        f"--must {word} holds a character at which the model's lines end, so no "
-                        "line can have it."
-                    )
         inside = [c for c in vocabulary.characters if c not in (*self._breaks, "\n")]
         self._inside_ids = _ids(vocabulary, inside)
         self._first_ids = _ids(vocabulary, [c for c in inside if not c.isspace()])
@@ -165,9 +154,9 @@ class Composer:
         Raises:
             UnknownCharactersError: see `Sampler.stream`.
         """
+        read = self._sampler.readable(prefix, unknown)
         state = self._sampler.read(prefix, unknown)
         text = self._sampler.text.apply(prefix)
-        read = readable(text, self._sampler.vocabulary, unknown)
         begun = max(text.rfind(mark) for mark in ("\n", *self._breaks)) + 1
         return Place((), text[begun:], state, read, prefix)
 
@@ -182,17 +171,16 @@ class Composer:
             end: what the model reads behind it, see `Candidate`; what usually ends a line where
                 ``None``.
         """
-        vocabulary = self._sampler.vocabulary
+        sampler = self._sampler
         if end is None:
             end = "" if line.endswith(tuple(self._breaks)) else self._breaks[:1]
-        rest = self._sampler.text.apply(line[len(place.begun) :])
-        rest = readable(rest, vocabulary, "map") + end
+        rest = sampler.readable(line[len(place.begun) :], "map") + end
         state = place.state.copy()
-        for character in vocabulary.encode(rest):
-            self._sampler.network.step(state, int(character))
-        if end != "\n" and self._names[int(state.logits[0, 1:].argmax()) + 1] == "\n":
+        sampler.network.read(state, sampler.vocabulary.encode(rest))
+        likeliest = int(state.logits[0, 1:].argmax()) + 1
+        if end != "\n" and likeliest == self._break_id:
             # With the line of verse the line of text may end too.
-            self._sampler.network.step(state, int(vocabulary.encode("\n")[0]))
+            sampler.network.step(state, likeliest)
             rest += "\n"
         shown = place.shown + line[len(place.begun) :] + "\n"
         return Place((*place.lines, line), "", state, place.read + rest, shown)
@@ -200,9 +188,8 @@ class Composer:
     def stanza(self, place: Place) -> Place:
         """Return the place behind an empty line, where the form begins again."""
         state = place.state.copy()
-        gap = "\n" if "\n" in self._sampler.vocabulary else ""
-        for character in self._sampler.vocabulary.encode(gap):
-            self._sampler.network.step(state, int(character))
+        gap = "\n" if self._break_id else ""
+        self._sampler.network.read(state, self._sampler.vocabulary.encode(gap))
         return Place((), "", state, place.read + gap, place.shown + "\n")
 
     def candidates(self, place: Place, wanted: int = 1) -> list[Candidate]:
@@ -525,22 +512,6 @@ class _Spelling:
 
     def _leads(self, unit: str) -> bool:
         return unit in self._next or unit in self._endings
-
-
-def line_ends(vocabulary: Vocabulary) -> str:
-    """Return the characters at which a line ends, the commonest first; usually the line break.
-
-    Where a Chinese text has more clauses than lines, as prose has and poems printed two verses to
-    a line, a line of verse ends with its clause. Without line breaks it ends with a space as well,
-    and where there is nothing of all that, nothing is returned.
-    """
-    frequency = dict(zip(vocabulary.characters, vocabulary.counts[1:], strict=True))
-    marks = [mark for mark in _CLAUSE_MARKS if mark in frequency]
-    breaks = frequency.get("\n", 0)
-    if breaks and sum(frequency[mark] for mark in marks) <= breaks:
-        return "\n"
-    spaces = " " if " " in frequency and not breaks else ""
-    return "".join(sorted([*marks, *spaces], key=lambda mark: -frequency[mark]))
 
 
 def _closes(character: str) -> bool:

@@ -2,7 +2,7 @@
 
     CharLSTMError
     ├── CorpusError             text that cannot be read, decoded or learned from
-    ├── UnknownCharactersError  a prefix with characters the model has never seen
+    ├── UnknownCharactersError  a prefix or a form with characters the model has never seen
     ├── RecipeError             a setting out of its range, or two that exclude each other
     ├── FormError               a form that no line was found for
     ├── TrainingError           a training that cannot go on
@@ -24,7 +24,7 @@ class CorpusError(CharLSTMError):
 
 
 class UnknownCharactersError(CharLSTMError):
-    """A prefix holds characters that are not in the model's vocabulary."""
+    """A prefix or a form holds characters that are not in the model's vocabulary."""
 
 
 class RecipeError(CharLSTMError):

@@ -17,7 +17,6 @@ from charlstm.recipes import check_whole
 from charlstm.rhyme import (
     ending,
     endings_on,
-    has_dictionary,
     require_rhyme_libraries,
     rhyme,
     sounds,
@@ -28,6 +27,10 @@ from charlstm.vocabulary import Vocabulary
 # Of a form that says nothing about the number of lines.
 _LINES = 4
 _APOSTROPHES = ("'", "’")
+# Marks after which a Chinese line of verse ends, though the text line goes on.
+_CLAUSE_MARKS = "，。！？；"
+# So many units must rhyme with the first of a rhyme, so that it can be answered.
+_ANSWERS = 6
 # The longest word, or line, that can be asked for.
 _LONGEST = 100
 # A line without a length has room for any word.
@@ -61,7 +64,7 @@ class Constraint:
     """One wish about the lines of a text; a kind of wish overrides the methods that it needs.
 
     `fits` decides. The others steer, so that lines that fit are found at all: what they rule out
-    is never drawn. Each is asked before every character, so it should be quick.
+    is never drawn. All but `endings` are asked before every character, so they should be quick.
 
     Attributes:
         wish: how the wish is called when it cannot be met.
@@ -89,9 +92,26 @@ class Constraint:
         """Return the units, a Han character or a word in lower case, that the line may end on.
 
         ``None`` for all. It is asked once, before the line is written, so it depends on the lines
-        before alone; a candidate that ends on another unit is taken back to where that began.
+        before alone. A candidate is taken back to where its last unit began, and led to one of
+        these.
         """
         return None
+
+
+def line_ends(vocabulary: Vocabulary) -> str:
+    """Return the characters at which a line ends, the commonest first; usually the line break.
+
+    Where a Chinese text has more clauses than lines, as prose has and poems printed two verses to
+    a line, a line of verse ends with its clause. Without line breaks it ends with a space as well,
+    and where there is nothing of all that, nothing is returned.
+    """
+    frequency = dict(zip(vocabulary.characters, vocabulary.counts[1:], strict=True))
+    marks = [mark for mark in _CLAUSE_MARKS if mark in frequency]
+    breaks = frequency.get("\n", 0)
+    if breaks and sum(frequency[mark] for mark in marks) <= breaks:
+        return "\n"
+    spaces = " " if " " in frequency and not breaks else ""
+    return "".join(sorted([*marks, *spaces], key=lambda mark: -frequency[mark]))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -186,7 +206,7 @@ class AcrosticEnd(Constraint):
         if _is_unit(asked):
             return frozenset({asked})
         # Without the dictionary the line must come to the letter by itself.
-        return words_ending_in(asked, self.characters) if asked and has_dictionary() else None
+        return words_ending_in(asked, self.characters) if asked else None
 
     def _met(self, draft: Draft) -> bool:
         asked = self.letters[draft.number : draft.number + 1]
@@ -207,7 +227,7 @@ class Rhyme(Constraint):
 
     scheme: str
     characters: str
-    answers: int = 6
+    answers: int = _ANSWERS
     wish: str = "the rhyme"
 
     def fits(self, draft: Draft) -> bool:
@@ -339,10 +359,7 @@ class Form:
     def __bool__(self) -> bool:
         """Whether anything is asked for beyond a number of lines."""
         return bool(
-            self.line_length
-            or _letters(self.acrostic + self.acrostic_end)
-            or self.rhyme
-            or self.must
+            self.line_length or self.acrostic or self.acrostic_end or self.rhyme or self.must
         )
 
     @property
@@ -371,10 +388,11 @@ class Form:
         lengths = self._lengths()
         if lengths:
             found.append(LineLength(lengths, f"--line-length {self.line_length}"))
-        if _letters(self.acrostic):
-            self._check_known(_letters(self.acrostic), "acrostic", vocabulary, either_case=True)
-            found.append(Acrostic(_letters(self.acrostic), f"--acrostic {self.acrostic}"))
-        if _letters(self.acrostic_end):
+        if self.acrostic:
+            letters = _letters(self.acrostic)
+            self._check_known(letters, "acrostic", vocabulary, either_case=True)
+            found.append(Acrostic(letters, f"--acrostic {self.acrostic}"))
+        if self.acrostic_end:
             letters = _letters(self.acrostic_end)
             self._check_known(letters, "acrostic-end", vocabulary, either_case=True)
             wish = f"--acrostic-end {self.acrostic_end}"
@@ -383,12 +401,17 @@ class Form:
             require_rhyme_libraries()
             scheme = self.rhyme.upper()
             # Where the ends are given, they need no other answers.
-            answers = {"answers": 0} if _letters(self.acrostic_end) else {}
+            answers = 0 if self.acrostic_end else _ANSWERS
             wish = f"--rhyme {self.rhyme}"
-            found.append(Rhyme(scheme, vocabulary.characters, **answers, wish=wish))
+            found.append(Rhyme(scheme, vocabulary.characters, answers, wish))
             self._check_ends_rhyme(scheme)
         for word in self.must:
             self._check_known(word, "must", vocabulary)
+            if any(mark in word for mark in line_ends(vocabulary)):
+                raise RecipeError(
+                    f"--must {word} holds a character at which the model's lines end, so no line "
+                    "can have it."
+                )
         return [*found, *self._musts(generator)]
 
     def _musts(self, generator: np.random.Generator | None) -> list[Constraint]:
@@ -429,8 +452,8 @@ class Form:
             least, most = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
             if not 1 <= least <= most <= _LONGEST:
                 raise RecipeError(
-                    f"A line length is a number from 1 to 100, a span as in 6-9, or several of "
-                    f"them as in 5,7,5,7; not {self.line_length!r}."
+                    f"A line length is a number from 1 to {_LONGEST}, a span as in 6-9, or "
+                    f"several of them as in 5,7,5,7; not {self.line_length!r}."
                 )
             found.append((least, most))
         return tuple(found)

@@ -13,7 +13,7 @@ At one character a step what costs is the number of calls, so a step makes as fe
 Shapes: ``N`` streams side by side, ``[N, ...]``; ``G`` blocks of H rows a cell.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -202,6 +202,11 @@ class Network:
             np.matmul(layer.h_and_one, stack, out=layer.products)
             share = layer.above
         return share
+
+    def read(self, state: State, ids: Iterable[int]) -> None:
+        """Read characters one after the other, the same in each stream; `state` moves on."""
+        for character in ids:
+            self.step(state, int(character))
 
     def _arranged(self, rows: Array) -> Array:
         """``[G*H, ...]`` as in the checkpoint -> gates first and halved, the candidate last."""

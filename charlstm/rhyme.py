@@ -46,7 +46,7 @@ def require_rhyme_libraries() -> None:
     Raises:
         MissingLibraryError: one of them is not.
     """
-    if not (importlib.util.find_spec("pypinyin") and has_dictionary()):
+    if not all(importlib.util.find_spec(name) for name in ("pypinyin", "pronouncing")):
         raise MissingLibraryError(
             "Rhymes need pypinyin and pronouncing, which are not installed: "
             "pip install 'charlstm[rhyme]', or leave --rhyme out."
@@ -145,20 +145,15 @@ def endings_on(sounds: frozenset[str], characters: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def has_dictionary() -> bool:
-    """Return whether the words of the CMU dictionary are at hand."""
-    return importlib.util.find_spec("pronouncing") is not None
-
-
 @functools.lru_cache(maxsize=64)
 def words_ending_in(letter: str, characters: str) -> frozenset[str] | None:
     """Return the English words that end in a letter and can be spelled with `characters`.
 
-    In lower case; ``None`` where the letter is not one that English words are written with. Needs
-    the dictionary, see `has_dictionary`.
+    In lower case; ``None`` where the letter is not one that English words are written with, or
+    the CMU dictionary is not installed.
     """
     letter = letter.casefold()
-    if not "a" <= letter <= "z":
+    if not "a" <= letter <= "z" or importlib.util.find_spec("pronouncing") is None:
         return None
     spelled = _spellable(characters)
     return frozenset(

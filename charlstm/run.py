@@ -271,7 +271,7 @@ class RunDirectory:
 
         The text itself, compressed, is the smallest index that answers for passages of every
         length and says where they stand: two to four tenths of the text, where hashes of its
-        n-grams, of one length alone, take as much as an English text has.
+        n-grams, of one length alone and at ten bits each, take more than an English text.
         """
         data = bz2.compress(training_text.encode())
         self._write("training.txt.bz2", data)

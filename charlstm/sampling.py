@@ -17,6 +17,8 @@ from charlstm.vocabulary import Vocabulary
 
 # Uniform numbers are drawn so many at a time: a call of the generator costs as much for one.
 _BLOCK = 256
+# So many texts are written side by side at most: more would cost memory and gain nothing.
+_AT_ONCE = 256
 # How many characters are written where nothing is said, or to a line where lines are counted.
 _LENGTH = 200
 
@@ -131,10 +133,17 @@ class Sampler:
             RecipeError: as in `stream`.
         """
         check_whole("samples", samples, 1)
-        steps = list(
-            self._write(prefix, samples, length, lines, stop, decoding, processors, seed, unknown)
-        )
-        return [prefix + "".join(pieces[k] for pieces in steps) for k in range(samples)]
+        first = _first_seed(seed)
+        texts: list[str] = []
+        for done in range(0, samples, _AT_ONCE):
+            many = min(_AT_ONCE, samples - done)
+            steps = list(
+                self._write(
+                    prefix, many, length, lines, stop, decoding, processors, first + done, unknown
+                )
+            )
+            texts += (prefix + "".join(pieces[k] for pieces in steps) for k in range(many))
+        return texts
 
     def read(self, text: str = "", unknown: str = "error") -> State:
         """Return where the model stands after `text`: a state that can be copied and stepped on.
@@ -178,8 +187,7 @@ class Sampler:
         state = self.network.start()
         if "\n" in self.vocabulary:
             text = "\n" + text
-        for character in self.vocabulary.encode(text):
-            self.network.step(state, int(character))
+        self.network.read(state, self.vocabulary.encode(text))
         return state
 
     def readable(self, text: str, unknown: str = "error") -> str:
@@ -201,8 +209,7 @@ class Sampler:
         """Check what was asked for; return what yields a piece of every text at each step."""
         if length is not None:
             check_whole("length", length, 0)
-        if seed is not None:
-            check_whole("seed", seed, 0)
+        first = _first_seed(seed)
         if lines is not None:
             check_whole("lines", lines, 1)
         if isinstance(stop, str):  # which is a sequence of texts too
@@ -215,7 +222,6 @@ class Sampler:
         ends = [_End(begun, lines, stop) for _ in range(samples if lines or stop else 0)]
         read = self.readable(prefix, unknown)
         decoding = decoding or Decoding()
-        first = fresh_seed() if seed is None else seed
         return self._pieces(
             read,
             ends,
@@ -361,6 +367,13 @@ def _uniforms(generators: list[np.random.Generator]) -> Iterator[NDArray[np.floa
     """Yield a number in [0, 1) of every generator's, again and again."""
     while True:
         yield from np.stack([rng.random(_BLOCK) for rng in generators], axis=1)
+
+
+def _first_seed(seed: int | None) -> int:
+    if seed is None:
+        return fresh_seed()
+    check_whole("seed", seed, 0)
+    return seed
 
 
 def fresh_seed() -> int:

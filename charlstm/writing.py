@@ -73,11 +73,10 @@ class Song:
         if seed is not None:
             check_whole("seed", seed, 0)
         self._generator = np.random.default_rng(seed)
-        self.form = Form()
-        self.decoding = Decoding()
-        self.max_copy = 0
-        self._composer = Composer(sampler, (), generator=self._generator)
-        self.change(form=form, decoding=decoding, max_copy=max_copy)
+        self.form = Form() if form is None else form
+        self.decoding = decoding or Decoding()
+        self.max_copy = max_copy
+        self._composer = self._composer_for(self.form, self.decoding, max_copy)
         self._places: list[Place] = [self._composer.start()]
         self._lines: list[str] = []
 
@@ -108,6 +107,10 @@ class Song:
         form = self.form if form is None else form
         decoding = decoding or self.decoding
         max_copy = self.max_copy if max_copy is None else max_copy
+        self._composer = self._composer_for(form, decoding, max_copy)
+        self.form, self.decoding, self.max_copy = form, decoding, max_copy
+
+    def _composer_for(self, form: Form, decoding: Decoding, max_copy: int) -> Composer:
         processors: tuple[Processor, ...] = ()
         if max_copy:
             if self._training_text is None:
@@ -116,14 +119,13 @@ class Song:
                 )
             followers = self._training_text.followers
             processors = (MaxCopy(max_copy, followers, self._sampler.vocabulary),)
-        self._composer = Composer(
+        return Composer(
             self._sampler,
             form.constraints(self._sampler.vocabulary),
             decoding=decoding,
             processors=processors,
             generator=self._generator,
         )
-        self.form, self.decoding, self.max_copy = form, decoding, max_copy
 
     def propose(self, count: int = 5) -> list[Proposal]:
         """Return so many different lines that may come next, the likeliest first.

@@ -16,11 +16,11 @@ from pypinyin import Style, lazy_pinyin
 from torch.nn import functional
 
 from charlstm import composing
-from charlstm.composing import Candidate, Composer, Place, line_ends
+from charlstm.composing import Candidate, Composer, Place
 from charlstm.corpus import TextOptions
 from charlstm.decoding import Decoding, MaxCopy
 from charlstm.errors import FormError, UnknownCharactersError
-from charlstm.forms import Constraint, Draft, Form, LineLength, Rhyme
+from charlstm.forms import Constraint, Draft, Form, LineLength, Rhyme, line_ends
 from charlstm.model import CharLM, initialize
 from charlstm.network import Network
 from charlstm.recipes import Architecture

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from charlstm.novelty import Passage
 
 _DRAWING = "How characters are drawn"
-# So many samples are written side by side.
-_AT_ONCE = 256
 # Looking through a longer text takes about a second, which nobody asked for.
 _QUICK_TO_LOOK_THROUGH = 10_000_000
 
@@ -158,11 +156,9 @@ def generate(
         elif samples == 1 and not as_json and is_terminal(sys.stdout):
             answers.give_as_written(model.stream(begun, seed=seed, **ends, **settings), begun)
         else:
-            for k in range(0, samples, _AT_ONCE):
-                many = min(_AT_ONCE, samples - k)
-                texts = model.generate_many(begun, samples=many, seed=seed + k, **ends, **settings)
-                for further, text in enumerate(texts):
-                    answers.give(text, begun, seed + k + further)
+            texts = model.generate_many(begun, samples=samples, seed=seed, **ends, **settings)
+            for k, text in enumerate(texts):
+                answers.give(text, begun, seed + k)
     if not as_json:
         notes().print(
             f"run {model.directory.name}, seed {first}{answers.copied()}", style="dim", markup=False
