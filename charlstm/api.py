@@ -233,7 +233,7 @@ class TrainedModel:
         Raises:
             RunError: there is none.
         """
-        text = self.directory.read_held_out()
+        text = self.directory.read_held_out(self.info)
         if not text:
             raise RunError(
                 f"{self.directory.path} was trained without held-out text, so there is nothing "
@@ -330,6 +330,7 @@ def train(
     threads: int | None = None,
     tensorboard: bool = False,
     index: bool = True,
+    deterministic: bool = False,
     on_event: "Callable[[Event], None] | None" = None,
     **settings: Any,
 ) -> TrainedModel:
@@ -349,6 +350,8 @@ def train(
         threads: for torch, in this process; torch's own choice where ``None``.
         tensorboard: whether to write the figures for TensorBoard as well.
         index: whether the run keeps the text it learns from, compressed, to tell what is copied.
+        deterministic: whether the same seed, machine and threads must give the same weights; see
+            `charlstm.start.start_session`.
         on_event: called with everything that happens; see `charlstm.session`.
         settings: whatever should differ from the recipe, by the names of
             `charlstm.recipes.Recipe`: ``minutes=5``, ``hidden=512``, ``limit=10_000``.
@@ -373,6 +376,7 @@ def train(
         threads=threads,
         tensorboard=tensorboard,
         index=index,
+        deterministic=deterministic,
     )
     return _train(session, on_event)
 
@@ -385,6 +389,7 @@ def resume(
     backend: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    deterministic: bool = False,
     on_event: "Callable[[Event], None] | None" = None,
     **settings: Any,
 ) -> TrainedModel:
@@ -397,6 +402,7 @@ def resume(
         backend: ``"auto"`` keeps the run's own.
         device: as in `train`.
         threads: as in `train`.
+        deterministic: as in `train`.
         on_event: as in `train`.
         settings: ``epochs``, ``steps``, ``minutes`` and ``patience`` may be new.
 
@@ -413,6 +419,7 @@ def resume(
         backend=backend,
         device=device,
         threads=threads,
+        deterministic=deterministic,
     )
     return _train(session, on_event)
 

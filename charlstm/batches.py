@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from charlstm import corpus
 from charlstm.errors import CorpusError
+from charlstm.vocabulary import Tokens
 
 FEWEST_CHARACTERS = 100
 """A training text below this teaches nothing that could be measured."""
 
-Ids = NDArray[np.unsignedinteger[Any]]
+Ids = corpus.Ids | Tokens
+"""A text as the ids of its characters."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,10 @@ class Windows:
             # The pieces begin elsewhere in every epoch, and those that do not fill a batch are
             # others each time: nothing is passed over for long.
             offset = int(generator.integers(0, len(self.ids) - pieces * T))
-            order = offset + T * generator.permutation(pieces)
+            # In place: of a text of gigabytes the numbers of its pieces take hundreds of megabytes.
+            order = generator.permutation(pieces)
+            order *= T
+            order += offset
             for step in range(start, self.steps):
                 yield self._window(order[step * B : (step + 1) * B], T, fresh=True)
 

@@ -1,44 +1,38 @@
-"""From files to one text: find them, decode them, normalise them, remember where each came from.
+"""From files to one text, in the form that a model reads, and where each part came from.
 
-Bytes are never dropped. A file either decodes completely or is refused with its name, the
-offset of the byte in the way and what to try.
+A corpus is kept as the ids of its own alphabet, two bytes a character whatever the script, in
+memory or, where it is long, in a mapped file (`charlstm.cache`).
 """
 
-import glob
-import gzip
 import hashlib
-import os
-import sys
+import mmap
 import unicodedata
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.encodings import decoded, find_encoding
 from charlstm.errors import CorpusError
+from charlstm.places import Places, Text
 
-# The longest first: the UTF-32 mark begins with the UTF-16 one.
-_BYTE_ORDER_MARKS = (
-    (b"\xff\xfe\x00\x00", "utf-32"),
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xef\xbb\xbf", "utf-8-sig"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
+_CODE_POINTS = 0x110000
+# Corpora are gone through so many characters at a time.
+_PIECE = 1 << 20
+# A text is composed in pieces that end where nothing is composed. Where there is no such place in
+# so many characters it is cut all the same.
+_LONGEST_WORD = 4096
+# Marks on one letter are put in order in a time that grows as the square of their number. No
+# language has more than a few; where there are more than so many they stay as they are.
+_MARKS = 256
 
-
-# What makes up more than a tenth of any Chinese text, of Tang poems and of pop songs alike, and
-# hardly ever appears where GB18030 is read into something else.
-_COMMON_HANZI = frozenset(
-    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后"
-    "作里无山风日春天花月水心如何相此去见"
-)
-# All that a Western European text has beyond ASCII.
-_WESTERN = frozenset(
-    "àâäãåæçéèêëîïíìñôöóòõøœùûüúýÿßÀÂÄÃÅÆÇÉÈÊËÎÏÍÌÑÔÖÓÒÕØŒÙÛÜÚÝŸ“”‘’„‚«»–—…¿¡°·€£§\u00a0"
-)
+Ids = NDArray[np.unsignedinteger[Any]]
+OnRead = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
@@ -66,10 +60,69 @@ class TextOptions:
 
     def apply(self, text: str) -> str:
         """Return `text` in this form; ``limit`` is not applied here."""
+        return "".join(self.apply_to([text]))
+
+    def apply_to(self, pieces: Iterable[str]) -> Iterator[str]:
+        """Yield the text that `pieces` make together in this form, as `apply` would return it."""
+        waiting = ""
+        for piece in pieces:
+            text = waiting + piece
+            ready = self._ready(text)
+            waiting = text[ready:]
+            yield self._apply(text[:ready])
+        yield self._apply(waiting)
+
+    def _ready(self, text: str) -> int:
+        """Return how much of the text does not depend on what follows it."""
+        ready = len(text)
+        if self.normalize:
+            # Up to the last character that begins anew. Where there is none for long, so many are
+            # kept that marks which stay as they are do so on either side.
+            first = max(len(text) - _LONGEST_WORD, 0)
+            places = range(len(text) - 1, first - 1, -1)
+            longest = len(text) - _MARKS - 1 if first else 0
+            ready = next((at for at in places if _begins_anew(text[at])), longest)
+        return ready - text.endswith("\r", 0, ready)  # a line feed may follow
+
+    def _apply(self, text: str) -> str:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         if self.newline == "space":
             text = text.replace("\n", " ")
-        return unicodedata.normalize("NFC", text) if self.normalize else text
+        return _composed(text) if self.normalize else text
+
+
+def _begins_anew(character: str) -> bool:
+    """Whether it is never composed with what stands before it."""
+    if character < "\u0300" or "\u3400" <= character <= "\u9fff":  # the commonest
+        return True
+    # What is composed with another before it is a mark of some kind or the second or third part of
+    # a Korean syllable; of the letters only some vowels of Kirat Rai are.
+    return unicodedata.category(character)[0] != "M" and not (
+        "\u1160" <= character <= "\u11ff" or "\U00016d40" <= character <= "\U00016d7f"
+    )
+
+
+def _is_mark(character: str) -> bool:
+    """Whether it is put in order with those beside it, or its parts are: some vowels are two."""
+    return unicodedata.combining(unicodedata.normalize("NFD", character)[0]) > 0
+
+
+def _composed(text: str) -> str:
+    if text.isascii():
+        return text
+    parts = []
+    done = 0
+    for at in range(_MARKS, len(text), _MARKS):  # one of them is in any long run
+        if at >= done and _is_mark(text[at]):
+            start = end = at
+            while start > done and _is_mark(text[start - 1]):
+                start -= 1
+            while end < len(text) and _is_mark(text[end]):
+                end += 1
+            if end - start > _MARKS:
+                parts += [unicodedata.normalize("NFC", text[done:start]), text[start:end]]
+                done = end
+    return "".join([*parts, unicodedata.normalize("NFC", text[done:])])
 
 
 @dataclass(frozen=True)
@@ -85,23 +138,249 @@ class Source:
     sha256: str
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """A text ready to be learned, and where it came from."""
+class Alphabet:
+    """The characters of a text, with ids in the order in which they are met."""
 
-    text: str
-    sources: tuple[Source, ...]
-    options: TextOptions
+    def __init__(self, characters: str = "") -> None:
+        self._codes = code_points(characters)
+        self._ids = np.full(_CODE_POINTS, _CODE_POINTS, dtype=np.uint32)
+        self._ids[self._codes] = np.arange(len(self._codes), dtype=np.uint32)
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    @property
+    def characters(self) -> str:
+        """The characters in the order of their ids."""
+        return from_code_points(self._codes)
+
+    def encode(self, text: str) -> NDArray[np.uint32]:
+        """Return the ids of a text; what is new in it gets the next ones."""
+        codes = code_points(text)
+        ids = self._ids[codes]
+        missing = ids == _CODE_POINTS
+        if missing.any():
+            new = np.unique(codes[missing])
+            self._ids[new] = np.arange(len(self), len(self) + len(new), dtype=np.uint32)
+            self._codes = np.concatenate((self._codes, new))
+            ids = self._ids[codes]
+        return ids
+
+    def decode(self, ids: NDArray[np.integer[Any]]) -> str:
+        """Return the characters of `ids`."""
+        return from_code_points(self._codes[ids])
+
+
+class Corpus:
+    """A text ready to be learned, and where it came from.
+
+    Args:
+        ids: ``[N]`` the text, as ids of `alphabet`.
+        alphabet: its characters.
+        sources: the files it was read from, in their order.
+        options: the form it is in.
+        sha256: the hash of the text in UTF-8: what a resumed run compares.
+        mapped: the file in which `ids` lie, where they do not lie in memory.
+    """
+
+    def __init__(
+        self,
+        ids: Ids,
+        alphabet: Alphabet,
+        sources: tuple[Source, ...],
+        options: TextOptions,
+        sha256: str,
+        mapped: mmap.mmap | None = None,
+    ) -> None:
+        self.ids = ids
+        self.alphabet = alphabet
+        self.sources = sources
+        self.options = options
+        self.sha256 = sha256
+        self._mapped = mapped
+
+    def __len__(self) -> int:
+        """How many characters there are."""
+        return len(self.ids)
 
     @property
     def size(self) -> tuple[int, int]:
         """How many characters there are, and how many different ones among the first million."""
-        return len(self.text), len(set(self.text[:1_000_000]))
+        return len(self), len(np.unique(self.ids[:1_000_000]))
+
+    @property
+    def memory(self) -> int:
+        """How many bytes of memory it takes."""
+        return 0 if self.file_bytes else self.ids.nbytes
+
+    @property
+    def file_bytes(self) -> int:
+        """How large the file is in which the text lies; 0 where it lies in memory."""
+        return 0 if self._mapped is None else self.ids.nbytes
+
+    @property
+    def lines(self) -> int:
+        """How many lines there are."""
+        return 1 + self.counts().get("\n", 0)
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(self.pieces())
+
+    def pieces(self, start: int = 0, end: int | None = None) -> Iterator[str]:
+        """Yield the characters from one place to another, some at a time."""
+        end = len(self) if end is None else end
+        for at in range(start, end, _PIECE):
+            yield self.alphabet.decode(self.ids[at : min(at + _PIECE, end)])
+            self.release()
+
+    def counts(self, start: int = 0, end: int | None = None) -> dict[str, int]:
+        """Return how often each character stands between two places."""
+        end = len(self) if end is None else end
+        counts = np.zeros(len(self.alphabet), dtype=np.int64)
+        for at in range(start, end, _PIECE):
+            ids = self.ids[at : min(at + _PIECE, end)]
+            counts += np.bincount(ids, minlength=len(counts))
+            self.release()
+        met = np.flatnonzero(counts)
+        return dict(zip(self.alphabet.decode(met), counts[met].tolist(), strict=True))
+
+    def release(self) -> None:
+        """Let go of the memory that what was looked at of a mapped file takes."""
+        if self._mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._mapped.madvise(mmap.MADV_DONTNEED)
+
+
+class Reading:
+    """Places that are read twice: for what is in them, then for their text; a context.
+
+    Args:
+        places: see `charlstm.places.Places`.
+        options: the form of the text.
+        encoding: decode everything with this codec instead of finding out.
+        stdin: where ``-`` reads; the process's standard input where ``None``.
+        on_read: told how many bytes of how many were read, by and by.
+
+    Attributes:
+        bytes: how many bytes the texts have, unpacked.
+        hashes: of the bytes of each text.
+        encodings: in which each text is read.
+        characters: of each text that was gone through, before normalisation.
+
+    Raises:
+        CorpusError: a place does not exist, cannot be read, or is in no encoding that is found.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[str | Path],
+        *,
+        options: TextOptions,
+        encoding: str | None = None,
+        stdin: BinaryIO | None = None,
+        on_read: OnRead | None = None,
+    ) -> None:
+        self.options = options
+        self.bytes = 0
+        self.hashes: list[str] = []
+        self.encodings: list[str] = []
+        self.characters: list[int] = []
+        self._places = Places(places, stdin)
+        self._on_read = on_read or (lambda _done, _total: None)
+        self._names: list[str] = []
+        self._read = 0
+        self._sha256 = hashlib.sha256()
+        try:
+            for text in self._places.texts():
+                found = find_encoding(text.pieces, name=text.name, encoding=encoding)
+                hashed = hashlib.sha256()
+                for data in text.pieces():
+                    hashed.update(data)
+                    self.bytes += len(data)
+                self.encodings.append(found)
+                self._names.append(text.name)
+                self.hashes.append(hashed.hexdigest())
+        except BaseException:
+            self._places.close()
+            raise
+
+    def __enter__(self) -> "Reading":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._places.close()
 
     @property
     def sha256(self) -> str:
-        """The hash of the normalised text in UTF-8: what a resumed run compares."""
-        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+        """Of the text that was gone through, in UTF-8."""
+        return self._sha256.hexdigest()
+
+    def ids(self, alphabet: Alphabet) -> Iterator[NDArray[np.uint32]]:
+        """Yield the normalised text as ids of an alphabet, which grows by what is new.
+
+        Raises:
+            CorpusError: a text cannot be read or decoded, was changed meanwhile, or there is none.
+        """
+        self.characters, self._read, self._sha256 = [], 0, hashlib.sha256()
+        left = self.options.limit
+        found = False
+        for piece in self.options.apply_to(self._decoded()):
+            text = piece[:left]
+            if left is not None:
+                left = max(left - len(text), 0)
+            self._sha256.update(text.encode())
+            found = found or bool(text)
+            yield alphabet.encode(text)
+        if not found:
+            raise CorpusError(f"There is no text in {self._named()}: the corpus is empty.")
+
+    def sources(self, characters: Sequence[int]) -> tuple[Source, ...]:
+        """Return what the texts are, given how many characters each has."""
+        found = zip(self._names, self.encodings, characters, self.hashes, strict=True)
+        return tuple(Source(*source) for source in found)
+
+    def _decoded(self) -> Iterator[str]:
+        """Yield the characters of all texts, no line of one running into the next."""
+        last = ""
+        known = zip(self.encodings, self.hashes, strict=True)
+        for text, was in zip_longest(self._places.texts(), known):
+            if text is None or was is None:
+                raise _changed()
+            encoding, sha256 = was
+            characters, hashed = 0, hashlib.sha256()
+            for piece in decoded(partial(self._counted, text, hashed), encoding, name=text.name):
+                if piece:
+                    # A line that ends with \r and an empty one that follows are two, not \r\n.
+                    if (
+                        not characters
+                        and last
+                        and (last not in "\r\n" or last + piece[0] == "\r\n")
+                    ):
+                        yield "\n"
+                    characters += len(piece)
+                    last = piece[-1]
+                    yield piece
+            if hashed.hexdigest() != sha256:
+                raise _changed()
+            self.characters.append(characters)
+
+    def _counted(self, text: Text, hashed: "hashlib._Hash") -> Iterator[bytes]:
+        for data in text.pieces():
+            hashed.update(data)
+            self._read += len(data)
+            self._on_read(self._read, self.bytes)
+            yield data
+
+    def _named(self) -> str:
+        more = f" and {len(self._names) - 3:,} more" if len(self._names) > 3 else ""
+        return ", ".join(self._names[:3]) + more
+
+
+def _changed() -> CorpusError:
+    return CorpusError(
+        "The corpus was changed while it was read: run the command again when it is at rest."
+    )
 
 
 def read_corpus(
@@ -111,232 +390,46 @@ def read_corpus(
     encoding: str | None = None,
     stdin: BinaryIO | None = None,
 ) -> Corpus:
-    """Read every place, in the order given, as one text.
+    """Read every place, in the order given, as one text in memory.
 
     Args:
-        places: files, directories (every ``*.txt`` below, in sorted order), globs, ``.zip`` and
-            ``.gz`` text, or ``-`` for standard input. A file reached twice is read once.
+        places: see `charlstm.places.Places`.
         options: the form of the text; the defaults where ``None``.
-        encoding: decode everything with this codec instead of finding out.
-        stdin: where ``-`` reads; the process's standard input where ``None``.
+        encoding: see `Reading`.
+        stdin: see `Reading`.
 
     Raises:
         CorpusError: a place does not exist, cannot be read or decoded, or holds no text.
     """
     options = options or TextOptions()
-    sources: list[Source] = []
-    parts: list[str] = []
-    for name, data in _read_bytes(places, stdin):
-        text, found = decode(data, name=name, encoding=encoding)
-        sources.append(Source(name, found, len(text), hashlib.sha256(data).hexdigest()))
-        # Without this the last line of one file would run into the first of the next.
-        if parts and parts[-1] and not parts[-1].endswith(("\n", "\r")):
-            parts.append("\n")
-        parts.append(text)
-    text = options.apply("".join(parts))[: options.limit]
-    if not text:
-        named = ", ".join(source.name for source in sources)
-        raise CorpusError(f"There is no text in {named}: the corpus is empty.")
-    return Corpus(text, tuple(sources), options)
+    with Reading(places, options=options, encoding=encoding, stdin=stdin) as reading:
+        return held_in_memory(reading)
 
 
-def decode(data: bytes, *, name: str, encoding: str | None = None) -> tuple[str, str]:
-    """Decode `data` whole; return the text and the encoding that was used.
-
-    Tried in this order: the given encoding and nothing else; a byte order mark; UTF-8; Windows-1252
-    and GB18030 where the result looks Western or Chinese; the best guess of charset-normalizer.
-
-    Raises:
-        CorpusError: naming `name`, the offset in bytes and what to try.
-    """
-    if encoding is not None:
-        return _decode_as(data, encoding, name)
-    for mark, codec in _BYTE_ORDER_MARKS:
-        if data.startswith(mark):
-            return _decode_as(data, codec, name)
-    try:
-        text, found = data.decode("utf-8"), "utf-8"
-    except UnicodeDecodeError as error:
-        text, found = _decode_foreign(data, name, error)
-    if (offset := data.find(0)) >= 0:
-        raise CorpusError(
-            f"{name} is not plain text: there is a NUL byte at offset {offset}. If it is UTF-16 "
-            "without a byte order mark, say --encoding utf-16-le or utf-16-be."
-        )
-    return text, found
+def held_in_memory(reading: Reading) -> Corpus:
+    """Go through a reading and keep its text in memory."""
+    alphabet = Alphabet()
+    parts = [ids.astype(narrowest(len(alphabet))) for ids in reading.ids(alphabet)]
+    sources = reading.sources(reading.characters)
+    return Corpus(np.concatenate(parts), alphabet, sources, reading.options, reading.sha256)
 
 
-def split(text: str, validation: float) -> tuple[str, str]:
-    """Cut `text` once: the first part to train on, the last share `validation` to hold out."""
-    held_out = int(len(text) * validation)
-    cut = len(text) - held_out
-    return text[:cut], text[cut:]
+def narrowest(size: int) -> np.dtype[np.unsignedinteger[Any]]:
+    """Return the type of the ids of so many characters."""
+    return np.dtype("<u2" if size <= 1 << 16 else "<u4")
 
 
-def _decode_as(data: bytes, encoding: str, name: str) -> tuple[str, str]:
-    try:
-        text = data.decode(encoding).removeprefix("\ufeff")
-        text.encode()  # utf-7 lets half characters through, which nothing could write again
-        return text, encoding
-    except UnicodeEncodeError as error:
-        raise CorpusError(
-            f"{name} is not text in {encoding}: character {error.start:,} is half a surrogate pair."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise _undecodable(data, name, error, tried=encoding) from None
-    except (LookupError, ValueError):  # some names are no codec's, some no name at all
-        raise CorpusError(
-            f"There is no encoding called {encoding!r}; try utf-8, gb18030, big5 or utf-16."
-        ) from None
+def split(characters: int, validation: float) -> int:
+    """Return where a text of so many characters is cut: what follows is held out."""
+    return characters - int(characters * validation)
 
 
-def _decode_foreign(data: bytes, name: str, error: UnicodeDecodeError) -> tuple[str, str]:
-    """Decode what is not UTF-8, unless it is UTF-8 that was damaged: that must not be guessed at.
-
-    Nearly every byte string is valid in some codec, so a UTF-8 file with one broken byte would
-    otherwise be turned into mojibake from its first line to its last.
-    """
-    replaced = data.decode("utf-8", "replace")
-    broken = replaced.count("\ufffd")
-    sound = sum(1 for character in replaced if character > "\x7f") - broken
-    if sound > 4 * broken:
-        raise _undecodable(data, name, error, tried="utf-8")
-    for codec, looks_right in (("cp1252", _looks_western), ("gb18030", _looks_chinese)):
-        try:
-            text = data.decode(codec)
-        except UnicodeDecodeError:
-            continue
-        if looks_right(text):
-            return text, codec
-    from charset_normalizer import from_bytes  # slow to import, seldom needed
-
-    guess = from_bytes(data).best()
-    if guess is None:
-        raise _undecodable(data, name, error, tried="utf-8")
-    return _decode_as(data, guess.encoding, name)
+def code_points(text: str) -> NDArray[np.uint32]:
+    """Return the code points of a text, one a character."""
+    # surrogatepass: an argument that was not valid UTF-8 reaches Python with lone surrogates.
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
-def _looks_western(text: str) -> bool:
-    """Whether it has the letters of Western Europe, here and there among plain ones."""
-    foreign = sum(1 for character in text if character > "\x7f")
-    western = sum(1 for character in text if character in _WESTERN)
-    letters = sum(1 for character in text if character.isalpha())
-    return western == foreign and 3 * foreign < letters
-
-
-def _looks_chinese(text: str) -> bool:
-    """Whether the commonest characters are there: GB18030 accepts nearly all other bytes too."""
-    foreign = [character for character in text if character > "\x7f"]
-    common = sum(1 for character in foreign if character in _COMMON_HANZI)
-    # A few words may lack them; there it must do that all are everyday characters or punctuation,
-    # rows 0xB0-0xD7 and 0xA1-0xA9 of GB 2312.
-    few = len(foreign) < 50 and all(
-        b"\xa1" <= row <= b"\xa9" or b"\xb0" <= row <= b"\xd7"
-        for row in (character.encode("gb2312", "ignore")[:1] for character in foreign)
-    )
-    return few or common >= 0.04 * len(foreign)
-
-
-def _undecodable(data: bytes, name: str, error: UnicodeDecodeError, tried: str) -> CorpusError:
-    offset = error.start
-    line = data.count(b"\n", 0, offset) + 1
-    return CorpusError(
-        f"{name} cannot be decoded as {tried}: byte 0x{data[offset]:02x} at offset {offset:,} "
-        f"(line {line:,}) does not belong there. Repair the file, or name its encoding with "
-        "--encoding (gb18030, big5, shift_jis, cp1252 are common)."
-    )
-
-
-def _read_bytes(
-    places: Sequence[str | Path], stdin: BinaryIO | None
-) -> Iterator[tuple[str, bytes]]:
-    seen: set[str] = set()
-    for place in places:
-        if str(place) == "-":
-            if stdin is None and sys.stdin is None:
-                raise CorpusError("Standard input is closed: pipe a text in, or name a file.")
-            yield "standard input", (stdin or sys.stdin.buffer).read()
-            continue
-        for path in _find(str(place)):
-            real = os.path.realpath(path)
-            if real not in seen:
-                seen.add(real)
-                yield from _open(path)
-    if not places:
-        raise CorpusError("No corpus was given: name a text file, a directory or - for a pipe.")
-
-
-def _find(place: str) -> list[Path]:
-    path = Path(place)
-    try:
-        path.stat()
-    except (OSError, ValueError):  # not there, too long, a loop of links: the same to its user
-        return _match(place)
-    if path.is_dir():
-        found = sorted(
-            file
-            for file in _files_below(path)
-            # macOS leaves a shadow ._NAME of each file on foreign disks; it is not text.
-            if file.suffix.lower() == ".txt" and not file.name.startswith("._") and file.is_file()
-        )
-        if not found:
-            raise CorpusError(f"There is no *.txt file in the directory {place} or below it.")
-        return found
-    return [path]
-
-
-def _files_below(path: Path) -> Iterator[Path]:
-    for directory, below, names in os.walk(path, onerror=_refuse_directory):
-        if "run.json" in names:
-            below.clear()  # a run's held-out text and its samples are nobody's corpus
-        else:
-            yield from (Path(directory, name) for name in names)
-
-
-def _refuse_directory(error: OSError) -> None:
-    raise CorpusError(f"{error.filename} cannot be read: {error.strerror}.")
-
-
-def _match(place: str) -> list[Path]:
-    if glob.has_magic(place):
-        found = sorted(Path(match) for match in glob.glob(place, recursive=True))  # noqa: PTH207
-        files = [match for match in found if match.is_file()]
-        if files:
-            return files
-        raise CorpusError(f"Nothing matches {place}.")
-    raise CorpusError(f"There is no file or directory called {place}.")
-
-
-def _open(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        suffix = path.suffix.lower()
-        if suffix == ".zip":
-            yield from _open_zip(path)
-        elif suffix == ".gz":
-            with gzip.open(path) as file:
-                yield str(path), file.read()
-        else:
-            yield str(path), path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise CorpusError(f"{path} cannot be read: {reason}.") from None
-
-
-def _open_zip(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = sorted(
-                member
-                for member in archive.namelist()
-                # macOS adds a shadow of each file there; it is not text.
-                if member.lower().endswith(".txt") and not member.startswith("__MACOSX/")
-            )
-            if not members:
-                raise CorpusError(f"There is no *.txt file in the archive {path}.")
-            for member in members:
-                yield f"{path}/{member}", archive.read(member)
-    except CorpusError:
-        raise
-    # Each kind of compression has errors of its own, and not every Python has every kind.
-    except Exception as error:
-        raise CorpusError(f"{path} cannot be read as a zip archive: {error}.") from None
+def from_code_points(codes: NDArray[np.uint32]) -> str:
+    """Return the text of these code points."""
+    return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")

@@ -1,5 +1,7 @@
 """Where torch computes, with how many threads, and what the device is good at."""
 
+import os
+
 import torch
 
 from charlstm.errors import RecipeError
@@ -41,6 +43,16 @@ def prepare_cpu(threads: int | None) -> None:
     if threads < 1:
         raise RecipeError(f"threads must be a whole number from 1 up, not {threads}.")
     torch.set_num_threads(threads)
+
+
+def compute_deterministically() -> None:
+    """Let torch use only algorithms that give the same result every time, in this process.
+
+    On a CPU those used here do anyway, with the same number of threads. On a GPU some others are
+    faster, and products need a fixed workspace, which is set where the process has none.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
 
 
 def may_have_fast_bfloat16(device: torch.device, backend: str) -> bool:

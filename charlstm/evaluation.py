@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.batches import Ids
+from charlstm.corpus import Ids
 from charlstm.dynamic import dynamic_surprisal
 from charlstm.errors import CorpusError
 from charlstm.figures import bits, perplexity

@@ -6,8 +6,24 @@ count. Everything else is computed from it at the last moment.
 
 import dataclasses
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
+
+LARGEST = 2**53
+"""No whole number in our files is larger: up to it, every one has a float of its own."""
+
+
+ENDLESS = 1e12
+"""No training takes so many seconds."""
+
+# Of a report's figures. A loss is measured in float32, and may be a hair below nothing.
+_RANGES = {
+    **dict.fromkeys(("step", "epoch", "characters"), (0, LARGEST)),
+    **dict.fromkeys(("train_loss", "validation_loss"), (-1, 1e38)),
+    "seconds": (0, ENDLESS),
+    "learning_rate": (0, sys.float_info.max),
+}
 
 
 def perplexity(loss: float) -> float:
@@ -24,6 +40,8 @@ def finite(value: Any) -> Any:
     """Return `value` with every infinity in it replaced by ``None``: JSON does not have them."""
     if isinstance(value, dict):
         return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -75,15 +93,22 @@ class Report:
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, float | None]) -> "Report":
-        """Rebuild what `to_json` wrote.
+    def from_json(cls, value: object) -> "Report":
+        """Rebuild and check what `to_json` wrote.
 
         Raises:
-            KeyError, TypeError: a field is missing or not a number.
+            KeyError, TypeError, ValueError: a field is missing, no number or out of its range.
         """
+        if not isinstance(value, dict):
+            raise TypeError("a report must be an object")
         fields = {entry.name: value[entry.name] for entry in dataclasses.fields(cls)}
         for name, number in fields.items():
-            optional = name == "validation_loss" and number is None
-            if not optional and type(number) not in (int, float):
-                raise TypeError(f"{name} must be a number")
-        return cls(**fields)  # type: ignore[arg-type]
+            if name == "validation_loss" and number is None:
+                continue
+            low, high = _RANGES[name]
+            whole = type(high) is int
+            if type(number) is not int and (whole or type(number) is not float):
+                raise TypeError(f"{name} must be a {'whole ' * whole}number")
+            if not low <= number <= high:
+                raise ValueError(f"{name} must be from {low:g} to {high:g}")
+        return cls(**fields)

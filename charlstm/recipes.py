@@ -5,12 +5,14 @@ Nothing here needs torch: the command line and the NumPy sampler read architectu
 
 import dataclasses
 import math
+import reprlib
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 from charlstm.corpus import TextOptions
 from charlstm.errors import CorpusError, RecipeError
+from charlstm.figures import LARGEST
 
 CELLS = ("lstm", "peephole", "coupled", "gru", "rnn")
 """The cells of the scratch backend; `charlstm.recurrent.equations` has their formulas."""
@@ -31,10 +33,18 @@ _RARE = 50
 # A large text is not read more often, however much time there is.
 _MOST_PASSES = 40
 
+# So many characters measure a model to a hundredth of a nat.
+_HELD_OUT = 1_000_000
+
 # What Python and torch take before anything is trained.
 _PROCESS_BYTES = 430_000_000
 
 _BLOCKS = {"lstm": 4, "peephole": 4, "coupled": 3, "gru": 3, "rnn": 1}
+
+
+def shown(value: object) -> str:
+    """Return a value as an error names it: a few words of it where it is long."""
+    return reprlib.repr(value)
 
 
 def check_whole(name: str, value: object, low: int, high: int | None = None) -> None:
@@ -45,7 +55,7 @@ def check_whole(name: str, value: object, low: int, high: int | None = None) -> 
     """
     if type(value) is not int or value < low or (high is not None and value > high):
         upper = f"to {high:,}" if high is not None else "up"
-        raise RecipeError(f"{name} must be a whole number from {low} {upper}, not {value!r}.")
+        raise RecipeError(f"{name} must be a whole number from {low} {upper}, not {shown(value)}.")
 
 
 def check_real(name: str, value: object, low: float, high: float, *, above: bool = False) -> None:
@@ -61,12 +71,18 @@ def check_real(name: str, value: object, low: float, high: float, *, above: bool
             return
     lower = f"above {low:g}" if above else f"from {low:g}"
     upper = f" to {high:g}" if math.isfinite(high) else "" if above else " up"
-    raise RecipeError(f"{name} must be a number {lower}{upper}, not {value!r}.")
+    raise RecipeError(f"{name} must be a number {lower}{upper}, not {shown(value)}.")
+
+
+def _check_count(name: str, value: object, low: int) -> None:
+    """Check a whole number that nothing limits but that it can be reckoned with."""
+    check_whole(name, value, low)
+    check_whole(name, value, low, LARGEST)
 
 
 def _choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise RecipeError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+        raise RecipeError(f"{name} must be one of {', '.join(choices)}, not {shown(value)}.")
 
 
 @dataclass(frozen=True)
@@ -195,6 +211,9 @@ class Recipe:
     text: TextOptions = field(default_factory=TextOptions)
 
     def __post_init__(self) -> None:
+        # It is shown, and what a stranger called a recipe must not be able to pass for a report.
+        if not isinstance(self.name, str) or not self.name.isprintable() or len(self.name) > 100:
+            raise RecipeError(f"the recipe's name must be text in a line, not {shown(self.name)}.")
         _choice("initialization", self.initialization, ("orthogonal", "d2l", "torch"))
         _choice("optimizer", self.optimizer, ("sgd", "adam", "adamw"))
         check_real("learning rate", self.learning_rate, 0, math.inf, above=True)
@@ -206,15 +225,15 @@ class Recipe:
         check_whole("batch", self.batch, 1, 65_536)
         check_whole("window", self.window, 1, 65_536)
         _choice("sampling", self.sampling, ("consecutive", "random"))
-        check_whole("epochs", self.epochs, 1)
+        _check_count("epochs", self.epochs, 1)
         if self.steps is not None:
-            check_whole("steps", self.steps, 1)
+            _check_count("steps", self.steps, 1)
         if self.minutes is not None:
             check_real("minutes", self.minutes, 0, math.inf, above=True)
         if self.patience is not None:
-            check_whole("patience", self.patience, 0)
+            _check_count("patience", self.patience, 0)
         check_real("validation", self.validation, 0, 0.5)
-        check_whole("min count", self.min_count, 1)
+        _check_count("min count", self.min_count, 1)
         _choice("precision", self.precision, PRECISIONS)
         check_whole("seed", self.seed, 0, 2**63 - 1)
         if self.weight_decay and self.optimizer != "adamw":
@@ -340,6 +359,7 @@ def auto(characters: int, alphabet: int, passes: float | None = None) -> Recipe:
         window=32 if passes < 5 else 50,
         epochs=epochs,
         patience=5,
+        validation=min(0.1, _HELD_OUT / characters),
         precision="auto",
     )
 
@@ -382,8 +402,6 @@ def recipe_from_json(value: object) -> Recipe:
         fields["text"] = TextOptions(**_fields(fields["text"], TextOptions))
     except CorpusError as error:
         raise RecipeError(str(error)) from None
-    if not isinstance(fields["name"], str):
-        raise RecipeError(f"the recipe's name must be text, not {fields['name']!r}.")
     return Recipe(**fields)
 
 

@@ -5,7 +5,6 @@ write now and then, and saves. It yields events; whoever likes may draw them.
 """
 
 import dataclasses
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from charlstm.training import EpochEnd, Finished, Stopped, Trainer, TrainerEvent
 from charlstm.vocabulary import Vocabulary
 
 _SAVE_EVERY_SECONDS = 15.0
+# What was read of a mapped text counts as memory until it is let go of, after so many steps.
+_RELEASE_STEPS = 100
 _SAMPLE_CHARACTERS = 50
 
 DIVERGED = "it diverged"
@@ -100,8 +101,7 @@ class Plan:
     @property
     def memory(self) -> int:
         """About how many bytes it will take."""
-        text = sys.getsizeof(self.corpus.text) + 2 * len(self.corpus.text)
-        return training_bytes(self.recipe, len(self.vocabulary)) + text
+        return training_bytes(self.recipe, len(self.vocabulary)) + self.corpus.memory
 
     @property
     def seconds(self) -> float:
@@ -185,6 +185,8 @@ class Session:
             self._history = [report for report in self._history if report.step <= event.step]
         elif isinstance(event, Finished):
             self._info = dataclasses.replace(self._info, finished=event.reason)
+        elif self.trainer.step % _RELEASE_STEPS == 0:
+            self.plan.corpus.release()
         yield event
         if isinstance(event, EpochEnd):
             if log is not None:

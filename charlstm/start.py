@@ -13,22 +13,33 @@ from typing import Any, BinaryIO
 import torch
 
 from charlstm.batches import fit
-from charlstm.corpus import Corpus, read_corpus, split
-from charlstm.devices import choose_device, may_have_fast_bfloat16, prepare_cpu
+from charlstm.cache import open_corpus
+from charlstm.corpus import Corpus, OnRead, split
+from charlstm.devices import (
+    choose_device,
+    compute_deterministically,
+    may_have_fast_bfloat16,
+    prepare_cpu,
+)
 from charlstm.errors import CorpusError, RecipeError, RunError
 from charlstm.figures import Report
+from charlstm.memory import machine_bytes
 from charlstm.model import choose_backend
 from charlstm.prefix import readable
-from charlstm.recipes import Recipe, explain, named
+from charlstm.recipes import Recipe, explain, named, training_bytes
 from charlstm.run import ROOT, Arrays, RunDirectory, RunInfo, check_name, name_for
 from charlstm.session import Plan, Session
 from charlstm.tensorboard import has_tensorboard, require_tensorboard
 from charlstm.training import Snapshot, Trainer
-from charlstm.vocabulary import Vocabulary
+from charlstm.vocabulary import Tokens, Vocabulary
 
 # Bfloat16 is tried from this width on, and taken when it makes a step so many times as fast.
 _WIDE = 128
 _WORTH_ROUNDING = 1.15
+# To look for copies in a longer text takes a minute and gigabytes, so it gets no index.
+_MOST_INDEXED = 50_000_000
+# Beside the runs.
+_CACHE = ".cache"
 # The recipe's learning rate times this, for weights that have learned already.
 _FROM_RATE = 0.3
 # What may change when a run is resumed: how long it goes on. All else decides its weights.
@@ -51,7 +62,9 @@ def start_session(
     threads: int | None = None,
     tensorboard: bool = False,
     index: bool = True,
+    deterministic: bool = False,
     stdin: BinaryIO | None = None,
+    on_read: OnRead | None = None,
 ) -> Session:
     """Prepare a new training; nothing is trained before its `events` are read.
 
@@ -72,11 +85,16 @@ def start_session(
         threads: for torch, in this process; torch's own choice where ``None``.
         tensorboard: whether to write the figures for TensorBoard as well.
         index: whether the run keeps the text it learns from, compressed, to tell what is copied.
+        deterministic: whether the same seed, machine and threads must give the same weights: by
+            deterministic algorithms alone, in this process from now on, and without a choice by
+            timing.
         stdin: where ``-`` reads.
+        on_read: told how many bytes of how many were read, by and by.
 
     Raises:
         CorpusError: the text cannot be read or is too small.
-        RecipeError: a setting is out of its range, or not that of the run to start from.
+        RecipeError: a setting is out of its range, or not that of the run to start from, or the
+            training would not fit into memory.
         UnknownCharactersError: a prefix has characters that the training text has not.
         RunError: the run directory cannot be made, or there is no run to start from.
         MissingLibraryError: TensorBoard is asked for and not installed.
@@ -88,7 +106,14 @@ def start_session(
     if source is not None:
         settings = source.settle(settings)
     options = named(recipe).override(**_text_settings(settings)).text
-    corpus = read_corpus(places, options=options, encoding=encoding, stdin=stdin)
+    corpus = open_corpus(
+        places,
+        cache=root / _CACHE,
+        options=options,
+        encoding=encoding,
+        stdin=stdin,
+        on_read=on_read,
+    )
 
     def wish_for(passes: float | None) -> Recipe:
         found = named(recipe, *corpus.size, backend=backend, passes=passes)
@@ -97,10 +122,13 @@ def start_session(
         return found.override(**settings)
 
     wish = wish_for(settings.get("epochs"))
-    training, held_out, fitted, notes = _prepare(corpus, wish)
-    vocabulary = Vocabulary.build(training, min_count=fitted.min_count)
+    if deterministic:
+        wish = _repeatable(wish)
+    cut, fitted, notes = _prepare(corpus, wish)
+    learned, held_out = corpus.counts(0, cut), len(corpus) - cut
+    vocabulary = Vocabulary.build(learned, min_count=fitted.min_count)
     if source is not None:
-        vocabulary = source.info.vocabulary.grown(vocabulary, training)
+        vocabulary = source.info.vocabulary.grown(vocabulary, learned)
     if not vocabulary.characters:
         raise CorpusError(
             f"No character stands {fitted.min_count:,} times in the text; lower --min-count."
@@ -123,35 +151,39 @@ def start_session(
     prepare_cpu(threads)
     where = choose_device(device)
     backend = choose_backend(backend, fitted.architecture, where)
-
-    ids, held_out_ids = vocabulary.encode(training), vocabulary.encode(held_out)
-
-    def trainer_for(recipe: Recipe) -> Trainer:
-        return Trainer(
-            recipe,
-            ids,
-            held_out_ids,
-            len(vocabulary),
-            backend=backend,
-            device=where,
-        )
-
+    _refuse_what_does_not_fit(fitted, len(vocabulary), where)
+    trainer_for = _maker(corpus, cut, vocabulary, backend, where)
     weights = None if source is None else source.weights()
     fitted, step_seconds, told = _probe(fitted, where, backend, trainer_for)
     if fitted.minutes is not None and settings.get("epochs") is None:
         # Only now is it known how often the text can be read in that time.
         speed = fitted.batch * fitted.window / step_seconds
-        wish = wish_for(60 * fitted.minutes * speed / len(training))
-        _, _, fitted, notes = _prepare(corpus, wish.override(precision=fitted.precision))
+        wish = wish_for(60 * fitted.minutes * speed / cut)
+        _, fitted, notes = _prepare(corpus, wish.override(precision=fitted.precision))
         (step_seconds,) = _time_steps([trainer_for(fitted)])
     notes += told
+    if deterministic:
+        compute_deterministically()
+        free, (step_seconds,) = step_seconds, _time_steps([trainer_for(fitted)])
+        notes.append(
+            f"Everything is computed deterministically: a step takes {step_seconds / free:.2f} "
+            "times as long as without, and bfloat16 was not tried."
+        )
+    if corpus.file_bytes:
+        notes.append(
+            f"The text is read from {root / _CACHE}, where its ids take "
+            f"{corpus.file_bytes / 1e9:.1f} GB; what is there can be deleted when no training runs."
+        )
+    if index and cut > _MOST_INDEXED:
+        index = False
+        notes.append(
+            f"No index is made: with more than {_MOST_INDEXED:,} characters to learn from it would "
+            "take too long to look for copies."
+        )
     trainer = trainer_for(fitted)
     if weights is not None:
         trainer.begin_from(weights)
     wished = name or name_for(places)
-    directory = RunDirectory.create(wished, root)
-    if directory.name != wished:
-        notes.append(f"{root / wished} is another run, so this one is called {directory.name}.")
     info = RunInfo(
         recipe=fitted,
         vocabulary=vocabulary,
@@ -159,8 +191,8 @@ def start_session(
         places=tuple(str(place) for place in places),
         encoding=encoding,
         corpus_sha256=corpus.sha256,
-        training_characters=len(training),
-        held_out_characters=len(held_out),
+        training_characters=cut,
+        held_out_characters=held_out,
         backend=backend,
         started_from=None if source is None else source.name,
         prefixes=tuple(prefixes),
@@ -168,11 +200,12 @@ def start_session(
         tensorboard=tensorboard,
         versions=_versions(),
     )
-    directory.write_held_out(held_out)
-    directory.write_info(info)
     began = time.monotonic()
-    index_bytes = directory.write_index(training) if index else None
+    training = corpus.pieces(0, cut) if index else None
+    directory = RunDirectory.create(wished, root, info, corpus.pieces(cut), training)
     index_seconds = time.monotonic() - began
+    if directory.name != wished:
+        notes.append(f"{root / wished} is another run, so this one is called {directory.name}.")
     new = 0 if source is None else len(vocabulary) - len(source.info.vocabulary)
     return _session(
         directory,
@@ -182,7 +215,7 @@ def start_session(
         step_seconds,
         notes=tuple(notes),
         new_characters=new,
-        index_bytes=index_bytes,
+        index_bytes=directory.index_bytes,
         index_seconds=index_seconds,
     )
 
@@ -196,9 +229,11 @@ def resume_session(
     backend: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    deterministic: bool = False,
     stdin: BinaryIO | None = None,
+    on_read: OnRead | None = None,
 ) -> Session:
-    """Take up a training where its last save left it; see `start_session`.
+    """Take up a training where its last save left it, or at its beginning where it has none.
 
     Args:
         run: its name or path; the newest run where ``None``.
@@ -208,14 +243,16 @@ def resume_session(
         backend: ``"auto"`` keeps the run's own, with which it stays the same bit for bit.
         device: as for a new run.
         threads: as for a new run.
+        deterministic: as for a new run.
         stdin: where ``-`` reads.
+        on_read: as for a new run.
 
     Raises:
-        RunError: there is no such run, or nothing was saved yet.
+        RunError: there is no such run, or it is damaged.
         CorpusError: the corpus is gone or no longer the same.
         RecipeError: a setting cannot change.
     """
-    directory = RunDirectory.find(run, root)
+    directory = RunDirectory.find(run, root, trained=False)
     with directory.locked():  # at once, and not after the plan is drawn
         info = directory.read_info()
     if not places and "-" in info.places:
@@ -223,8 +260,13 @@ def resume_session(
             f"{directory.path} learned from standard input, which is gone: pipe the same text in "
             f"again, with charlstm train - --resume --name {directory.name}."
         )
-    corpus = read_corpus(
-        places or info.places, options=info.recipe.text, encoding=info.encoding, stdin=stdin
+    corpus = open_corpus(
+        places or info.places,
+        cache=directory.path.parent / _CACHE,
+        options=info.recipe.text,
+        encoding=info.encoding,
+        stdin=stdin,
+        on_read=on_read,
     )
     if corpus.sha256 != info.corpus_sha256:
         raise CorpusError(
@@ -241,26 +283,33 @@ def resume_session(
         longer = minutes / before if before else 1.0
         settings["epochs"] = math.ceil(info.recipe.epochs * max(longer, 1.0))
     wish = info.recipe.override(**settings)
-    training, held_out, recipe, _ = _prepare(corpus, wish)
+    if deterministic:
+        _repeatable(wish)
+        compute_deterministically()
+    cut, recipe, _ = _prepare(corpus, wish)
     _refuse_changes(directory, info.recipe, recipe)
     # Before the trainer takes memory, so that a damaged file is told at once.
-    snapshot, history, samples = _read_snapshot(directory, info)
+    saved = _read_saved(directory, info) if directory.has_resume else None
+    source = None
+    if saved is None and info.started_from is not None:
+        source = _Source.open(info.started_from, root)
 
     prepare_cpu(threads)
     where = choose_device(device)
     backend = info.backend if backend == "auto" else backend
-    ids, held_out_ids = info.vocabulary.encode(training), info.vocabulary.encode(held_out)
-
-    def trainer_for(recipe: Recipe) -> Trainer:
-        return Trainer(
-            recipe, ids, held_out_ids, len(info.vocabulary), backend=backend, device=where
-        )
-
+    _refuse_what_does_not_fit(recipe, len(info.vocabulary), where)
+    trainer_for = _maker(corpus, cut, info.vocabulary, backend, where)
     trainer = trainer_for(recipe)
-    try:
-        trainer.restore(snapshot)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise _damaged(directory, error) from None
+    history: list[Report] = []
+    samples: list[str] = []
+    if saved is not None:
+        snapshot, history, samples = saved
+        try:
+            trainer.restore(snapshot)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise _damaged(directory, error) from None
+    elif source is not None:
+        trainer.begin_from(source.weights())
     if trainer.step > trainer.total_steps:
         raise RecipeError(
             f"{directory.path} has made {trainer.step:,} steps already, and would have been done "
@@ -271,7 +320,8 @@ def resume_session(
         notes.append("TensorBoard is not installed here any more, so nothing is written for it.")
         info = dataclasses.replace(info, tensorboard=False)
     if trainer.step:
-        step_seconds = trainer.seconds / trainer.step
+        # From a file, in which it may be anything; the plan divides by it.
+        step_seconds = max(trainer.seconds / trainer.step, 1e-9)
     else:
         (step_seconds,) = _time_steps([trainer_for(recipe)])
     info = dataclasses.replace(
@@ -331,10 +381,53 @@ def _session(
     return Session(plan, trainer, info, history=list(history), samples=list(samples))
 
 
-def _prepare(corpus: Corpus, wish: Recipe) -> tuple[str, str, Recipe, list[str]]:
+def _maker(
+    corpus: Corpus, cut: int, vocabulary: Vocabulary, backend: str, device: torch.device
+) -> Callable[[Recipe], Trainer]:
+    """Return what makes trainers on a corpus that is split at `cut`."""
+    training = Tokens(corpus, vocabulary, 0, cut)
+    held_out = Tokens(corpus, vocabulary, cut, len(corpus))
+
+    def trainer_for(recipe: Recipe) -> Trainer:
+        return Trainer(recipe, training, held_out, len(vocabulary), backend=backend, device=device)
+
+    return trainer_for
+
+
+def _repeatable(wish: Recipe) -> Recipe:
+    """Return a recipe in which nothing is decided by the clock.
+
+    Raises:
+        RecipeError: its end is.
+    """
+    if wish.minutes is not None:
+        raise RecipeError(
+            "What --minutes ends cannot be repeated to the bit: with --deterministic give --epochs "
+            "or --steps instead."
+        )
+    return wish.override(precision="float32") if wish.precision == "auto" else wish
+
+
+def _refuse_what_does_not_fit(recipe: Recipe, vocabulary_size: int, device: torch.device) -> None:
+    V = vocabulary_size
+    needed = training_bytes(recipe, V)
+    there = machine_bytes()
+    if device.type == "cuda":
+        there = torch.cuda.get_device_properties(device).total_memory
+    if there is not None and needed > there:
+        raise RecipeError(
+            f"This training would take about {needed / 1e9:,.0f} GB of memory, and there are "
+            f"{there / 1e9:,.0f}: with a vocabulary of {V:,} its head has "
+            f"{V * recipe.architecture.hidden:,} weights and its batches "
+            f"{V * recipe.batch * recipe.window:,} logits. Lower --hidden, --batch or --window, or "
+            "make the vocabulary smaller with --min-count."
+        )
+
+
+def _prepare(corpus: Corpus, wish: Recipe) -> tuple[int, Recipe, list[str]]:
     """Split the text and shrink batch and window to it; the notes say what was shrunk."""
-    training, held_out = split(corpus.text, wish.validation)
-    batch, window = fit(len(training), wish.batch, wish.window)
+    cut = split(len(corpus), wish.validation)
+    batch, window = fit(cut, wish.batch, wish.window)
     notes = [
         f"The text is too short for a {name} of {asked:,}, so it is {possible:,}."
         for name, asked, possible in (
@@ -343,7 +436,7 @@ def _prepare(corpus: Corpus, wish: Recipe) -> tuple[str, str, Recipe, list[str]]
         )
         if possible < asked
     ]
-    return training, held_out, wish.override(batch=batch, window=window), notes
+    return cut, wish.override(batch=batch, window=window), notes
 
 
 def _probe(
@@ -449,9 +542,7 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for part in (outer, *inner) for name, value in part.items()}
 
 
-def _read_snapshot(
-    directory: RunDirectory, info: RunInfo
-) -> tuple[Snapshot, list[Report], list[str]]:
+def _read_saved(directory: RunDirectory, info: RunInfo) -> tuple[Snapshot, list[Report], list[str]]:
     arrays, position = directory.read_resume()
 
     def under(prefix: str) -> Arrays:

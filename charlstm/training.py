@@ -16,7 +16,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from charlstm.batches import Ids, Window, Windows
 from charlstm.errors import RecipeError, TrainingError
 from charlstm.figures import Report, perplexity
-from charlstm.model import CharLM, initialize, surprisal
+from charlstm.model import CharLM, initialize, mean_surprisal
 from charlstm.recipes import Recipe
 from charlstm.recurrent.equations import State
 
@@ -444,8 +444,7 @@ class Trainer:
         held_out_loss = None
         if len(self.held_out) > 1:
             began = time.perf_counter()
-            nats = surprisal(self.model, self.held_out, streams=_VALIDATION_STREAMS)
-            held_out_loss = float(nats.double().sum()) / len(nats)
+            held_out_loss = mean_surprisal(self.model, self.held_out, streams=_VALIDATION_STREAMS)
             # The longest so far, so that progress never falls.
             self._measuring = max(self._measuring, time.perf_counter() - began)
         report = Report(

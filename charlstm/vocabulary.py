@@ -1,10 +1,13 @@
 """Characters to ids and back, in an order that is the same every time."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.corpus import Corpus, Ids, code_points, from_code_points, narrowest
 from charlstm.errors import CorpusError
 
 UNKNOWN = 0
@@ -39,36 +42,35 @@ class Vocabulary:
             )
         self.characters = characters
         self.counts: tuple[int, ...] = tuple(int(count) for count in counts)
-        codes = _codes(characters)
-        narrow = np.uint16 if len(self) <= 1 << 16 else np.uint32
-        self._ids = np.full(_CODE_POINTS, UNKNOWN, dtype=narrow)
+        codes = code_points(characters)
+        narrow = narrowest(len(self))
+        self._ids: Ids = np.full(_CODE_POINTS, UNKNOWN, dtype=narrow)
         self._ids[codes] = np.arange(1, len(self), dtype=narrow)
         self._codes = np.concatenate(([0xFFFD], codes)).astype("<u4")
 
     @classmethod
-    def build(cls, text: str, *, min_count: int = 1) -> "Vocabulary":
-        """Take every character of `text` that stands in it at least `min_count` times."""
-        counts = np.zeros(_CODE_POINTS, dtype=np.int64)
-        for start in range(0, len(text), _PIECE):
-            piece = np.bincount(_codes(text[start : start + _PIECE]))
-            counts[: len(piece)] += piece
-        codes = np.flatnonzero(counts >= max(min_count, 1))
-        # A stable sort by falling count leaves equal counts in the order of their code points.
-        codes = codes[np.argsort(-counts[codes], kind="stable")]
-        kept = counts[codes]
-        characters = codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-        return cls(characters, [len(text) - int(kept.sum()), *kept.tolist()])
+    def build(cls, text: str | Mapping[str, int], *, min_count: int = 1) -> "Vocabulary":
+        """Take every character that stands in a text at least `min_count` times.
 
-    def grown(self, other: "Vocabulary", text: str) -> "Vocabulary":
+        Args:
+            text: the text itself, or how often each character stands in it.
+            min_count: those that stand there fewer times become ``<unk>``.
+        """
+        counts = Counter(text)
+        chosen = [character for character in counts if counts[character] >= max(min_count, 1)]
+        chosen.sort(key=lambda character: (-counts[character], character))
+        kept = [counts[character] for character in chosen]
+        return cls("".join(chosen), [counts.total() - sum(kept), *kept])
+
+    def grown(self, other: "Vocabulary", text: str | Mapping[str, int]) -> "Vocabulary":
         """Return this vocabulary with the characters that only `other` has behind its own.
 
-        Every id keeps its character. The counts are those of `text`.
+        Every id keeps its character. The counts are those of `text`, which is given as to `build`.
         """
-        added = "".join(character for character in other.characters if character not in self)
-        here = Vocabulary.build(text)
-        found = dict(zip(here.characters, here.counts[1:], strict=True))
-        counts = [found.get(character, 0) for character in self.characters + added]
-        return Vocabulary(self.characters + added, [len(text) - sum(counts), *counts])
+        counts = Counter(text)
+        characters = self.characters + "".join(c for c in other.characters if c not in self)
+        found = [counts[character] for character in characters]
+        return Vocabulary(characters, [counts.total() - sum(found), *found])
 
     def __len__(self) -> int:
         """V: the number of ids, ``<unk>`` among them."""
@@ -94,17 +96,13 @@ class Vocabulary:
         """Return the ids of `text`, one a character: uint16, or uint32 from V = 65,537 on."""
         ids = np.empty(len(text), dtype=self._ids.dtype)
         for start in range(0, len(text), _PIECE):
-            piece = _codes(text[start : start + _PIECE])
+            piece = code_points(text[start : start + _PIECE])
             np.take(self._ids, piece, out=ids[start : start + len(piece)])
         return ids
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
         """Return the characters of `ids`; ``<unk>`` comes back as U+FFFD, the replacement mark."""
-        return (
-            self._codes[np.asarray(ids, dtype=np.intp)]
-            .tobytes()
-            .decode("utf-32-le", "surrogatepass")
-        )
+        return from_code_points(self._codes[np.asarray(ids, dtype=np.intp)])
 
     @property
     def seen_once(self) -> float:
@@ -112,6 +110,25 @@ class Vocabulary:
         return sum(1 for count in self.counts[1:] if count == 1) / max(len(self.characters), 1)
 
 
-def _codes(text: str) -> NDArray[np.uint32]:
-    # surrogatepass: an argument that was not valid UTF-8 reaches Python with lone surrogates.
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+class Tokens:
+    """A stretch of a corpus as ids of a vocabulary, made where it is looked at.
+
+    Looked at as an array of ids is: its length, a slice of it, or the ids at many places.
+
+    Args:
+        corpus: where the text lies.
+        vocabulary: whose ids are asked for.
+        start: of the stretch, in characters.
+        end: of the stretch.
+    """
+
+    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, start: int, end: int) -> None:
+        self._ids = corpus.ids[start:end]
+        self._table: NDArray[Any] = vocabulary.encode(corpus.alphabet.characters)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, index: slice | NDArray[np.integer[Any]]) -> Ids:
+        found: Ids = np.take(self._table, self._ids[index])
+        return found

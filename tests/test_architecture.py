@@ -19,6 +19,9 @@ PACKAGE = Path(charlstm.__file__).parent
 # A module imports only from those before it: inside its functions, and for type checking, too.
 ORDER = (
     "errors",
+    "memory",
+    "places",
+    "encodings",
     "corpus",
     "vocabulary",
     "figures",
@@ -36,6 +39,7 @@ ORDER = (
     "curve",
     "tensorboard",
     "run",
+    "cache",
     "network",
     "prefix",
     "decoding",

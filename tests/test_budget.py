@@ -246,7 +246,7 @@ def seven_seconds_to_measure(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> N
         clock.now += 7
         return surprisal(*arguments, **options)
 
-    monkeypatch.setattr(training, "surprisal", slowly)
+    monkeypatch.setattr(training, "mean_surprisal", slowly)
 
 
 @pytest.mark.usefixtures("seven_seconds_to_measure")

@@ -27,6 +27,9 @@ from charlstm.recipes import (
 
 PLAIN = Recipe(name="plain")
 
+# As an error names a text that is long.
+LONG = "'nnnnnnnnnnnn...nnnnnnnnnnnnn'"
+
 ARCHITECTURES = st.builds(
     Architecture,
     cell=st.sampled_from(CELLS),
@@ -36,7 +39,7 @@ ARCHITECTURES = st.builds(
 )
 RECIPES = st.builds(
     Recipe,
-    name=st.text(),
+    name=st.text(max_size=100).filter(str.isprintable),
     architecture=ARCHITECTURES,
     initialization=st.sampled_from(["orthogonal", "d2l", "torch"]),
     optimizer=st.just("adamw"),
@@ -48,11 +51,11 @@ RECIPES = st.builds(
     batch=st.integers(1, 65_536),
     window=st.integers(1, 65_536),
     sampling=st.sampled_from(["consecutive", "random"]),
-    epochs=st.integers(1),
-    steps=st.none() | st.integers(1),
-    patience=st.none() | st.integers(1),
+    epochs=st.integers(1, 2**53),
+    steps=st.none() | st.integers(1, 2**53),
+    patience=st.none() | st.integers(1, 2**53),
     validation=st.floats(0, 0.5),
-    min_count=st.integers(1),
+    min_count=st.integers(1, 2**53),
     precision=st.sampled_from(PRECISIONS),
     seed=st.integers(0, 2**63 - 1),
     text=st.builds(
@@ -444,7 +447,14 @@ def test_a_field_too_few_or_too_many_is_refused_with_those_that_there_are(part: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": 5}, "the recipe's name must be text, not 5."),
+        ({"name": 5}, "the recipe's name must be text in a line, not 5."),
+        ({"name": "a\nb"}, "the recipe's name must be text in a line, not 'a\\nb'."),
+        ({"name": "n" * 101}, f"the recipe's name must be text in a line, not {LONG}."),
+        (
+            {"epochs": 10**400},
+            "epochs must be a whole number from 1 to 9,007,199,254,740,992, not "
+            "100000000000000000...0000000000000000000.",
+        ),
         ({"batch": 2.0}, "batch must be a whole number from 1 to 65,536, not 2.0."),
         ({"steps": "7"}, "steps must be a whole number from 1 up, not '7'."),
         ({"optimizer": ["sgd"]}, "optimizer must be one of sgd, adam, adamw, not ['sgd']."),

@@ -17,7 +17,7 @@ from charlstm.model import CharLM
 from charlstm.network import Array, Network, State
 from charlstm.prefix import lookalike, readable
 from charlstm.recipes import CELLS, Architecture
-from charlstm.sampling import Sampler
+from charlstm.sampling import Sampler, fresh_seed
 from charlstm.vocabulary import Vocabulary
 
 GREEDY = Decoding(temperature=0, allow_loops=True)
@@ -235,6 +235,11 @@ def test_the_probabilities_of_all_characters_and_the_unknown_add_up_to_one(
             assert math.fsum(map(math.exp, logs)) == pytest.approx(1, abs=1e-9)
 
 
+def test_without_a_prefix_a_text_is_read_from_its_beginning(sampler: Sampler) -> None:
+    assert (sampler.read().logits == sampler.read("").logits).all()
+    assert (sampler.log_probabilities("分开") == sampler.log_probabilities("分开", "")).all()
+
+
 def test_nothing_has_no_probabilities(sampler: Sampler) -> None:
     assert sampler.log_probabilities("", "分开").shape == (0,)
 
@@ -270,6 +275,12 @@ def test_the_same_seed_writes_the_same_text_and_others_write_others(sampler: Sam
 
 def test_without_a_seed_every_text_is_another(sampler: Sampler) -> None:
     assert sampler.generate("分开", length=60) != sampler.generate("分开", length=60)
+
+
+def test_fresh_seeds_come_from_four_thousand_million() -> None:
+    seeds = {fresh_seed() for _ in range(50)}
+    assert len(seeds) == 50
+    assert 2**28 < max(seeds) < 2**32
 
 
 def test_the_default_decoding_has_temperature_four_fifths_and_cuts_nothing(
@@ -519,6 +530,14 @@ def test_texts_longer_than_a_block_of_random_numbers_agree_too(sampler: Sampler)
     found = sampler.generate_many("分", samples=2, length=600, seed=1)
     assert found == [sampler.generate("分", length=600, seed=seed) for seed in (1, 2)]
     assert len({found[0][at : at + 20] for at in (1, 257, 513)}) == 3
+
+
+def test_more_texts_than_are_written_at_once_are_those_written_alone_as_well(
+    sampler: Sampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.sampling._AT_ONCE", 2)
+    texts = sampler.generate_many("分", samples=5, length=9, seed=7)
+    assert texts == [sampler.generate("分", length=9, seed=7 + k) for k in range(5)]
 
 
 def test_texts_side_by_side_differ_also_without_a_seed(sampler: Sampler) -> None:

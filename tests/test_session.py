@@ -423,14 +423,37 @@ def test_a_text_that_moved_can_be_named_when_resuming(
     assert resume(root, places=[moved]).plan.resumed_step == 2
 
 
-def test_a_run_without_a_save_cannot_be_resumed(corpus: Path, root: Path) -> None:
-    prepare(corpus, root)
-    with pytest.raises(RunError) as caught:
-        resume(root, "song")
-    assert str(caught.value) == (
-        f"{root / 'song'} was stopped before its first save, so there is nothing to resume; train "
-        "again without --resume."
-    )
+def test_a_run_that_was_killed_before_its_first_save_is_resumed_from_its_beginning(
+    corpus: Path, root: Path, finished: TrainedModel
+) -> None:
+    shutil.copytree(finished.directory.path, root / "older")
+    prepare(corpus, root)  # and nothing more
+    session = resume(root)
+    assert (session.plan.directory.name, session.plan.resumed_step) == ("song", 0)
+    list(session.events())
+    assert_same_run(root / "song", finished.directory.path)
+
+
+def test_a_run_that_starts_from_another_can_be_resumed_without_a_save_as_well(
+    corpus: Path, root: Path, finished: TrainedModel
+) -> None:
+    def begin(name: str) -> Session:
+        return start_session(
+            [corpus],
+            settings={"batch": 4, "window": 16, "steps": 5, "precision": "float32"},
+            start_from=finished.directory.path,
+            name=name,
+            root=root,
+            device="cpu",
+        )
+
+    list(begin("whole").events())
+    begin("killed")
+    list(resume(root, "killed").events())
+    whole, killed = charlstm.load("whole", root=root), charlstm.load("killed", root=root)
+    weights = whole.directory.read_model(whole.info)
+    for name, weight in killed.directory.read_model(killed.info).items():
+        assert (weight == weights[name]).all()
 
 
 @pytest.mark.parametrize("lost", ["step", "loss_sum", "history", "weights/head.bias", "state/h"])

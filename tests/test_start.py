@@ -2,18 +2,21 @@ import importlib.machinery
 import importlib.util
 import json
 import math
+import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 import charlstm
 from charlstm.errors import MissingLibraryError, RecipeError, RunError, TrainingError
+from charlstm.recipes import auto
 from charlstm.session import Plan, Session
 from charlstm.start import resume_session, start_session
 from charlstm.training import EpochEnd, Step
@@ -411,3 +414,94 @@ def test_a_run_without_tensorboard_opens_none(
 ) -> None:
     list(begin(first, root, start_from=None, settings=OLD).events())
     assert writers == []
+
+
+# What is promised before the first step.
+
+
+@pytest.fixture
+def deterministic() -> Iterator[None]:
+    """Let torch choose its algorithms again when the test is over."""
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("deterministic")
+def test_deterministic_takes_the_clock_out_of_everything_and_says_what_it_costs(
+    first: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.start._time_steps", lambda trainers: [2.0, 1.0][: len(trainers)])
+    monkeypatch.setattr("charlstm.start.may_have_fast_bfloat16", lambda *_: True)
+    settings = {**OLD, "hidden": 130, "precision": "auto"}
+
+    def precision(*, deterministic: bool) -> tuple[str, str]:
+        session = start_session(
+            [first], settings=settings, root=root, device="cpu", deterministic=deterministic
+        )
+        return session.plan.recipe.precision, session.plan.notes[0]
+
+    chosen, why = precision(deterministic=False)
+    assert chosen == "bfloat16"
+    assert why.startswith("Products in bfloat16 make a step 2.0 times as fast")
+    assert not torch.are_deterministic_algorithms_enabled()
+    kept, cost = precision(deterministic=True)
+    assert kept == "float32"
+    assert cost == (
+        "Everything is computed deterministically: a step takes 1.00 times as long as without, and "
+        "bfloat16 was not tried."
+    )
+    assert torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.usefixtures("deterministic")
+def test_a_run_is_resumed_deterministically_as_well(first: Path, root: Path) -> None:
+    train_first(first, root)
+    assert not torch.are_deterministic_algorithms_enabled()
+    resume_session("old", root=root, device="cpu", settings={"epochs": 3}, deterministic=True)
+    assert torch.are_deterministic_algorithms_enabled()
+
+
+def test_minutes_cannot_be_repeated(first: Path, root: Path) -> None:
+    with pytest.raises(RecipeError, match=r"What --minutes ends cannot be repeated to the bit"):
+        start_session(
+            [first], settings={**OLD, "minutes": 1.0}, root=root, device="cpu", deterministic=True
+        )
+    assert not root.exists()
+
+
+def test_a_training_that_does_not_fit_into_memory_is_refused_before_anything_is_made(
+    first: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.start.machine_bytes", lambda: 2_000_000_000)
+    monkeypatch.setattr("charlstm.start.Trainer", None)
+    with pytest.raises(RecipeError) as caught:
+        start_session([first], settings={**OLD, "hidden": 30_000}, root=root, device="cpu")
+    found = re.fullmatch(
+        r"This training would take about \d+ GB of memory, and there are 2: with a vocabulary of "
+        r"(\d+) its head has ([\d,]+) weights and its batches ([\d,]+) logits\. Lower --hidden, "
+        r"--batch or --window, or make the vocabulary smaller with --min-count\.",
+        str(caught.value),
+    )
+    assert found
+    V, weights, logits = (int(number.replace(",", "")) for number in found.groups())
+    assert (weights, logits) == (V * 30_000, V * 4 * 16)
+    assert not root.exists()
+    monkeypatch.setattr("charlstm.start.machine_bytes", lambda: None)  # nobody knows
+    with pytest.raises(TypeError):
+        start_session([first], settings={**OLD, "hidden": 30_000}, root=root, device="cpu")
+
+
+def test_a_text_too_long_to_look_for_copies_in_gets_no_index(
+    first: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.start._MOST_INDEXED", 100)
+    session = start_session([first], settings=OLD, root=root, device="cpu")
+    assert session.plan.index_bytes is None
+    assert session.plan.notes[-1].startswith("No index is made: with more than 100 characters ")
+    assert not (session.plan.directory.path / "training.txt.bz2").exists()
+
+
+def test_of_a_long_text_a_million_characters_are_held_out() -> None:
+    assert auto(1_000_000, 60).validation == 0.1
+    assert auto(10_000_000, 60).validation == 0.1
+    assert auto(2_000_000_000, 60).validation == 0.0005

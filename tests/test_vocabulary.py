@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm import vocabulary
+from charlstm.corpus import Alphabet, Corpus, TextOptions
 from charlstm.errors import CorpusError
-from charlstm.vocabulary import UNKNOWN, Vocabulary
+from charlstm.vocabulary import UNKNOWN, Tokens, Vocabulary
 
 # Whatever a Python string can hold, lone surrogates included.
 ANYTHING = st.text(st.characters(exclude_categories=()), max_size=60)
@@ -241,3 +242,52 @@ def test_a_rare_new_character_is_unknown_and_a_rare_old_one_is_not() -> None:
     text = "xxxay"
     grown = Vocabulary.build("aab").grown(Vocabulary.build(text, min_count=2), text)
     assert grown == Vocabulary("abx", [1, 1, 0, 3])
+
+
+@quick
+@given(ANYTHING, FEW, st.integers(1, 3))
+def test_a_vocabulary_is_the_same_made_from_a_text_and_from_its_counts(
+    text: str, other: str, min_count: int
+) -> None:
+    known = Vocabulary.build(text, min_count=min_count)
+    assert Vocabulary.build(Counter(text), min_count=min_count) == known
+    backwards = dict(sorted(Counter(text).items(), reverse=True))
+    assert Vocabulary.build(backwards, min_count=min_count) == known
+    assert known.grown(known, Counter(other)) == known.grown(known, other)
+
+
+# A stretch of a corpus.
+
+
+def held(text: str) -> Corpus:
+    alphabet = Alphabet("zy")  # which the text need not have
+    return Corpus(alphabet.encode(text), alphabet, (), TextOptions(), "")
+
+
+@quick
+@given(FEW, st.text("分开abcd\n", max_size=20), st.data())
+def test_a_stretch_of_a_corpus_is_looked_at_as_its_ids_are(
+    text: str, learned: str, data: st.DataObject
+) -> None:
+    known = Vocabulary.build(learned, min_count=2)
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    tokens, expected = Tokens(held(text), known, start, end), known.encode(text[start:end])
+    assert len(tokens) == len(expected)
+    piece = data.draw(st.slices(len(expected)))
+    assert tokens[piece].tolist() == expected[piece].tolist()
+    assert tokens[piece].dtype == expected.dtype
+    if end > start:
+        places = data.draw(st.lists(st.integers(0, end - start - 1), min_size=6, max_size=6))
+        matrix = np.array(places).reshape(2, 3)
+        assert tokens[matrix].tolist() == expected[matrix].tolist()
+        with pytest.raises(IndexError):
+            tokens[matrix + end - start]
+
+
+def test_a_stretch_of_a_corpus_has_ids_of_four_bytes_where_the_vocabulary_does() -> None:
+    characters = "".join(map(chr, range(0x1_0000, 0x2_0010)))
+    known = Vocabulary(characters, [0] + [1] * len(characters))
+    tokens = Tokens(held("a" + characters[-2:]), known, 0, 3)
+    assert tokens[:].tolist() == [UNKNOWN, len(characters) - 1, len(characters)]
+    assert tokens[:].dtype == np.uint32

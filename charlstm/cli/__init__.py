@@ -1,18 +1,50 @@
 """The command line: the only part that draws, catches and exits.
 
 Results go to standard output and everything else to standard error. Exit codes: 0 done, 1 an error
-that the user can mend, 2 wrong usage, 130 interrupted by Ctrl-C, 143 by SIGTERM.
+that the user can mend, 2 wrong usage, 130 interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 """
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO, cast
 
 import typer
+from typer.core import TyperGroup
 
 from charlstm.cli import compare, evaluate, generate, novelty, train, write
-from charlstm.cli.console import fail
+from charlstm.cli.console import StandardError, fail, visible
 from charlstm.errors import CharLSTMError
 
+
+class _Commands(TyperGroup):
+    """The commands, whose complaints about what was typed show it and do not obey it."""
+
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:
+        with _visibly():
+            return super().make_context(*arguments, **settings)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _visibly():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _visibly() -> Iterator[None]:
+    """Let wrong usage be told in characters that no terminal obeys."""
+    try:
+        yield
+    except Exception as error:
+        # The class of these errors has no name that every version of typer has.
+        if hasattr(error, "format_message") and hasattr(error, "message"):
+            error.message = visible(error.message)
+        raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Train a character-level LSTM on your own text, continue a prefix, and learn honestly "
     "how good it is.",
     no_args_is_help=True,
@@ -30,10 +62,13 @@ app.add_typer(evaluate.app, name="eval")
 
 def main() -> None:
     """Run the command line and exit."""
+    if sys.stderr is None:  # it was closed, and its number must not become that of a run's file
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115, open until the end
     # Text is UTF-8 here whatever the locale says, and a lone surrogate cannot end a song.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    sys.stderr = cast(TextIO, StandardError(sys.stderr))
     try:
         app()
     except CharLSTMError as error:

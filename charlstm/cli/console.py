@@ -1,5 +1,6 @@
 """What the commands draw with."""
 
+import json
 import os
 import signal
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from charlstm.errors import OutputError
 
@@ -15,12 +16,87 @@ if TYPE_CHECKING:
     from rich.console import Console
     from tqdm import tqdm
 
+# What can command a terminal, turn the order of a line round, end it, or hide something in it.
+# Characters that Arabic, Hebrew, Persian, Thai and emoji need are not among them: their letters,
+# U+200B to 200F, variation selectors.
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
-_VISIBLE |= {0x7F: 0x2421} | dict.fromkeys(range(128, 160), 65533)
+_VISIBLE[0x7F] = 0x2421
+for _first, _last in (
+    (0x80, 0x9F),  # C1 controls
+    (0x2028, 0x202E),  # separators of lines and paragraphs; embedded and overridden directions
+    (0x2066, 0x206F),  # isolated directions; other forms of digits and letters
+    (0xFFF9, 0xFFFB),  # annotations between the lines
+    (0xE0000, 0xE007F),  # tags: a whole alphabet that nobody sees
+):
+    _VISIBLE |= dict.fromkeys(range(_first, _last + 1), 0xFFFD)
 
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+# What asks a training to end, and how the same signal is answered from then on. A terminal that is
+# closed may say so twice, once by its shell and once by the kernel: the second one must not end the
+# save that the first one asked for.
+_INTERRUPTS: dict[int, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
+if hasattr(signal, "SIGHUP"):  # Windows has none
+    _INTERRUPTS[signal.SIGHUP] = signal.SIG_IGN
+
 # Of a long text so much is shown from its beginning and from its end.
 _ENDS = 30
+# Reading so many bytes takes a second or more.
+_LONG_TO_READ = 1 << 26
+
+
+class StandardError:
+    """Standard error for as long as there is one: what cannot be written any more is dropped.
+
+    Its reader may go away, its terminal be closed, its disk be full. None of them may cost more
+    than words; `interruptible` ends what nobody sees any more.
+
+    Attributes:
+        broken: whether something could not be written.
+        when_broken: what to do at that moment, if anything.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._waiting: list[str] = []
+        self._writing = False
+        self.broken = False
+        self.when_broken: Callable[[], None] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write text, if that can be done.
+
+        A write may take as long as a pager likes, and a signal that comes meanwhile has something
+        to say as well: that waits for its turn, because a stream cannot be written within a write.
+        """
+        self._waiting.append(text)
+        if not self._writing:
+            self._writing = True
+            try:
+                while self._waiting:
+                    self._stream.write(self._waiting.pop(0))
+            except OSError:
+                self._break()
+            finally:
+                self._writing = False
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what was held back, if that can be done."""
+        if not self._writing:
+            try:
+                self._stream.flush()
+            except OSError:
+                self._break()
+
+    def _break(self) -> None:
+        self.broken = True
+        if self.when_broken is not None:
+            self.when_broken()
 
 
 def notes() -> "Console":
@@ -39,7 +115,11 @@ def results() -> "Console":
 
 
 def visible(text: str) -> str:
-    """Show control characters as pictures, so that no text can command the terminal."""
+    """Show control characters as pictures, so that no text can command the terminal.
+
+    What has no picture, as the characters that turn the writing direction round, is shown as
+    U+FFFD. Line breaks and tabs stay, and no character becomes more than one.
+    """
     return text.translate(_VISIBLE)
 
 
@@ -77,12 +157,37 @@ def progress_bar(total: float, done: float = 0.0, title: str = "") -> "tqdm[None
     )
 
 
+@contextmanager
+def reading_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar while a long text is read; yields what is told how many bytes of how many were."""
+    bar: tqdm[None] | None = None
+    begun = False
+
+    def on_read(done: int, total: int) -> None:
+        nonlocal bar, begun
+        if total < _LONG_TO_READ:
+            return
+        if not begun:
+            bar, begun = progress_bar(total, title="reading the text"), True
+        if bar is not None:
+            bar.update(done - bar.n)
+            if done >= total:
+                bar.close()
+
+    try:
+        yield on_read
+    finally:
+        if bar is not None:
+            bar.close()
+
+
 @dataclass
 class Interruption:
     """What interrupted a command, if anything did.
 
     Attributes:
-        code: the exit code that says so: 130 for Ctrl-C, 143 for SIGTERM; 0 for nothing.
+        code: the exit code that says so: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP, 1 where
+            standard error broke; 0 for nothing.
     """
 
     code: int = 0
@@ -90,40 +195,88 @@ class Interruption:
 
 @contextmanager
 def interruptible(stop: Callable[[], None]) -> Iterator[Interruption]:
-    """Call `stop` at the first Ctrl-C or SIGTERM; the second one gets the usual answer."""
+    """Call `stop` at the first Ctrl-C, SIGTERM or SIGHUP, or when standard error breaks.
+
+    The second Ctrl-C or SIGTERM gets the usual answer.
+    """
     interruption = Interruption()
 
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        interruption.code = 128 + number
-        stop()
+    def interrupt(code: int) -> None:
+        if not interruption.code:
+            interruption.code = code
+            stop()
 
-    before = {number: signal.signal(number, interrupt) for number in _INTERRUPTS}
+    def hear(number: int, _frame: FrameType | None) -> None:
+        for heard in before:
+            signal.signal(heard, _INTERRUPTS[heard])
+        interrupt(128 + number)
+        interruption.code = 128 + number  # a terminal that is closed breaks standard error as well
+
+    # A SIGHUP that is ignored already stays so: that is what nohup is for.
+    hangup = getattr(signal, "SIGHUP", None)
+    numbers = [
+        number
+        for number in _INTERRUPTS
+        if number != hangup or signal.getsignal(number) != signal.SIG_IGN
+    ]
+    before = {number: signal.getsignal(number) for number in numbers}
+    errors = sys.stderr if isinstance(sys.stderr, StandardError) else None
+    for number in before:
+        signal.signal(number, hear)
     try:
+        if errors is not None:
+            errors.when_broken = lambda: interrupt(1)
+            if errors.broken:
+                interrupt(1)
         yield interruption
     finally:
+        if errors is not None:
+            errors.when_broken = None
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def write_result(text: str) -> None:
+def write_result(text: str, *, code: int = 0) -> None:
     """Write to standard output at once.
+
+    Args:
+        text: the result, or a part of it.
+        code: what the command will exit with; where that is not 0, a result that cannot be written
+            changes nothing about it.
 
     Raises:
         SystemExit: whoever read it, ``head`` for one, has had enough.
         OutputError: it cannot be written.
     """
+    if sys.stdout is None:
+        raise OutputError("The result cannot be written: standard output is closed.")
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # Python would complain when it flushes once more at exit: let it flush where nobody minds.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if code or isinstance(error, BrokenPipeError):
+            raise SystemExit(code) from None
         raise OutputError(f"The result cannot be written: {error.strerror}.") from None
+
+
+def write_json(answer: object) -> None:
+    """Write an object, in a line of its own, as `write_result` does.
+
+    A pipe gets every character as it is. On a terminal those that could command it stand as
+    escapes, which mean the same to whatever reads JSON.
+    """
+    line = json.dumps(answer, ensure_ascii=False)
+    if is_terminal(sys.stdout):
+        line = "".join(c if visible(c) == c else _escaped(c) for c in line)
+    write_result(line + "\n")
+
+
+def _escaped(character: str) -> str:
+    """Return a character as JSON has it in ASCII; json.dumps would leave a DEL as it is."""
+    units = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
 
 
 def is_terminal(stream: "TextIO | None") -> bool:
@@ -133,7 +286,7 @@ def is_terminal(stream: "TextIO | None") -> bool:
 
 def fail(message: str) -> None:
     """Show an error: one plain line, or a coloured one on a terminal."""
-    message = visible(message)
+    message = visible(message).replace("\n", "⏎")  # of a file's name
     if not is_terminal(sys.stderr):
         print(f"error: {message}", file=sys.stderr)
         return

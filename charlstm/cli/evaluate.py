@@ -1,6 +1,5 @@
 """`charlstm eval`: say how good a model is."""
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from charlstm.cli.console import (
     progress_bar,
     results,
     visible,
+    write_json,
     write_result,
 )
 from charlstm.cli.options import (
@@ -117,7 +117,7 @@ def perplexity(
         from charlstm.figures import finite
 
         answer = {**figures.to_json(), "run": str(model.directory.path)}
-        write_result(json.dumps(finite(answer)) + "\n")
+        write_json(finite(answer))
         return
     _draw(figures, measured, read if show else None)
 
@@ -143,13 +143,13 @@ def _write_page(path: Path, measured: str, run: str, text: str, figures: "Evalua
     )
     try:
         path.write_text(
-            page(measured, summary, lines(visible(text), figures.surprisal)),
+            page(visible(measured), visible(summary), lines(visible(text), figures.surprisal)),
             encoding="utf-8",
             errors="backslashreplace",
         )
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}.") from None
-    notes().print(f"page: {path}", style="dim", markup=False)
+    notes().print(visible(f"page: {path}"), style="dim", markup=False)
 
 
 def _draw(figures: "Evaluation", measured: str, shown: str | None) -> None:

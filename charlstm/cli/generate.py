@@ -1,6 +1,5 @@
 """`charlstm generate`: continue a prefix, or write to a form."""
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -9,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from charlstm.cli.console import is_terminal, loading, notes, shown_line, visible, write_result
+from charlstm.cli.console import (
+    is_terminal,
+    loading,
+    notes,
+    shown_line,
+    visible,
+    write_json,
+    write_result,
+)
 from charlstm.cli.options import (
     AcrosticEndOption,
     AcrosticOption,
@@ -160,14 +167,13 @@ def generate(
             for k, text in enumerate(texts):
                 answers.give(text, begun, seed + k)
     if not as_json:
-        notes().print(
-            f"run {model.directory.name}, seed {first}{answers.copied()}", style="dim", markup=False
-        )
+        run_name = visible(model.directory.name)
+        notes().print(f"run {run_name}, seed {first}{answers.copied()}", style="dim", markup=False)
 
 
 def _read_prefixes(path: Path, model: "TrainedModel", unknown: str) -> list[str]:
     """Return the lines of a file that are not empty, having seen that the model can read them."""
-    from charlstm.corpus import decode
+    from charlstm.encodings import decode
     from charlstm.prefix import readable
 
     try:
@@ -209,7 +215,7 @@ class _Answers:
         try:
             _ = self._model.training_text
         except RunError as error:  # which is no reason not to write
-            return str(error).rstrip(".")
+            return visible(str(error).rstrip("."))
         return ""
 
     def give(self, text: str, prefix: str, seed: int, read: str | None = None) -> None:
@@ -224,7 +230,7 @@ class _Answers:
         passage = self._look(text, prefix)
         if self._as_json:
             answer = self._described(text, prefix, seed, passage, read)
-            write_result(json.dumps(answer, ensure_ascii=False) + "\n")
+            write_json(answer)
             return
         separator = "\n" if self._given else ""
         # A pipe gets every character exactly as the model wrote it.

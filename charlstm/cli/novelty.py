@@ -1,11 +1,18 @@
 """`charlstm eval novelty`: say how much of a text stands in what the model learned from."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charlstm.cli.console import loading, notes, results, shown_line, visible, write_result
+from charlstm.cli.console import (
+    loading,
+    notes,
+    results,
+    shown_line,
+    visible,
+    write_json,
+    write_result,
+)
 from charlstm.cli.options import EncodingOption, RunOption, TemperatureOption
 
 if TYPE_CHECKING:
@@ -74,7 +81,7 @@ def novelty(
             "held_out": compared and compared.to_json(),
             "run": str(model.directory.path),
         }
-        write_result(json.dumps(answer, ensure_ascii=False) + "\n")
+        write_json(answer)
         return
     _draw(found, compared, measured, training)
     if not text:

@@ -77,8 +77,12 @@ class Screen:
             case _:
                 pass
 
-    def summarize(self, *, interrupted: bool) -> None:
-        """Say where the model is, how good it is and what to type next."""
+    def summarize(self, code: int) -> None:
+        """Say where the model is, how good it is and what to type next.
+
+        Args:
+            code: what the command will exit with; not 0 where the training was interrupted.
+        """
         if self._bar is not None:
             self._bar.close()
         path, best, last = self._plan.directory.path, self._session.best, self._session.last
@@ -90,8 +94,8 @@ class Screen:
             )
         elif last is not None:
             figures = f"training perplexity {last.train_perplexity:,.2f}, nothing held out"
-        write_result(visible(f"{path}: {figures}\n"))
-        if interrupted:
+        write_result(visible(f"{path}: {figures}\n"), code=code)
+        if code:
             again = shlex.join(
                 ["charlstm", "train", "--resume", "--name", self._plan.directory.name]
             )
@@ -99,7 +103,10 @@ class Screen:
                 again += " - < THE SAME TEXT"
             step = self._session.trainer.step
             self._line(
-                Text(f"interrupted at step {step:,} and saved; go on with: {again}", style="yellow")
+                Text(
+                    f"interrupted at step {step:,} and saved; go on with: {visible(again)}",
+                    style="yellow",
+                )
             )
         else:
             text = "" if self._plan.held_out_characters > 1 else " TEXT"
@@ -169,7 +176,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
     into = f"embedding {architecture.embedding}" if architecture.embedding else "one-hot"
     rows = {
         "text": "\n".join(files),
-        "characters": f"{len(corpus.text):,} in {corpus.text.count(chr(10)) + 1:,} lines",
+        "characters": f"{len(corpus):,} in {corpus.lines:,} lines",
         "vocabulary": f"{len(counts.characters):,} characters, {counts.seen_once:.0%} of them seen "
         "once",
         "split": f"{plan.training_characters:,} to learn from, {held_out}",

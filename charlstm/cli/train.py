@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from charlstm.cli.console import interruptible, loading
+from charlstm.cli.console import interruptible, loading, reading_bar
 from charlstm.cli.options import BackendOption, DeviceOption, EncodingOption, ThreadsOption
 
 if TYPE_CHECKING:
@@ -277,6 +277,15 @@ def train(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic",
+            help="See to it that the same seed, machine and threads give the same weights to the "
+            "bit, and say what it costs.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = False,
 ) -> None:
     """Train a model on your own text and save it in checkpoints/."""
     if not corpus and not resume:
@@ -324,23 +333,32 @@ def train(
     with loading():
         from charlstm.start import resume_session, start_session
 
-    machine: dict[str, Any] = {"backend": backend, "device": device, "threads": threads}
-    if resume:
-        session = resume_session(name, places=corpus or (), settings=settings, **machine)
-    else:
-        session = start_session(
-            corpus or (),
-            recipe=recipe or "auto",
-            settings=settings,
-            start_from=start_from,
-            name=name,
-            prefixes=prefix or (),
-            sample_every=sample_every,
-            encoding=encoding,
-            tensorboard=log == "tensorboard",
-            index=not no_index,
-            **machine,
-        )
+    machine: dict[str, Any] = {
+        "backend": backend,
+        "device": device,
+        "threads": threads,
+        "deterministic": deterministic,
+    }
+    with reading_bar() as on_read:
+        if resume:
+            session = resume_session(
+                name, places=corpus or (), settings=settings, on_read=on_read, **machine
+            )
+        else:
+            session = start_session(
+                corpus or (),
+                recipe=recipe or "auto",
+                settings=settings,
+                start_from=start_from,
+                name=name,
+                prefixes=prefix or (),
+                sample_every=sample_every,
+                encoding=encoding,
+                tensorboard=log == "tensorboard",
+                index=not no_index,
+                on_read=on_read,
+                **machine,
+            )
     if code := _follow(session):
         raise SystemExit(code)
 
@@ -370,5 +388,6 @@ def _follow(session: "Session") -> int:
                 screen.draw(event)
                 if isinstance(event, Finished | Stopped):
                     ended = event
-        screen.summarize(interrupted=isinstance(ended, Stopped))
-    return interruption.code if isinstance(ended, Stopped) else 0
+        code = interruption.code if isinstance(ended, Stopped) else 0
+        screen.summarize(code)
+    return code

@@ -91,7 +91,8 @@ def write(
         try:
             training_text = model.training_text
         except RunError as error:
-            notes().print(f"Copies are not looked for: {error}", style="yellow", markup=False)
+            reason = visible(str(error))
+            notes().print(f"Copies are not looked for: {reason}", style="yellow", markup=False)
     song = Song(
         model.sampler,
         training_text=training_text,

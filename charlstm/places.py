@@ -1,0 +1,320 @@
+"""From what a user names to streams of bytes: files, directories, globs, archives, pipes.
+
+Texts are opened one after the other and read a piece at a time, so that neither a tree of fifty
+thousand files nor one file of many gigabytes takes more than a piece of memory and one handle.
+"""
+
+import contextlib
+import fnmatch
+import glob
+import gzip
+import io
+import os
+import stat
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from charlstm.errors import CorpusError
+
+PIECE = 1 << 22
+"""How many bytes are read at once."""
+
+# What cannot be opened twice is kept meanwhile: in memory up to so many bytes, else in a file.
+_KEPT_IN_MEMORY = 1 << 26
+# No text packs so well. Below this many bytes it does no harm, however well it packs.
+_MOST_PACKED = 100
+_HARMLESS = 1 << 26
+# The bit of a member of an archive that says so.
+_ENCRYPTED = 1
+# What else there is zipfile unpacks at once as far as it has read it, whatever comes out, and four
+# thousand bytes of bzip2 can be as many megabytes.
+_UNPACKED_BY_AND_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+class Readable(Protocol):
+    """What bytes can be read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, `size` at most, and none at the end."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """The bytes of one text, which can be read as often as needed while it is the current one.
+
+    Attributes:
+        name: as it is shown, in one line.
+        open: opens it anew.
+        packed: the size of the compressed file that it is in; 0 where it is not compressed.
+    """
+
+    name: str
+    open: Callable[[], contextlib.AbstractContextManager[Readable]]
+    packed: int = 0
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield its bytes, `PIECE` at a time.
+
+        Raises:
+            CorpusError: it cannot be read, or unpacks into more than any text does.
+        """
+        done = 0
+        # Each kind of compression has errors of its own, and not every Python has every kind.
+        with _readable(self.name, Exception if self.packed else OSError), self.open() as file:
+            while data := file.read(PIECE):
+                done += len(data)
+                if self.packed:
+                    _refuse_bomb(self.name, done, self.packed)
+                yield data
+
+
+class Places:
+    """What a user named as corpus; `texts` can be gone through several times.
+
+    Args:
+        names: files, directories (every ``*.txt`` below, in sorted order), globs, ``.zip`` and
+            ``.gz`` text, or ``-`` for standard input. A file reached twice is read once.
+        stdin: where ``-`` reads; the process's standard input where ``None``.
+
+    Raises:
+        CorpusError: a place does not exist or cannot be listed.
+    """
+
+    def __init__(self, names: Sequence[str | Path], stdin: BinaryIO | None = None) -> None:
+        if not names:
+            raise CorpusError("No corpus was given: name a text file, a directory or - for a pipe.")
+        self._stdin = stdin
+        self._kept: dict[str, tempfile.SpooledTemporaryFile[bytes]] = {}
+        # By the place that they lead to; there may be a file called - as well.
+        self._paths: dict[str, str] = {}
+        for name in map(str, names):
+            if name == "-":
+                self._paths.setdefault("-", "standard input")
+                continue
+            for path in _find(name):
+                self._paths.setdefault(os.path.realpath(path), str(path))
+
+    def close(self) -> None:
+        """Forget what was kept of pipes."""
+        for kept in self._kept.values():
+            kept.close()
+        self._kept.clear()
+
+    def texts(self) -> Iterator[Text]:
+        """Yield every text, in the order given; each is to be read before the next is asked for.
+
+        Raises:
+            CorpusError: a place cannot be opened.
+        """
+        for place, path in self._paths.items():
+            if place == "-":
+                yield Text(path, lambda: self._kept_open("-", self._standard_input()))
+            else:
+                yield from self._open(path)
+
+    def _open(self, path: str) -> Iterator[Text]:
+        name = _shown(path)
+        with _readable(name, OSError):
+            status = os.stat(path)  # noqa: PTH116, whatever the name is
+        if stat.S_ISFIFO(status.st_mode):
+            yield Text(name, lambda: self._kept_open(path, _pipe(path)))
+        elif not stat.S_ISREG(status.st_mode):
+            raise CorpusError(f"{name} is not a file but a device or a socket: name a text file.")
+        elif path.lower().endswith(".zip"):
+            yield from _members(path, status.st_size)
+        elif path.lower().endswith(".gz"):
+            yield Text(name, partial(gzip.open, path), status.st_size)
+        else:
+            yield Text(name, partial(io.FileIO, path))
+
+    def _standard_input(self) -> Iterator[bytes]:
+        if self._stdin is None and sys.stdin is None:
+            raise CorpusError("Standard input is closed: pipe a text in, or name a file.")
+        file = self._stdin or sys.stdin.buffer
+        return iter(lambda: file.read(PIECE), b"")
+
+    def _kept_open(
+        self, path: str, pieces: Iterator[bytes]
+    ) -> contextlib.AbstractContextManager[Readable]:
+        """Return a file that holds all that comes out of a pipe, which can be read only once."""
+        if path not in self._kept:
+            with contextlib.ExitStack() as stack:
+                kept = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_KEPT_IN_MEMORY))
+                for data in pieces:
+                    kept.write(data)
+                stack.pop_all()  # all of it is there: it stays open
+            self._kept[path] = kept
+        self._kept[path].seek(0)
+        return contextlib.nullcontext(self._kept[path])
+
+
+@contextlib.contextmanager
+def _readable(name: str, errors: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except CorpusError:
+        raise
+    except errors as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise CorpusError(f"{name} cannot be read: {reason}.") from None
+
+
+def _shown(name: str) -> str:
+    """Return the name of a file in one line: it may hold line breaks."""
+    return "⏎".join(name.splitlines())
+
+
+def _refuse_bomb(name: str, unpacked: int, packed: int) -> None:
+    if unpacked > max(_HARMLESS, _MOST_PACKED * packed):
+        raise CorpusError(
+            f"{name} unpacks into more than {_MOST_PACKED} times its size, which no text does: "
+            "unpack it yourself if you trust it, and name the file."
+        )
+
+
+def _find(place: str) -> list[Path]:
+    path = Path(place)
+    try:
+        is_directory = stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):  # not there, too long, a loop of links: the same to its user
+        found = _match(place)
+    else:
+        found = list(_files_below(path)) if is_directory else [path]
+    return sorted(found)
+
+
+def _files_below(path: Path) -> Iterator[Path]:
+    nothing = True
+    for directory, below, names in _walk(path, _refuse_directory):
+        if "run.json" in names:
+            below.clear()  # a run's held-out text and its samples are nobody's corpus
+            continue
+        for file in (Path(directory, name) for name in names):
+            # macOS leaves a shadow ._NAME of each file on foreign disks; it is not text.
+            if file.suffix.lower() == ".txt" and not file.name.startswith("._") and _is_file(file):
+                nothing = False
+                yield file
+    if nothing:
+        raise CorpusError(
+            f"There is no *.txt file in the directory {_shown(str(path))} or below it."
+        )
+
+
+def _walk(
+    top: Path, on_error: Callable[[OSError], None] | None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Walk through directories without following links, which may lead in circles."""
+    try:
+        yield from os.walk(top, onerror=on_error)
+    except RecursionError:
+        raise CorpusError(
+            f"The directories in {_shown(str(top))} are nested too deep: name the files."
+        ) from None
+
+
+def _refuse_directory(error: OSError) -> None:
+    raise CorpusError(f"{_shown(error.filename)} cannot be read: {error.strerror}.")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # its name is too long, or no name at all
+        return False
+
+
+def _match(place: str) -> list[Path]:
+    """Return the files that a pattern stands for, as a shell would that knows ``**``."""
+    if not glob.has_magic(place):
+        raise CorpusError(f"There is no file or directory called {_shown(place)}.")
+    pattern = Path(place)
+    base = Path(pattern.anchor)
+    parts = pattern.relative_to(base).parts
+    found = {base}
+    for part in (*parts, "*") if parts[-1] == "**" else parts:
+        if part == "**":
+            found = _directories_below(found)
+        else:
+            found = {match for path in found for match in _matches_in(path, part)}
+    files = [path for path in found if _is_file(path)]
+    if not files:
+        raise CorpusError(f"Nothing matches {_shown(place)}.")
+    return files
+
+
+def _directories_below(directories: set[Path]) -> set[Path]:
+    """Return directories and those below them, hidden ones aside."""
+    found: set[Path] = set()
+    for directory in sorted(directories):  # each before those below it
+        if directory not in found:
+            for path, below, _ in _walk(directory, None):
+                below[:] = (name for name in below if not name.startswith("."))
+                found.add(Path(path))
+    return found
+
+
+def _matches_in(directory: Path, part: str) -> Iterator[Path]:
+    """Yield what one part of a pattern stands for in a directory."""
+    if glob.has_magic(part):
+        with contextlib.suppress(OSError, ValueError):  # nothing matches in what is no directory
+            for name in fnmatch.filter(os.listdir(directory), part):  # noqa: PTH208, only names
+                if part.startswith(".") or not name.startswith("."):
+                    yield directory / name
+    else:
+        yield directory / part
+
+
+def _pipe(path: str) -> Iterator[bytes]:
+    # Opened without waiting, or a pipe into which nobody writes would be waited for without end.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(descriptor, "rb", buffering=0) as pipe:  # noqa: PTH123, it is open already
+        first = pipe.read(PIECE)
+        if first == b"":
+            raise CorpusError(
+                f"{_shown(path)} is a pipe into which nobody writes: start what writes into it "
+                "first."
+            )
+        os.set_blocking(descriptor, True)
+        yield first or b""  # nothing may have been written yet
+        while data := pipe.read(PIECE):
+            yield data
+
+
+def _members(path: str, size: int) -> Iterator[Text]:
+    name = _shown(path)
+    try:
+        archive = zipfile.ZipFile(path)
+    except Exception as error:  # as when reading from it
+        raise CorpusError(f"{name} cannot be read as a zip archive: {error}.") from None
+    with archive:
+        members = sorted(
+            (
+                member
+                for member in archive.infolist()
+                # macOS adds a shadow of each file there; it is not text.
+                if member.filename.lower().endswith(".txt")
+                and not member.filename.startswith("__MACOSX/")
+            ),
+            key=lambda member: member.filename,
+        )
+        if not members:
+            raise CorpusError(f"There is no *.txt file in the archive {name}.")
+        # Members may lie on top of each other, each of them harmless. Of none more is unpacked than
+        # it says.
+        _refuse_bomb(name, sum(member.file_size for member in members), size)
+        for member in members:
+            shown = _shown(f"{path}/{member.filename}")
+            if member.flag_bits & _ENCRYPTED:
+                raise CorpusError(f"{shown} is encrypted: unpack the archive and name the files.")
+            if member.compress_type not in _UNPACKED_BY_AND_BY:
+                raise CorpusError(
+                    f"{shown} is packed in a way that is not read here: unpack the archive and "
+                    "name the files."
+                )
+            yield Text(shown, partial(archive.open, member), size)
