@@ -13,10 +13,11 @@ from charlstm.corpus import read_corpus
 from charlstm.decoding import Decoding, MaxCopy, Processor
 from charlstm.errors import FormError, RunError
 from charlstm.forms import Form
+from charlstm.info import RunInfo
 from charlstm.network import Network
 from charlstm.novelty import Novelty, TrainingText
 from charlstm.recipes import check_whole
-from charlstm.run import ROOT, RunDirectory, RunInfo
+from charlstm.run import ROOT, RunDirectory
 from charlstm.sampling import Sampler, fresh_seed
 
 if TYPE_CHECKING:  # these need torch, which a model that only writes does without

@@ -30,7 +30,7 @@ from charlstm.corpus import (
     narrowest,
 )
 from charlstm.errors import CorpusError
-from charlstm.run import write_whole
+from charlstm.files import write_whole
 
 LONGEST_IN_MEMORY = 1 << 26
 """A corpus of more bytes than this is kept in a file while it is learned."""

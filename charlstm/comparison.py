@@ -21,8 +21,9 @@ from charlstm.corpus import read_corpus
 from charlstm.curve import draw_comparison
 from charlstm.errors import CorpusError, RecipeError, RunError, TrainingError
 from charlstm.figures import Report
+from charlstm.files import write_whole
 from charlstm.recipes import BACKENDS, CELLS, LIBRARY_CELLS, named
-from charlstm.run import ROOT, RunDirectory, check_name, name_for, write_whole
+from charlstm.run import ROOT, RunDirectory, check_name, name_for
 from charlstm.session import DIVERGED, Event, Session
 from charlstm.start import resume_session, start_session
 from charlstm.training import Stopped

@@ -13,9 +13,10 @@ from charlstm.corpus import Corpus
 from charlstm.curve import draw_curve
 from charlstm.errors import TrainingError
 from charlstm.figures import Report
+from charlstm.info import RunInfo
 from charlstm.network import Network
 from charlstm.recipes import Recipe, training_bytes
-from charlstm.run import RunDirectory, RunInfo
+from charlstm.run import RunDirectory
 from charlstm.sampling import Sampler
 from charlstm.tensorboard import TensorBoardLog
 from charlstm.training import EpochEnd, Finished, Stopped, Trainer, TrainerEvent, WentBack

@@ -23,13 +23,15 @@ from charlstm.devices import (
 )
 from charlstm.errors import CorpusError, RecipeError, RunError
 from charlstm.figures import Report
+from charlstm.info import RunInfo
 from charlstm.memory import machine_bytes
 from charlstm.model import choose_backend
 from charlstm.prefix import readable
 from charlstm.recipes import Recipe, explain, named, training_bytes
-from charlstm.run import ROOT, Arrays, RunDirectory, RunInfo, check_name, name_for
+from charlstm.run import ROOT, RunDirectory, check_name, name_for
 from charlstm.session import Plan, Session
 from charlstm.tensorboard import has_tensorboard, require_tensorboard
+from charlstm.tensors import Arrays
 from charlstm.training import Snapshot, Trainer
 from charlstm.vocabulary import Tokens, Vocabulary
 
@@ -270,9 +272,9 @@ def resume_session(
     )
     if corpus.sha256 != info.corpus_sha256:
         raise CorpusError(
-            f"The text of {', '.join(map(str, places or info.places))} is not the one that "
-            f"{directory.path} was trained on, so it cannot go on from there. Bring the text back, "
-            "or train anew without --resume."
+            f"The text of {', '.join(source.name for source in corpus.sources[:3])} is not the one "
+            f"that {directory.path} was trained on, so it cannot go on from there. Bring the text "
+            "back, or train anew without --resume."
         )
     settings = dict(settings or {})
     if settings.get("precision") == "auto":

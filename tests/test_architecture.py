@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import charlstm
+from charlstm.info import RunInfo
 from charlstm.recipes import Architecture, Recipe
-from charlstm.run import RunDirectory, RunInfo
+from charlstm.run import RunDirectory
 from charlstm.vocabulary import Vocabulary
 
 PACKAGE = Path(charlstm.__file__).parent
@@ -38,6 +39,9 @@ ORDER = (
     "training",
     "curve",
     "tensorboard",
+    "files",
+    "info",
+    "tensors",
     "run",
     "cache",
     "network",

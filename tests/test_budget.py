@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from charlstm import training
-from charlstm.model import surprisal
+from charlstm.model import mean_surprisal
 from charlstm.recipes import Architecture, Recipe
 from charlstm.session import Session
 from charlstm.start import resume_session, start_session
@@ -242,9 +242,9 @@ def test_a_resumed_training_keeps_its_plan_whatever_time_lies_between(
 
 @pytest.fixture
 def seven_seconds_to_measure(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slowly(*arguments: Any, **options: Any) -> torch.Tensor:
+    def slowly(*arguments: Any, **options: Any) -> float:
         clock.now += 7
-        return surprisal(*arguments, **options)
+        return mean_surprisal(*arguments, **options)
 
     monkeypatch.setattr(training, "mean_surprisal", slowly)
 

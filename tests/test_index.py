@@ -184,7 +184,7 @@ def test_an_index_that_unpacks_to_much_more_is_not_unpacked(
         def eof(self) -> bool:
             return reader.eof
 
-    monkeypatch.setattr("charlstm.run.bz2.BZ2Decompressor", Watched)
+    monkeypatch.setattr("charlstm.files.bz2.BZ2Decompressor", Watched)
     with pytest.raises(RunError, match=r"training\.txt\.bz2 is damaged"):
         _ = run.training_text
     assert 0 < sum(unpacked) <= 4 * len(learned()) + 1

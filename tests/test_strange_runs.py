@@ -33,9 +33,11 @@ from charlstm import memory
 from charlstm.corpus import Source
 from charlstm.errors import RunError
 from charlstm.figures import Report
+from charlstm.files import write_whole
+from charlstm.info import RunInfo
 from charlstm.memory import machine_bytes
 from charlstm.recipes import Architecture, Recipe
-from charlstm.run import RunDirectory, RunInfo, write_whole
+from charlstm.run import RunDirectory
 from charlstm.vocabulary import Vocabulary
 
 Json = Any
@@ -215,7 +217,7 @@ def test_json_that_is_too_long_is_not_even_read(
 def test_a_run_json_that_could_not_be_read_again_is_not_written(
     tmp_path: Path, monkeypatch: Patch
 ) -> None:
-    monkeypatch.setattr("charlstm.run._LARGEST_JSON", 30_000)
+    monkeypatch.setattr("charlstm.info.LARGEST_JSON", 30_000)
     source = Source("n" * 500, "utf-8", 1, "0" * 64)
     assert RunDirectory.create("song", tmp_path, replace(INFO, sources=(source,) * 40))
     many = replace(INFO, sources=(source,) * 60)
@@ -324,7 +326,7 @@ def test_a_header_of_an_impossible_length_is_refused_unread(
 def test_terabytes_that_everything_agrees_on_are_refused_before_they_are_asked_for(
     run: RunDirectory, name: str, monkeypatch: Patch
 ) -> None:
-    monkeypatch.setattr("charlstm.run.machine_bytes", lambda: 10**12)
+    monkeypatch.setattr("charlstm.files.machine_bytes", lambda: 10**12)
     huge = Architecture(cell="rnn", hidden=65_536, layers=60)
     info = replace(INFO, recipe=replace(INFO.recipe, architecture=huge, optimizer="sgd"))
     run.write_info(info)
@@ -351,11 +353,11 @@ def test_terabytes_that_everything_agrees_on_are_refused_before_they_are_asked_f
 
 
 def test_what_the_machine_has_decides_what_is_read(run: RunDirectory, monkeypatch: Patch) -> None:
-    monkeypatch.setattr("charlstm.run._SURELY_THERE", 0)
+    monkeypatch.setattr("charlstm.files._SURELY_THERE", 0)
     read = reads(run)["model.safetensors"]
     needed = 2 * 4 * INFO.recipe.architecture.parameter_count(len(INFO.vocabulary))
     for most, enough in ((needed - 1, False), (needed, True), (None, True)):
-        monkeypatch.setattr("charlstm.run.machine_bytes", lambda most=most: most)
+        monkeypatch.setattr("charlstm.files.machine_bytes", lambda most=most: most)
         assert works_or_is_refused(read) == enough
 
 
@@ -363,7 +365,7 @@ def test_memory_that_runs_out_all_the_same_is_told(run: RunDirectory, monkeypatc
     def out(_size: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("charlstm.run.math.prod", out)
+    monkeypatch.setattr("charlstm.tensors.math.prod", out)
     told = sentence(lambda: run.read_model(INFO))
     assert told == f"{run.path / 'model.safetensors'} takes more memory than there is."
 
@@ -465,7 +467,7 @@ def test_a_position_with_any_value_in_any_place_is_sound_or_refused(
         {"step": 2},  # before the last report
         {"step": 2**53 + 1},
         {"seconds": -0.1},
-        {"seconds": 0},  # a step takes its time
+        {"seconds": -1},
         {"elapsed": 1e300},
         {"measuring": None},
         {"rate": -1},
@@ -640,7 +642,7 @@ def test_until_it_is_whole_there_is_no_run(tmp_path: Path, monkeypatch: Patch) -
 
     monkeypatch.setattr(os, "fsync", watch)
     run = RunDirectory.create("song", root, INFO, iter(HELD_OUT))
-    assert len(seen) == 2
+    assert len(seen) == 4  # two files, and after each the directory
     assert all(name.startswith(".") for names in seen for name in names)
     assert {path.name for path in root.iterdir()} == {"song"}
     assert {path.name for path in run.path.iterdir()} == {"run.json", "heldout.txt"}
@@ -668,7 +670,7 @@ def test_a_birth_that_fails_leaves_nothing(
 
     def fail(handle: int) -> None:
         calls.append(handle)
-        if len(calls) == 2:
+        if len(calls) == 3:  # the second file: after the first comes its directory
             raise end
 
     monkeypatch.setattr(os, "fsync", fail)
@@ -676,8 +678,19 @@ def test_a_birth_that_fails_leaves_nothing(
         RunDirectory.create("song", tmp_path, INFO, HELD_OUT)
     if isinstance(end, OSError):
         assert str(caught.value) == f"{tmp_path / 'song'} cannot be made: No space left."
-    assert len(calls) == 2
+    assert len(calls) == 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_left_of_a_birth_a_day_ago_is_removed(tmp_path: Path) -> None:
+    old, young, other = (tmp_path / name for name in ("." + "0a" * 8, "." + "1b" * 8, ".cache"))
+    for directory in (old, young, other):
+        directory.mkdir()
+        (directory / "heldout.txt").write_bytes(b"")
+    for directory in (old, other):
+        os.utime(directory, (0, 0))
+    RunDirectory.create("song", tmp_path, INFO, HELD_OUT)
+    assert {path.name for path in tmp_path.iterdir()} == {young.name, ".cache", "song"}
 
 
 def test_a_text_that_ends_in_an_error_leaves_nothing(tmp_path: Path) -> None:

@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 
 from charlstm.api import TrainedModel
 from charlstm.evaluation import Evaluation, evaluate
+from charlstm.info import RunInfo
 from charlstm.model import CharLM
 from charlstm.network import Network
 from charlstm.recipes import CELLS, LIBRARY_CELLS, Architecture, Recipe
-from charlstm.run import RunDirectory, RunInfo
+from charlstm.run import RunDirectory
 from charlstm.sampling import Sampler
 from charlstm.training import EpochEnd, Trainer
 from charlstm.vocabulary import Vocabulary

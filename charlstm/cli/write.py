@@ -153,7 +153,7 @@ class _Draft:
 
     def keep(self, text: str) -> str | None:
         """Write the draft; return what there is to say when it cannot be written, once."""
-        from charlstm.run import write_whole
+        from charlstm.files import write_whole
 
         try:
             write_whole(self._path, text.encode(errors="replace"))
@@ -293,7 +293,7 @@ class _Desk:
             self._console.print(f"    {visible(line)}", style="cyan", markup=False)
 
     def _save(self, name: str, *, over: bool) -> None:
-        from charlstm.run import write_whole
+        from charlstm.files import write_whole
 
         if not name:
             self._say("Say where to save it: s FILE.")

@@ -1,0 +1,216 @@
+"""Writing files so that nothing is lost, and reading them so that nothing is trusted.
+
+A file is looked at before it is opened and measured before it is read. It is written beside its
+place, flushed to the disk and renamed, so that whoever looks finds the old file or the new one and
+never a part.
+"""
+
+import bz2
+import codecs
+import contextlib
+import errno
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from charlstm.errors import RunError
+from charlstm.memory import machine_bytes
+
+ADVICE = "Copy the run from where it is whole, or train again."
+"""What to do about a damaged run."""
+
+# What describes is JSON, which may take more than twenty times its size in memory once it is read.
+# The largest vocabulary that there can be has room in this, or the reports of 90,000 epochs.
+LARGEST_JSON = 32 << 20
+"""No file that is parsed is longer than this, in bytes."""
+# So much memory there is everywhere; finding out how much there is takes a moment.
+_SURELY_THERE = 64 << 20
+# Text is encoded and compressed so many characters at a time, so that it never stands there twice.
+_PIECE = 1 << 20
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its place, flush it to the disk and rename it.
+
+    Raises:
+        RunError: it cannot be written; what was there before stands.
+    """
+    try:
+        write_pieces(path, [data])
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> int:
+    """Put a file that holds `pieces` in its place, whole or not at all; return its size."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        # What a crash left here, or somebody laid here that leads elsewhere, is not written into.
+        beside.unlink(missing_ok=True)
+        with beside.open("xb") as file:
+            size = sum(map(file.write, pieces))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        _flush_directory(path.parent)
+    except Exception:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+    return size
+
+
+def _flush_directory(path: Path) -> None:
+    """See to it that a power cut does not undo a renaming; not every system can."""
+    with contextlib.suppress(OSError, AttributeError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def unwritable(path: Path, error: OSError) -> RunError:
+    """Return the error that a file cannot be written."""
+    return RunError(f"{path} cannot be written: {error.strerror}. What was saved before stands.")
+
+
+def read_bytes(path: Path, limit: int = LARGEST_JSON) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        RunError: it cannot be read, or has more than `limit` bytes.
+    """
+    try:
+        size = size_of(path)
+        if size > limit:
+            raise RunError(
+                f"{path} is damaged: it has {size:,} bytes, and more than {limit:,} cannot be "
+                f"right. {ADVICE}"
+            )
+        check_memory(path, size)
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a file.
+
+    Raises:
+        OSError: there is none, or it is something else. Opening a pipe waits for somebody to
+            write into it, and a device has no end.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is not a file")
+    return found.st_size
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; there is none with a name that no file can have."""
+    return os.path.isfile(path)  # noqa: PTH113, which raises where it may not look
+
+
+def check_memory(path: Path, size: int) -> None:
+    """Check that so many bytes could be in memory at all.
+
+    Raises:
+        RunError: they could not.
+    """
+    most = machine_bytes() if size > _SURELY_THERE else None
+    if most is not None and size > most:
+        raise RunError(
+            f"{path} takes {size / 1e9:,.1f} GB of memory, and this machine has {most / 1e9:,.1f} "
+            "GB; use a larger one."
+        )
+
+
+def parse(path: Path, data: bytes) -> object:
+    """Return the value of some JSON.
+
+    Raises:
+        RunError: it is none.
+    """
+    try:
+        return json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise RunError(f"{path} is damaged: it is not valid JSON. {ADVICE}") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def damaged(path: Path, error: Exception) -> RunError:
+    """Return the error that something in a file is not what it must be."""
+    what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    # What is damaged may be quoted in it, and may be as long as a book.
+    return RunError(f"{path} is damaged: {what[:500].rstrip('.')}. {ADVICE}")
+
+
+def unreadable(path: Path, error: Exception) -> RunError:
+    """Return the error that a file cannot be read."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return RunError(f"{path} cannot be read: {one_line(reason)}. {ADVICE}")
+
+
+def one_line(text: str) -> str:
+    """Return a library's words, which may quote what is damaged, so that they fit a sentence."""
+    return "".join(filter(str.isprintable, " ".join(text.split())))[:200]
+
+
+def utf8(text: str | Iterable[str]) -> Iterator[bytes]:
+    """Yield the bytes of a text, a piece at a time."""
+    if isinstance(text, str):
+        for start in range(0, len(text), _PIECE):
+            yield text[start : start + _PIECE].encode()
+    else:
+        yield from (piece.encode() for piece in text)
+
+
+def packed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what bzip2 makes of some bytes."""
+    packer = bz2.BZ2Compressor()
+    yield from map(packer.compress, pieces)
+    yield packer.flush()
+
+
+def unpacked(file: BinaryIO, characters: int, on_data: Callable[[bytes], object]) -> str:
+    """Return the text that a bzip2 file holds.
+
+    Args:
+        file: where it is read.
+        characters: how many the text has. No more than that is unpacked, whatever there is.
+        on_data: called with the bytes of the text, one piece after the other.
+
+    Raises:
+        OSError, ValueError: it holds something else.
+    """
+    reader = bz2.BZ2Decompressor()
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    pieces: list[str] = []
+    left, packed = characters, file.read(_PIECE)
+    while not reader.eof:
+        # No character has more than four bytes.
+        most = min(_PIECE, 4 * left + 1)
+        data = reader.decompress(packed, most)
+        on_data(data)
+        piece = decoder.decode(data, final=reader.eof)
+        left -= len(piece)
+        if left < 0:
+            raise ValueError("there is more")
+        pieces.append(piece)
+        if len(data) < most and not reader.eof:
+            packed = file.read(_PIECE)
+            if not packed:
+                raise ValueError("there is less")
+        else:
+            packed = b""
+    if left:
+        raise ValueError("there is less")
+    return "".join(pieces)

@@ -1,0 +1,88 @@
+"""Reading tensors from a file that anybody may have made."""
+
+import errno
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from charlstm.errors import RunError
+from charlstm.files import (
+    ADVICE,
+    LARGEST_JSON,
+    check_memory,
+    one_line,
+    size_of,
+    unreadable,
+)
+from charlstm.info import Shapes
+from charlstm.recipes import shown
+
+# Nothing that was learned is as large, and whatever is smaller can be multiplied: a product of two
+# matrices of such numbers is still far from what a float32 can hold.
+_LARGEST_WEIGHT = 1e15
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arrays:
+    """Return the tensors of a file, all of them float32 and what can be reckoned with.
+
+    Nothing is made room for before the header is known to name what is expected and nothing else.
+
+    Args:
+        path: of the file.
+        expect: returns what must be in it, given its metadata.
+
+    Raises:
+        RunError: it cannot be read, or holds something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        _check_header(path)
+        with safe_open(str(path), framework="numpy") as file:
+            shapes = expect(file.metadata() or {})
+            found = file.keys()
+            if set(found) != shapes.keys():
+                odd = min(shapes.keys() ^ set(found))
+                what = "lacks {}, which run.json asks for"
+                if odd not in shapes:
+                    what = "has {}, which run.json does not ask for"
+                raise RunError(f"{path} is damaged: it {what.format(one_line(odd))}. {ADVICE}")
+            for name, shape in shapes.items():
+                entry = file.get_slice(name)
+                if entry.get_dtype() != "F32" or tuple(entry.get_shape()) != shape:
+                    raise RunError(
+                        f"{path} is damaged: its {name} is {entry.get_dtype()} "
+                        f"{shown(entry.get_shape())}, and run.json asks for F32 {list(shape)}. "
+                        f"{ADVICE}"
+                    )
+            # Whoever uses them lays them out in another way, and has them twice for a while.
+            check_memory(path, 2 * 4 * sum(map(math.prod, shapes.values())))
+            arrays = {name: file.get_tensor(name) for name in shapes}
+    except (OSError, SafetensorError) as error:
+        raise unreadable(path, error) from None
+    except MemoryError:
+        raise RunError(f"{path} takes more memory than there is.") from None
+    for name, array in arrays.items():
+        most = math.inf if name.startswith("moments/") else _LARGEST_WEIGHT
+        # A number that is not one is neither above nor below.
+        if not (-most < array.min() and array.max() < most):
+            raise RunError(f"{path} is damaged: the numbers of {name} are out of range. {ADVICE}")
+    return arrays
+
+
+def _check_header(path: Path) -> None:
+    """Check that what describes the tensors of a file is not too long to be read.
+
+    Raises:
+        OSError: it cannot be read, or is too long.
+    """
+    size_of(path)
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > LARGEST_JSON:
+        raise OSError(errno.EFBIG, f"its header cannot have {length:,} bytes")
