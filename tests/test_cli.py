@@ -4,7 +4,6 @@ import os
 import pty
 import re
 import select
-import signal
 import struct
 import subprocess
 import sys
@@ -196,70 +195,6 @@ def test_a_mistake_gets_one_sentence_and_its_exit_code(
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "checkpoints").exists()
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_training_saves_and_its_resume_ends_as_if_it_never_stopped(
-    number: signal.Signals, code: int, tmp_path: Path
-) -> None:
-    (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
-    long = ("train", "song.txt", "--epochs", "60", "--dropout", "0.3", *SMALL)
-    with subprocess.Popen(
-        [sys.executable, "-m", "charlstm", *long, "--name", "broken", "--threads", "1"],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if re.match(r" +3 ", line):  # the third epoch was reported
-                process.send_signal(number)
-                break
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert "go on with: charlstm train --resume --name broken" in errors
-    assert "Traceback" not in errors
-    assert charlstm("generate", "--length", "3", where=tmp_path).returncode == 0
-
-    resumed = charlstm("train", "--resume", "--name", "broken", "--threads", "1", where=tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
-    assert "resumed: at step" in resumed.stderr
-    unbroken = charlstm(*long, "--name", "unbroken", "--threads", "1", where=tmp_path)
-    assert unbroken.returncode == 0
-    models = [
-        (tmp_path / "checkpoints" / name / "model.safetensors").read_bytes()
-        for name in ("broken", "unbroken")
-    ]
-    assert models[0] == models[1]
-
-
-def test_a_second_training_into_the_same_run_is_refused_until_the_first_is_dead(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
-    resume = ("train", "--resume", "--name", "song", "--steps", "1")
-    with subprocess.Popen(
-        [sys.executable, "-m", "charlstm", "train", "song.txt", "--epochs", "9999", *SMALL],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as first:
-        try:
-            assert first.stderr is not None
-            for line in first.stderr:
-                if re.match(r" +1 ", line):
-                    break
-            second = charlstm(*resume, where=tmp_path)
-        finally:
-            first.kill()  # no chance to let go of anything
-            first.communicate()
-    assert second.returncode == 1
-    path = Path("checkpoints", "song")
-    assert second.stderr == (
-        f"error: Another training goes on in {path}: wait until it has ended, or stop it.\n"
-    )
-    assert "Another training" not in charlstm(*resume, where=tmp_path).stderr
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pty
 import re
 import shutil
 import signal
+import stat
 import struct
 import sys
 import termios
@@ -155,8 +156,10 @@ def test_a_disk_that_is_full_at_any_write_of_a_save_costs_nothing_that_was_saved
         next(event for event in session.events() if isinstance(event, EpochEnd))
         room = len(failed)
 
-        def full(_: int) -> None:
+        def full(handle: int) -> None:
             nonlocal room
+            if stat.S_ISDIR(os.fstat(handle).st_mode):  # after the file, which is there by then
+                return
             if room == 0:
                 raise OSError(errno.ENOSPC, "No space left on device")
             room -= 1
@@ -323,6 +326,45 @@ def test_a_training_whose_result_nobody_reads_ends_quietly(commands: Commands, w
 
 
 # Somebody wants it to end.
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_training_saves_and_its_resume_ends_as_if_it_never_stopped(
+    commands: Commands, where: Path, number: signal.Signals, code: int
+) -> None:
+    settings = ("--epochs", "60", "--patience", "0", "--dropout", "0.3")
+    command = commands.start(*TRAIN, *settings, where=where)
+    assert command.errors is not None
+    read_report(command.errors, 3)
+    command.send(number)
+    ended = command.end()
+    assert ended.code == code
+    assert "go on with: charlstm train --resume --name song" in ended.errors
+    assert_it_can_be_used(where)
+
+    resumed = commands.run(*RESUME, where=where)
+    assert resumed.code == 0, resumed.errors
+    assert "resumed: at step" in resumed.errors
+    assert commands.run(*TRAIN, *settings, "--name", "unbroken", where=where).code == 0
+    unbroken = where / "checkpoints" / "unbroken" / "model.safetensors"
+    assert files(where)["model.safetensors"] == unbroken.read_bytes()
+
+
+def test_a_second_training_into_the_same_run_is_refused_until_the_first_is_dead(
+    commands: Commands, where: Path
+) -> None:
+    first = commands.start(*TRAIN, *LONG, where=where)
+    assert first.errors is not None
+    read_report(first.errors, 1)
+    second = commands.run(*RESUME, "--epochs", "401", where=where)
+    first.send(signal.SIGKILL)  # no chance to let go of anything
+    first.end()
+    assert_one_sentence(
+        second,
+        f"Another training goes on in {run_of(Path())}: wait until it has ended, or stop it.",
+    )
+    third = commands.run(*RESUME, "--steps", "1", where=where)
+    assert (third.code, third.errors.count("Another training")) == (0, 0)
 
 
 def test_a_window_that_is_closed_ends_a_training_after_a_save(
