@@ -77,7 +77,7 @@ def whole(directory: Path, path: Path) -> list[Row]:
         corpus = open_corpus([path], cache=directory / "cache", options=TextOptions())
         times.append(time.perf_counter() - began)
     code = "from charlstm.cli import main; main()"
-    settings = ["--steps", "100", "--sample-every", "0", "--seed", "0"]
+    settings = ["--steps", "100", "--validation", "0.0001", "--sample-every", "0"]
     subprocess.run(
         [sys.executable, "-c", code, "train", str(path), *settings], cwd=directory, check=True
     )

@@ -292,8 +292,9 @@ class TrainedModel:
         prepare_cpu(threads)
         where = choose_device(device)
         architecture, V = self.info.recipe.architecture, len(self.info.vocabulary)
-        model = CharLM(architecture, V, backend=choose_backend(backend, architecture, where))
+        # First, because only what it reads shows that there are as many as run.json says.
         weights = self.directory.read_model(self.info)
+        model = CharLM(architecture, V, backend=choose_backend(backend, architecture, where))
         model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
         return evaluate(
             model.to(where),

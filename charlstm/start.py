@@ -545,7 +545,7 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_saved(directory: RunDirectory, info: RunInfo) -> tuple[Snapshot, list[Report], list[str]]:
-    arrays, position = directory.read_resume()
+    arrays, position = directory.read_resume(info)
 
     def under(prefix: str) -> Arrays:
         return {

@@ -428,7 +428,7 @@ class Trainer:
         diverged, returns, scale = self.step, self._returns, self._scale
         epoch, loss, elapsed = self.epoch, self.running_loss, self.elapsed
         self.restore(self._good)
-        if returns == _RETURNS:
+        if returns >= _RETURNS:
             raise TrainingError(
                 f"The training has diverged (epoch {epoch}, step {diverged:,}, loss {loss:.4g}), "
                 f"and going back with half the learning rate did not help {_RETURNS} times. Train "

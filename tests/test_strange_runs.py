@@ -30,6 +30,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from charlstm import memory
+from charlstm.api import load
 from charlstm.corpus import Source
 from charlstm.errors import RunError
 from charlstm.figures import Report
@@ -320,6 +321,17 @@ def test_a_header_of_an_impossible_length_is_refused_unread(
     told = sentence(reads(run)[name])
     assert told.startswith(f"{path} cannot be read: ")
     assert (f"its header cannot have {length:,} bytes." in told) == (length > 32 << 20)
+
+
+def test_nothing_is_computed_with_before_the_weights_are_known_to_be_there(
+    run: RunDirectory, monkeypatch: Patch
+) -> None:
+    value = json.loads((run.path / "run.json").read_bytes())
+    value["recipe"]["architecture"]["hidden"] = 60_000
+    (run.path / "run.json").write_bytes(json.dumps(value).encode())
+    monkeypatch.setattr("charlstm.model.CharLM", None)  # which would take gigabytes
+    told = sentence(lambda: load(run.path).perplexity(LEARNED))
+    assert "model.safetensors is damaged: " in told
 
 
 @pytest.mark.parametrize("name", TENSORS)

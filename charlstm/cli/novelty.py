@@ -71,7 +71,7 @@ def novelty(
             samples=samples, length=_CHARACTERS, seed=seed, temperature=temperature
         )
     found = model.novelty(*texts)
-    held_out = model.directory.read_held_out()
+    held_out = model.directory.read_held_out(model.info)
     compared = model.novelty(held_out) if held_out else None
     if as_json:
         written = {} if text else {"samples": samples, "seed": seed, "temperature": temperature}
