@@ -32,6 +32,9 @@ from charlstm.corpus import (
 from charlstm.errors import CorpusError
 from charlstm.files import write_whole
 
+DIRECTORY = ".charlstm-cache"
+"""What the directory for the files is called, beside the runs."""
+
 LONGEST_IN_MEMORY = 1 << 26
 """A corpus of more bytes than this is kept in a file while it is learned."""
 
@@ -77,8 +80,8 @@ def open_corpus(
         except (OSError, NotImplementedError) as error:  # not every file system has locks
             reason = getattr(error, "strerror", None) or str(error)
             raise CorpusError(
-                f"The ids of the text cannot be kept in {cache}: {reason}. They take two bytes a "
-                "character."
+                f"The ids of the text cannot be kept in {cache}: {reason}. They take two or "
+                "four bytes a character."
             ) from None
 
 

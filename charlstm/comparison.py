@@ -9,15 +9,15 @@ import csv
 import io
 import itertools
 import json
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charlstm.api import load
-from charlstm.corpus import read_corpus
+from charlstm.cache import DIRECTORY, open_corpus
+from charlstm.corpus import OnRead
 from charlstm.curve import draw_comparison
 from charlstm.errors import CorpusError, RecipeError, RunError, TrainingError
 from charlstm.figures import Report
@@ -152,6 +152,8 @@ class Comparison:
         encoding: of the corpus.
         device: as in `charlstm.start.start_session`.
         threads: as there.
+        reading: entered whenever the text is read, for what is told how many bytes of how many
+            were.
 
     Raises:
         CorpusError: the text cannot be read.
@@ -172,6 +174,7 @@ class Comparison:
         encoding: str | None = None,
         device: str = "auto",
         threads: int | None = None,
+        reading: Callable[[], AbstractContextManager[OnRead | None]] = nullcontext,
     ) -> None:
         if "-" in map(str, places):
             raise CorpusError(
@@ -186,10 +189,20 @@ class Comparison:
         self._encoding = encoding
         self._recipe = recipe
         self._prefix = prefix
+        self._reading = reading
         self._machine: dict[str, Any] = {"device": device, "threads": threads}
         given = {key: value for key, value in (settings or {}).items() if value is not None}
         options = named(recipe).override(**given).text
-        corpus = read_corpus(places, options=options, encoding=encoding)
+        self._refuse_run()
+        with reading() as on_read:
+            # Where the trials look for the ids of a long text as well.
+            corpus = open_corpus(
+                places,
+                cache=self.path / DIRECTORY,
+                options=options,
+                encoding=encoding,
+                on_read=on_read,
+            )
         base = named(recipe, *corpus.size).override(**given)
         # One recipe for all: none stops early or chooses its precision or its budget by itself.
         self._settings = {
@@ -203,11 +216,13 @@ class Comparison:
         self._request = {"text": corpus.sha256, "recipe": recipe, "settings": given}
         self._begin()
 
+    def _refuse_run(self) -> None:
+        if (self.path / "run.json").exists():
+            raise RunError(f"{self.path} is a run; give the comparison another --name.")
+
     def _begin(self) -> None:
         """Make the directory, or see that what is there is this comparison."""
         path = self.path / "compare.json"
-        if (self.path / "run.json").exists():
-            raise RunError(f"{self.path} is a run; give the comparison another --name.")
         if path.is_file():
             if _read_request(path) != self._request:
                 raise RunError(
@@ -226,6 +241,10 @@ class Comparison:
 
         The table and the chart are written anew after each. After
         `charlstm.training.Stopped` that trial is saved, and nothing more comes.
+
+        Raises:
+            CorpusError: the text is gone or no longer the same.
+            RunError: a trial cannot be written, is damaged, or is trained by another process.
         """
         outcomes: list[Outcome] = []
         for trial in self.trials:
@@ -265,23 +284,24 @@ class Comparison:
 
     def _session(self, trial: Trial) -> Session:
         path = self.path / trial.name
-        if (path / "resume.safetensors").is_file():
-            return resume_session(path, root=self.path, places=self._places, **self._machine)
-        if (path / "run.json").is_file():
-            # Killed before its first save: nothing of it is of use, and its name is needed.
-            shutil.rmtree(path, ignore_errors=True)
-        return start_session(
-            self._places,
-            recipe=self._recipe,
-            settings=self._wish(trial),
-            name=trial.name,
-            root=self.path,
-            prefixes=[self._prefix],
-            sample_every=0,
-            encoding=self._encoding,
-            backend=trial.backend,
-            **self._machine,
-        )
+        with self._reading() as on_read:
+            if (path / "run.json").is_file():
+                return resume_session(
+                    path, root=self.path, places=self._places, on_read=on_read, **self._machine
+                )
+            return start_session(
+                self._places,
+                recipe=self._recipe,
+                settings=self._wish(trial),
+                name=trial.name,
+                root=self.path,
+                prefixes=[self._prefix],
+                sample_every=0,
+                encoding=self._encoding,
+                backend=trial.backend,
+                on_read=on_read,
+                **self._machine,
+            )
 
     def _outcome(self, trial: Trial, directory: RunDirectory) -> Outcome:
         info = directory.read_info()

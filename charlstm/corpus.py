@@ -1,7 +1,7 @@
 """From files to one text, in the form that a model reads, and where each part came from.
 
-A corpus is kept as the ids of its own alphabet, two bytes a character whatever the script, in
-memory or, where it is long, in a mapped file (`charlstm.cache`).
+A corpus is kept as the ids of its own alphabet, two or four bytes a character, in memory or, where
+it is long, in a mapped file (`charlstm.cache`).
 """
 
 import hashlib

@@ -45,13 +45,17 @@ def prepare_cpu(threads: int | None) -> None:
     torch.set_num_threads(threads)
 
 
+def prepare_to_compute_deterministically() -> None:
+    """Set the workspace of products on a GPU, which is looked at once, before the first of them."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
 def compute_deterministically() -> None:
     """Let torch use only algorithms that give the same result every time, in this process.
 
     On a CPU those used here do anyway, with the same number of threads. On a GPU some others are
-    faster, and products need a fixed workspace, which is set where the process has none.
+    faster.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
 
 

@@ -29,7 +29,8 @@ FORMAT = 2
 
 # Systems know no longer paths than this.
 _LONGEST_PATH = 4096
-Shapes = dict[str, tuple[int, ...]]
+Shapes = dict[str, tuple[int, ...] | None]
+"""Of tensors of float32, by their names; ``None`` stands for a row of bytes."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,8 @@ def resume_shapes(info: RunInfo, *, moved: bool) -> Shapes:
             of_adam = {"step": (), "exp_avg": shape, "exp_avg_sq": shape}
             shapes |= {f"moments/{name}/{moment}": size for moment, size in of_adam.items()}
     state = (recipe.architecture.layers, recipe.batch, recipe.architecture.hidden)
-    return shapes | {f"state/{name}": state for name in recipe.architecture.state_names}
+    shapes |= {f"state/{name}": state for name in recipe.architecture.state_names}
+    return shapes | {"log": None}
 
 
 def _typed(value: dict[str, Any], name: str, *kinds: type) -> Any:

@@ -66,8 +66,8 @@ def check_real(name: str, value: object, low: float, high: float, *, above: bool
     """
     if isinstance(value, float | int) and not isinstance(value, bool):
         inside = low < value <= high if above else low <= value <= high
-        # A whole number may be beyond every float.
-        if inside and abs(value) <= sys.float_info.max:
+        # A whole number may be beyond every float, or beyond what torch takes for one.
+        if inside and abs(value) <= (sys.float_info.max if isinstance(value, float) else LARGEST):
             return
     lower = f"above {low:g}" if above else f"from {low:g}"
     upper = f" to {high:g}" if math.isfinite(high) else "" if above else " up"

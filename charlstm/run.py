@@ -19,18 +19,21 @@ import math
 import os
 import re
 import secrets
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors.numpy import save as to_safetensors
 
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.figures import Report, finite
 from charlstm.files import (
     ADVICE,
+    LARGEST_JSON,
     check_memory,
     damaged,
     is_file,
@@ -57,6 +60,12 @@ from charlstm.tensors import Arrays, read_tensors
 ROOT = Path("checkpoints")
 """Where runs live unless told otherwise."""
 
+# What a training leaves that grows with every epoch.
+_LOG = ("history", "samples")
+
+# Millions of epochs, a line each.
+_LARGEST_HISTORY = 1 << 30
+
 # File systems keep 255 bytes; a number may come behind.
 _LONGEST_NAME = 240
 # Names that Windows has for devices, also with something behind a dot.
@@ -73,6 +82,11 @@ class RunDirectory:
     def name(self) -> str:
         """The directory's name, by which ``--run`` and ``--name`` know the run."""
         return self.path.name
+
+    @property
+    def handle(self) -> str:
+        """By what ``--run`` and ``--name`` find the run: its name, or its path."""
+        return self.name if self.path.parent == ROOT else str(self.path)
 
     @classmethod
     def create(
@@ -108,10 +122,11 @@ class RunDirectory:
             hidden = root / f".{secrets.token_hex(8)}"
             hidden.mkdir()
             try:
+                # First, because whoever reads a directory as text leaves runs out.
+                write_pieces(hidden / "run.json", [info_to_json(info)])
                 write_pieces(hidden / "heldout.txt", utf8(held_out))
                 if training is not None:
                     write_pieces(hidden / "training.txt.bz2", packed(utf8(training)))
-                write_pieces(hidden / "run.json", [info_to_json(info)])
                 return cls(_claimed(root / name, hidden.rename))
             except BaseException:
                 shutil.rmtree(hidden, ignore_errors=True)
@@ -145,9 +160,10 @@ class RunDirectory:
         if trained:
             runs = [found for found in runs if is_file(found[2] / "model.safetensors")]
         if not runs:
+            what, option = ("trained model", "--run") if trained else ("run", "--name")
             raise RunError(
-                f"There is no trained model in {root}{os.sep} yet: train one with "
-                "charlstm train CORPUS, or name a run with --run."
+                f"There is no {what} in {root}{os.sep} yet: train one with charlstm train CORPUS, "
+                f"or name a run with {option}."
             )
         return cls(max(runs)[2])
 
@@ -215,12 +231,25 @@ class RunDirectory:
             RunError: the file is missing, damaged, of another shape or larger than the memory.
         """
         shapes = info.recipe.architecture.parameter_shapes(len(info.vocabulary))
-        return read_tensors(self.path / "model.safetensors", lambda _: shapes)
+        path = self.path / "model.safetensors"
+        if not os.path.lexists(path):
+            raise RunError(
+                f"{self.path} has no model yet: go on with charlstm train --resume --name "
+                f"{shlex.quote(self.handle)}, or copy it from where it is whole."
+            )
+        return read_tensors(path, lambda _: dict(shapes))
 
     def write_resume(self, arrays: Arrays, position: dict[str, Any]) -> None:
         """Write ``resume.safetensors``: the tensors, and `position` in the same file."""
-        metadata = {"charlstm": str(FORMAT), "position": json.dumps(finite(position))}
-        self._write("resume.safetensors", [to_safetensors(arrays, metadata)])
+        # What grows with the epochs is no part of the header, which stays short. Of what grows
+        # beyond all measure, by hundreds of thousands of epochs, the newest half is kept.
+        log = {name: position[name] for name in _LOG if name in position}
+        while len(data := _compact(log)) > LARGEST_JSON:
+            log = {name: entries[len(entries) // 2 :] for name, entries in log.items()}
+        rest = {name: value for name, value in position.items() if name not in log}
+        metadata = {"charlstm": str(FORMAT), "position": json.dumps(finite(rest))}
+        tensors = {**arrays, "log": np.frombuffer(data, dtype=np.uint8)}
+        self._write("resume.safetensors", [to_safetensors(tensors, metadata)])
 
     @property
     def has_resume(self) -> bool:
@@ -238,10 +267,7 @@ class RunDirectory:
         """
         path = self.path / "resume.safetensors"
         if not self.has_resume:
-            raise RunError(
-                f"{self.path} was stopped before its first save, so there is nothing to resume; "
-                "train again without --resume."
-            )
+            raise RunError(f"{self.path} was stopped before its first save.")
         info = self.read_info() if info is None else info
         position: dict[str, Any] = {}
 
@@ -249,14 +275,19 @@ class RunDirectory:
             value = parse(path, metadata.get("position", "").encode("utf-8", "surrogatepass"))
             if not isinstance(value, dict):
                 raise RunError(f"{path} is damaged: it does not say where training stood. {ADVICE}")
-            try:
-                check_position(value)
-            except (KeyError, TypeError, ValueError, CharLSTMError) as error:
-                raise damaged(path, error) from None
             position.update(value)
-            return resume_shapes(info, moved=position["step"] > 0)
+            return resume_shapes(info, moved=value.get("step") != 0)
 
-        return read_tensors(path, shapes), position
+        arrays = read_tensors(path, shapes)
+        log = parse(path, arrays.pop("log").tobytes())
+        try:
+            if not isinstance(log, dict):
+                raise TypeError("its log must be an object.")
+            position.update({name: log[name] for name in _LOG})
+            check_position(position)
+        except (KeyError, TypeError, ValueError, CharLSTMError) as error:
+            raise damaged(path, error) from None
+        return arrays, position
 
     def write_held_out(self, text: str | Iterable[str]) -> None:
         """Write ``heldout.txt``, from the whole text or from its pieces."""
@@ -348,7 +379,7 @@ class RunDirectory:
             RunError: it is missing or damaged.
         """
         path = self.path / "history.jsonl"
-        lines = read_bytes(path).splitlines()
+        lines = read_bytes(path, _LARGEST_HISTORY).splitlines()
         try:
             return [Report.from_json(parse(path, line)) for line in lines]
         except (KeyError, TypeError, ValueError) as error:
@@ -408,6 +439,10 @@ def check_name(name: str) -> None:
         )
     if _RESERVED.fullmatch(name):
         raise RunError(f"A run cannot be called {shown(name)}: on Windows that is a device.")
+
+
+def _compact(value: object) -> bytes:
+    return json.dumps(finite(value), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _remove_unborn(root: Path) -> None:

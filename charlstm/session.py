@@ -227,7 +227,7 @@ class Session:
             },
             {
                 **snapshot.position,
-                "history": [report.to_json() for report in self._history],
+                "history": [dataclasses.asdict(report) for report in self._history],
                 "samples": self._samples,
             },
         )

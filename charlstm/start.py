@@ -13,16 +13,18 @@ from typing import Any, BinaryIO
 import torch
 
 from charlstm.batches import fit
-from charlstm.cache import open_corpus
-from charlstm.corpus import Corpus, OnRead, split
+from charlstm.cache import DIRECTORY, open_corpus
+from charlstm.corpus import Corpus, OnRead, TextOptions, split
 from charlstm.devices import (
     choose_device,
     compute_deterministically,
     may_have_fast_bfloat16,
     prepare_cpu,
+    prepare_to_compute_deterministically,
 )
-from charlstm.errors import CorpusError, RecipeError, RunError
+from charlstm.errors import CorpusError, RecipeError
 from charlstm.figures import Report
+from charlstm.files import damaged
 from charlstm.info import RunInfo
 from charlstm.memory import machine_bytes
 from charlstm.model import choose_backend
@@ -40,8 +42,6 @@ _WIDE = 128
 _WORTH_ROUNDING = 1.15
 # To look for copies in a longer text takes a minute and gigabytes, so it gets no index.
 _MOST_INDEXED = 50_000_000
-# Beside the runs.
-_CACHE = ".cache"
 # The recipe's learning rate times this, for weights that have learned already.
 _FROM_RATE = 0.3
 # What may change when a run is resumed: how long it goes on. All else decides its weights.
@@ -110,7 +110,7 @@ def start_session(
     options = named(recipe).override(**_text_settings(settings)).text
     corpus = open_corpus(
         places,
-        cache=root / _CACHE,
+        cache=root / DIRECTORY,
         options=options,
         encoding=encoding,
         stdin=stdin,
@@ -126,6 +126,7 @@ def start_session(
     wish = wish_for(settings.get("epochs"))
     if deterministic:
         wish = _repeatable(wish)
+        prepare_to_compute_deterministically()
     cut, fitted, notes = _prepare(corpus, wish)
     learned, held_out = corpus.counts(0, cut), len(corpus) - cut
     vocabulary = Vocabulary.build(learned, min_count=fitted.min_count)
@@ -140,20 +141,14 @@ def start_session(
             "patience needs held-out text: leave --patience out, or hold out a share with "
             "--validation."
         )
-    for prefix in prefixes:
-        readable(
-            options.apply(prefix),
-            vocabulary,
-            "error",
-            advice="The training text does not have them either: change --prefix, or leave it out.",
-        )
+    _check_prefixes(prefixes, vocabulary, options)
     if tensorboard:
         require_tensorboard()
 
     prepare_cpu(threads)
     where = choose_device(device)
     backend = choose_backend(backend, fitted.architecture, where)
-    _refuse_what_does_not_fit(fitted, len(vocabulary), where)
+    _refuse_what_does_not_fit(fitted, len(vocabulary), corpus, where)
     trainer_for = _maker(corpus, cut, vocabulary, backend, where)
     weights = None if source is None else source.weights()
     fitted, step_seconds, told = _probe(fitted, where, backend, trainer_for)
@@ -165,15 +160,18 @@ def start_session(
         (step_seconds,) = _time_steps([trainer_for(fitted)])
     notes += told
     if deterministic:
+        untried = (
+            ", and bfloat16 was not tried" if settings.get("precision") in (None, "auto") else ""
+        )
         compute_deterministically()
         free, (step_seconds,) = step_seconds, _time_steps([trainer_for(fitted)])
         notes.append(
             f"Everything is computed deterministically: a step takes {step_seconds / free:.2f} "
-            "times as long as without, and bfloat16 was not tried."
+            f"times as long as without{untried}."
         )
     if corpus.file_bytes:
         notes.append(
-            f"The text is read from {root / _CACHE}, where its ids take "
+            f"The text is read from {root / DIRECTORY}, where its ids take "
             f"{corpus.file_bytes / 1e9:.1f} GB; what is there can be deleted when no training runs."
         )
     if index and cut > _MOST_INDEXED:
@@ -260,11 +258,11 @@ def resume_session(
     if not places and "-" in info.places:
         raise CorpusError(
             f"{directory.path} learned from standard input, which is gone: pipe the same text in "
-            f"again, with charlstm train - --resume --name {directory.name}."
+            f"again, with charlstm train - --resume --name {directory.handle}."
         )
     corpus = open_corpus(
         places or info.places,
-        cache=directory.path.parent / _CACHE,
+        cache=directory.path.parent / DIRECTORY,
         options=info.recipe.text,
         encoding=info.encoding,
         stdin=stdin,
@@ -287,9 +285,15 @@ def resume_session(
     wish = info.recipe.override(**settings)
     if deterministic:
         _repeatable(wish)
+        prepare_to_compute_deterministically()
         compute_deterministically()
     cut, recipe, _ = _prepare(corpus, wish)
     _refuse_changes(directory, info.recipe, recipe)
+    if (cut, len(corpus) - cut) != (info.training_characters, info.held_out_characters):
+        raise damaged(
+            directory.path / "run.json", ValueError("it does not say how its text was split")
+        )
+    _check_prefixes(info.prefixes, info.vocabulary, recipe.text)
     # Before the trainer takes memory, so that a damaged file is told at once.
     saved = _read_saved(directory, info) if directory.has_resume else None
     source = None
@@ -299,17 +303,14 @@ def resume_session(
     prepare_cpu(threads)
     where = choose_device(device)
     backend = info.backend if backend == "auto" else backend
-    _refuse_what_does_not_fit(recipe, len(info.vocabulary), where)
+    _refuse_what_does_not_fit(recipe, len(info.vocabulary), corpus, where)
     trainer_for = _maker(corpus, cut, info.vocabulary, backend, where)
     trainer = trainer_for(recipe)
     history: list[Report] = []
     samples: list[str] = []
     if saved is not None:
         snapshot, history, samples = saved
-        try:
-            trainer.restore(snapshot)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise _damaged(directory, error) from None
+        trainer.restore(snapshot)
     elif source is not None:
         trainer.begin_from(source.weights())
     if trainer.step > trainer.total_steps:
@@ -383,6 +384,21 @@ def _session(
     return Session(plan, trainer, info, history=list(history), samples=list(samples))
 
 
+def _check_prefixes(prefixes: Sequence[str], vocabulary: Vocabulary, options: TextOptions) -> None:
+    """Check that the model can continue what it shall continue while it learns.
+
+    Raises:
+        UnknownCharactersError: it has never seen some of it.
+    """
+    for prefix in prefixes:
+        readable(
+            options.apply(prefix),
+            vocabulary,
+            "error",
+            advice="The training text does not have them either: change --prefix, or leave it out.",
+        )
+
+
 def _maker(
     corpus: Corpus, cut: int, vocabulary: Vocabulary, backend: str, device: torch.device
 ) -> Callable[[Recipe], Trainer]:
@@ -410,16 +426,18 @@ def _repeatable(wish: Recipe) -> Recipe:
     return wish.override(precision="float32") if wish.precision == "auto" else wish
 
 
-def _refuse_what_does_not_fit(recipe: Recipe, vocabulary_size: int, device: torch.device) -> None:
+def _refuse_what_does_not_fit(
+    recipe: Recipe, vocabulary_size: int, corpus: Corpus, device: torch.device
+) -> None:
     V = vocabulary_size
-    needed = training_bytes(recipe, V)
+    needed = training_bytes(recipe, V) + corpus.memory
     there = machine_bytes()
     if device.type == "cuda":
         there = torch.cuda.get_device_properties(device).total_memory
     if there is not None and needed > there:
         raise RecipeError(
-            f"This training would take about {needed / 1e9:,.0f} GB of memory, and there are "
-            f"{there / 1e9:,.0f}: with a vocabulary of {V:,} its head has "
+            f"This training would take about {needed / 1e9:,.1f} GB of memory, and there are "
+            f"{there / 1e9:,.1f}: with a vocabulary of {V:,} its head has "
             f"{V * recipe.architecture.hidden:,} weights and its batches "
             f"{V * recipe.batch * recipe.window:,} logits. Lower --hidden, --batch or --window, or "
             "make the vocabulary smaller with --min-count."
@@ -554,27 +572,16 @@ def _read_saved(directory: RunDirectory, info: RunInfo) -> tuple[Snapshot, list[
             if name.startswith(prefix)
         }
 
-    try:
-        history = [Report.from_json(entry) for entry in position.pop("history")]
-        samples = [str(sample) for sample in position.pop("samples")]
-        snapshot = Snapshot(
-            weights=under("weights/"),
-            best_weights=directory.read_model(info),
-            moments=under("moments/"),
-            state=under("state/"),
-            position=position,
-        )
-    except (KeyError, TypeError) as error:
-        raise _damaged(directory, error) from None
-    return snapshot, history, samples
-
-
-def _damaged(directory: RunDirectory, error: Exception) -> RunError:
-    what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-    return RunError(
-        f"{directory.path / 'resume.safetensors'} is damaged: {what}. The model itself still opens "
-        "in generate and eval."
+    history = [Report.from_json(entry) for entry in position.pop("history")]
+    samples = position.pop("samples")
+    snapshot = Snapshot(
+        weights=under("weights/"),
+        best_weights=directory.read_model(info),
+        moments=under("moments/"),
+        state=under("state/"),
+        position=position,
     )
+    return snapshot, history, samples
 
 
 def _versions() -> dict[str, str]:

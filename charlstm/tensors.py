@@ -28,7 +28,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arrays:
-    """Return the tensors of a file, all of them float32 and what can be reckoned with.
+    """Return the tensors of a file: float32 that can be reckoned with, or bytes.
 
     Nothing is made room for before the header is known to name what is expected and nothing else.
 
@@ -54,20 +54,27 @@ def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arra
                 raise RunError(f"{path} is damaged: it {what.format(one_line(odd))}. {ADVICE}")
             for name, shape in shapes.items():
                 entry = file.get_slice(name)
-                if entry.get_dtype() != "F32" or tuple(entry.get_shape()) != shape:
+                kind, size = entry.get_dtype(), entry.get_shape()
+                wanted = f"F32 {list(shape or ())}"
+                fits = kind == "F32" and tuple(size) == shape
+                if shape is None:
+                    wanted = f"U8 [{LARGEST_JSON}] at most"
+                    fits = kind == "U8" and len(size) == 1 and size[0] <= LARGEST_JSON
+                if not fits:
                     raise RunError(
-                        f"{path} is damaged: its {name} is {entry.get_dtype()} "
-                        f"{shown(entry.get_shape())}, and run.json asks for F32 {list(shape)}. "
-                        f"{ADVICE}"
+                        f"{path} is damaged: its {name} is {kind} {shown(size)}, and run.json asks "
+                        f"for {wanted}. {ADVICE}"
                     )
             # Whoever uses them lays them out in another way, and has them twice for a while.
-            check_memory(path, 2 * 4 * sum(map(math.prod, shapes.values())))
+            check_memory(path, 2 * 4 * sum(math.prod(shape or ()) for shape in shapes.values()))
             arrays = {name: file.get_tensor(name) for name in shapes}
     except (OSError, SafetensorError) as error:
         raise unreadable(path, error) from None
     except MemoryError:
         raise RunError(f"{path} takes more memory than there is.") from None
     for name, array in arrays.items():
+        if shapes[name] is None:
+            continue
         most = math.inf if name.startswith("moments/") else _LARGEST_WEIGHT
         # A number that is not one is neither above nor below.
         if not (-most < array.min() and array.max() < most):

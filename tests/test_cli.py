@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from charlstm.cli.console import reading_bar
+
 LYRICS = "".join(
     f"分开的第{day}天 我在{place}等你\n不分开 我们说好不分开\n雨停了 {place}很安静\n\n"
     for day in "一二三四五六七八九十"
@@ -179,7 +181,7 @@ def test_a_second_training_takes_the_next_free_name_and_says_so(trained: Path) -
         (("train", "song.txt", "--cell", "transformer"), 2, "transformer"),
         (("generate",), 1, "There is no trained model in checkpoints/ yet"),
         (("generate", "--run", "nobody"), 1, "There is no run called nobody"),
-        (("train", "--resume"), 1, "There is no trained model in checkpoints/ yet"),
+        (("train", "--resume"), 1, "There is no run in checkpoints/ yet"),
         (("eval", "perplexity"), 1, "There is no trained model in checkpoints/ yet"),
     ],
 )
@@ -317,3 +319,19 @@ def test_help_imports_neither_torch_nor_numpy_and_generate_no_torch(trained: Pat
     assert modules_after(["--help"], trained) == set()
     assert modules_after(["train", "--help"], trained) == set()
     assert modules_after(["generate", "--length", "3"], trained) == {"numpy"}
+
+
+@pytest.mark.parametrize(("patience", "shown"), [(-1.0, True), (60.0, False)])
+def test_reading_has_a_bar_where_it_takes_long(
+    patience: float,
+    shown: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("charlstm.cli.console.is_terminal", lambda _: True)
+    monkeypatch.setattr("charlstm.cli.console._PATIENCE_SECONDS", patience)
+    with reading_bar() as on_read:
+        on_read(1_000, 4_000)
+        on_read(4_000, 4_000)
+    told = capsys.readouterr().err
+    assert ("reading the text |" in told) is shown

@@ -1,6 +1,13 @@
+import contextlib
 import csv
+import fcntl
+import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -76,3 +83,32 @@ def test_a_mistake_gets_one_sentence_and_its_exit_code(
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_on_a_terminal_every_reading_of_the_text_has_a_bar(tmp_path: Path) -> None:
+    (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
+    program = (
+        "import sys\nfrom charlstm import cli\nfrom charlstm.cli import console\n"
+        "console._PATIENCE_SECONDS = -1\n"
+        "sys.argv = 'charlstm compare song.txt --cells rnn --hidden 8 --epochs 1'.split()\n"
+        "cli.main()\n"
+    )
+    terminal, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("4H", 30, 100, 0, 0))
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=side
+    ) as process:
+        os.close(side)
+        shown = b""
+        with contextlib.suppress(OSError):  # Linux: the other side has closed
+            while piece := os.read(terminal, 4096):
+                shown += piece
+        os.close(terminal)
+    assert process.returncode == 0, shown.decode()
+    # Once for the comparison and once for its trial.
+    begun = re.findall(rb"reading the text \|[^\r]*\| 0%|rnn-scratch-h8 \|[^\r]*\| 0%", shown)
+    assert [bar.partition(b" |")[0] for bar in begun] == [
+        b"reading the text",
+        b"reading the text",
+        b"rnn-scratch-h8",
+    ]

@@ -1,6 +1,7 @@
 import csv
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 
 import charlstm
+from charlstm import cache
 from charlstm.comparison import Begun, Comparison, Outcome, Trial, trials
+from charlstm.corpus import OnRead
 from charlstm.errors import RecipeError, RunError
 from charlstm.run import RunDirectory, check_name
 from charlstm.session import Event, Saved
@@ -17,6 +20,8 @@ from charlstm.training import EpochEnd, Finished, Step, Stopped
 
 SETTINGS: dict[str, Any] = {"embedding": 6, "batch": 4, "window": 16, "epochs": 2, "seed": 5}
 CHOSEN = trials(["rnn", "gru"], hidden=[8], learning_rates=[0.02])
+# Of a run, what is there before it is trained and stays.
+UNCHANGED = ("heldout.txt", "training.txt.bz2")
 FIRST, SECOND = "rnn-scratch-h8-lr0.02", "gru-scratch-h8-lr0.02"
 
 
@@ -322,23 +327,127 @@ def test_a_comparison_that_was_killed_goes_on_from_the_last_save_of_the_trial_un
     assert [outcome.trial for outcome in outcomes(events)] == CHOSEN
 
 
-def test_a_trial_that_was_killed_before_its_first_save_is_begun_anew(
+def test_a_trial_that_was_killed_before_its_first_save_is_gone_on_with_from_its_beginning(
     corpus: Path, root: Path, done: Done
 ) -> None:
     killed = comparison(corpus, root, CHOSEN[:1])
     for event in killed.run():
         if event == Step(3, 1):
             break
-    assert set(files(killed.path / FIRST)) == {
-        ".lock",
-        "run.json",
-        "heldout.txt",
-        "training.txt.bz2",
-    }
+    left = files(killed.path / FIRST)
+    assert set(left) == {".lock", "run.json", "heldout.txt", "training.txt.bz2"}
+    made = {name: (killed.path / FIRST / name).stat().st_ino for name in UNCHANGED}
     events = list(comparison(corpus, root, CHOSEN[:1]).run())
-    assert begun(events) == [(FIRST, None)]
+    assert begun(events) == [(FIRST, 0)]
     assert [path.name for path in killed.path.iterdir() if path.is_dir()] == [FIRST]
+    # They are the same files, and not others that hold the same.
+    assert {name: (killed.path / FIRST / name).stat().st_ino for name in UNCHANGED} == made
+    assert {name: files(killed.path / FIRST)[name] for name in UNCHANGED} == {
+        name: left[name] for name in UNCHANGED
+    }
     assert model(killed.path, FIRST) == model(done.path, FIRST)
+    assert [event.report.step for event in events if isinstance(event, EpochEnd)] == [
+        event.report.step for event in done.events if isinstance(event, EpochEnd)
+    ][:2]
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_trial_that_is_trained_by_another_process_is_refused_and_left_as_it_is(
+    corpus: Path, root: Path, done: Done, saved: bool
+) -> None:
+    compared = comparison(corpus, root, CHOSEN[:1])
+    for event in compared.run():
+        if isinstance(event, Begun):
+            session = event.session
+        if event == Step(3, 1):
+            if saved:
+                session.save()
+            break
+    path = compared.path / FIRST
+    left = files(path)
+    assert ("resume.safetensors" in left) is saved
+    refused = f"Another training goes on in {path}: wait until it has ended, or stop it."
+    with RunDirectory(path).locked():
+        with pytest.raises(RunError) as caught:
+            list(comparison(corpus, root, CHOSEN[:1]).run())
+        assert str(caught.value) == refused
+        assert files(path) == left
+        assert [found.name for found in compared.path.iterdir() if found.is_dir()] == [FIRST]
+    list(comparison(corpus, root, CHOSEN[:1]).run())
+    assert model(compared.path, FIRST) == model(done.path, FIRST)
+
+
+def test_a_second_comparison_does_not_disturb_the_first_one(
+    corpus: Path, root: Path, done: Done
+) -> None:
+    first = comparison(corpus, root, CHOSEN[:1])
+    for event in first.run():
+        if event == Step(3, 1):
+            with pytest.raises(RunError, match=r"^Another training goes on in "):
+                list(comparison(corpus, root, CHOSEN[:1]).run())
+    assert files(first.path / FIRST).keys() == files(done.path / FIRST).keys()
+    assert model(first.path, FIRST) == model(done.path, FIRST)
+
+
+def test_a_text_that_is_too_long_for_memory_gives_the_same_and_is_kept_once_for_all_trials(
+    corpus: Path, root: Path, done: Done, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "LONGEST_IN_MEMORY", 0)
+    compared = comparison(corpus, root)
+    kept = compared.path / cache.DIRECTORY
+    made = {path.name: path.stat().st_mtime_ns for path in kept.glob("*.*")}
+    assert {Path(name).suffix for name in made} >= {".ids", ".json"}
+    events = []
+    for event in compared.run():
+        events.append(event)
+        if isinstance(event, Begun):
+            assert event.session.plan.corpus.file_bytes > 0
+    assert {path.name: path.stat().st_mtime_ns for path in kept.glob("*.*")} == made
+    assert {path.parent for path in root.rglob("*.ids")} == {kept}
+    assert begun(events) == [(FIRST, None), (SECOND, None)]
+    for here, there in zip(outcomes(events), outcomes(done.events), strict=True):
+        assert (here.parameters, here.sample) == (there.parameters, there.sample)
+        assert here.report is not None
+        assert there.report is not None
+        assert here.report.validation_loss == there.report.validation_loss
+    for name in (FIRST, SECOND):
+        assert model(compared.path, name) == model(done.path, name)
+    # In memory again, it is the same comparison.
+    monkeypatch.undo()
+    assert list(comparison(corpus, root).run()) == outcomes(events)
+
+
+def test_a_run_gets_no_files_of_a_comparison(
+    corpus: Path, root: Path, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "LONGEST_IN_MEMORY", 0)
+    shutil.move(copied / FIRST, root / "alone")
+    before = sorted((root / "alone").iterdir())
+    with pytest.raises(RunError, match=r"alone is a run; give the comparison another --name\.$"):
+        comparison(corpus, root, name="alone")
+    assert sorted((root / "alone").iterdir()) == before
+
+
+def test_every_reading_of_the_text_is_told_of(corpus: Path, root: Path) -> None:
+    told: list[list[tuple[int, int]]] = []
+
+    @contextmanager
+    def reading() -> Iterator[OnRead]:
+        told.append([])
+        yield lambda done, total: told[-1].append((done, total))
+
+    compared = Comparison(
+        [corpus],
+        CHOSEN,
+        root=root,
+        settings={**SETTINGS, "epochs": 1},
+        device="cpu",
+        reading=reading,
+    )
+    assert len(told) == 1
+    list(compared.run())
+    size = corpus.stat().st_size
+    assert [readings[-1] for readings in told] == 3 * [(size, size)]
 
 
 @pytest.mark.parametrize("changed", [{"epochs": 3}, {"seed": 6}, {"dropout": 0.2}, {"text": "!"}])

@@ -469,6 +469,31 @@ def test_a_resume_file_from_which_something_is_missing_is_refused_in_a_sentence(
         resume(root)
 
 
+@pytest.mark.parametrize(
+    ("part", "name", "value", "message"),
+    [
+        (
+            "recipe",
+            "validation",
+            0.2,
+            r"run\.json is damaged: it does not say how its text",
+        ),
+        ("corpus", "training_characters", 5, r"run\.json is damaged: it does not say how its text"),
+        ("samples", "prefixes", ["Ω"], r"The model has never seen 'Ω' of the prefix"),
+    ],
+)
+def test_a_run_json_that_does_not_go_with_the_text_is_refused_before_training(
+    corpus: Path, root: Path, part: str, name: str, value: object, message: str
+) -> None:
+    train_until(prepare(corpus, root), 2)
+    path = root / "song" / "run.json"
+    told = json.loads(path.read_bytes())
+    told[part][name] = value
+    path.write_bytes(json.dumps(told).encode())
+    with pytest.raises(CharLSTMError, match=message):
+        resume(root)
+
+
 def test_a_second_training_takes_the_next_free_name_and_says_so(corpus: Path, root: Path) -> None:
     first = prepare(corpus, root)
     train_until(first, 2)

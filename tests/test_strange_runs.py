@@ -1,6 +1,7 @@
 """Run directories from strangers: whatever is in them, they work or are refused in a sentence."""
 
 import bz2
+import dataclasses
 import errno
 import hashlib
 import json
@@ -204,11 +205,13 @@ def test_what_is_no_file_is_refused_and_not_waited_for(
 def test_json_that_is_too_long_is_not_even_read(
     run: RunDirectory, name: str, monkeypatch: Patch
 ) -> None:
-    os.truncate(run.path / name, (32 << 20) + 1)
+    # A history has a line for every epoch.
+    limit = (1 << 30) if name == "history.jsonl" else 32 << 20
+    os.truncate(run.path / name, limit + 1)
     monkeypatch.setattr(Path, "open", None)
     monkeypatch.setattr(json, "loads", None)
     assert sentence(reads(run)[name]) == (
-        f"{run.path / name} is damaged: it has 33,554,433 bytes, and more than 33,554,432 cannot "
+        f"{run.path / name} is damaged: it has {limit + 1:,} bytes, and more than {limit:,} cannot "
         "be right. Copy the run from where it is whole, or train again."
     )
     if name == "run.json":  # and when the newest is looked for
@@ -353,9 +356,12 @@ def test_terabytes_that_everything_agrees_on_are_refused_before_they_are_asked_f
     for key, shape in shapes.items():
         begin, end = end, end + 4 * math.prod(shape)
         entries[key] = {"dtype": "F32", "shape": shape, "data_offsets": [begin, end]}
+    log = 2 if name == "resume.safetensors" else 0
+    if log:
+        entries["log"] = {"dtype": "U8", "shape": [log], "data_offsets": [end, end + log]}
     header = json.dumps(entries).encode()
     fuzz_runs.put(run.path / name, header, b"")
-    os.truncate(run.path / name, 8 + len(header) + end)  # a hole of two terabytes
+    os.truncate(run.path / name, 8 + len(header) + end + log)  # a hole of two terabytes
     info = run.read_info()
     read = run.read_model if name == "model.safetensors" else run.read_resume
     assert sentence(lambda: read(info)) == (
@@ -490,6 +496,7 @@ def test_a_position_with_any_value_in_any_place_is_sound_or_refused(
         {"best_loss": "2"},
         {"best_epoch": 2},
         {"loss_sum": []},
+        {"loss_sum": 10**20},  # torch has no whole number as large
         {"loss_count": 0.5},
         {"samples": [1]},
         {"samples": ["\ud800"]},
@@ -695,14 +702,16 @@ def test_a_birth_that_fails_leaves_nothing(
 
 
 def test_what_was_left_of_a_birth_a_day_ago_is_removed(tmp_path: Path) -> None:
-    old, young, other = (tmp_path / name for name in ("." + "0a" * 8, "." + "1b" * 8, ".cache"))
+    old, young, other = (
+        tmp_path / name for name in ("." + "0a" * 8, "." + "1b" * 8, ".charlstm-cache")
+    )
     for directory in (old, young, other):
         directory.mkdir()
         (directory / "heldout.txt").write_bytes(b"")
     for directory in (old, other):
         os.utime(directory, (0, 0))
     RunDirectory.create("song", tmp_path, INFO, HELD_OUT)
-    assert {path.name for path in tmp_path.iterdir()} == {young.name, ".cache", "song"}
+    assert {path.name for path in tmp_path.iterdir()} == {young.name, ".charlstm-cache", "song"}
 
 
 def test_a_text_that_ends_in_an_error_leaves_nothing(tmp_path: Path) -> None:
@@ -884,3 +893,31 @@ def test_honest_runs_work_and_a_missing_one_is_judged(honest: list[Path], tmp_pa
     ):
         assert fuzz_runs.judge(code, out, errors)
     assert not fuzz_runs.judge(1, "", "plan\nerror: a.\n")
+
+
+# What grows with the epochs.
+
+
+def test_a_training_of_very_many_epochs_can_be_resumed(run: RunDirectory) -> None:
+    _, arrays = arrays_of(INFO)
+    entry = dataclasses.asdict(REPORT)
+    history = [{**entry, "step": step, "epoch": step} for step in range(1, 100_001)]
+    position = POSITION | {"step": 100_000, "best_epoch": 100_000}
+    run.write_resume(arrays, position | {"history": history, "samples": ["分开" * 25] * 100_000})
+    _, found = run.read_resume(INFO)
+    assert found["history"] == history
+    assert len(found["samples"]) == 100_000
+
+
+def test_of_what_grows_beyond_all_measure_the_newest_is_kept(
+    run: RunDirectory, monkeypatch: Patch
+) -> None:
+    monkeypatch.setattr("charlstm.run.LARGEST_JSON", 20_000)
+    _, arrays = arrays_of(INFO)
+    entry = dataclasses.asdict(REPORT)
+    history = [{**entry, "step": step, "epoch": step} for step in range(1, 401)]
+    position = POSITION | {"step": 400, "best_epoch": 400}
+    run.write_resume(arrays, position | {"history": history, "samples": ["a", "b"]})
+    found = run.read_resume(INFO)[1]["history"]
+    assert found == history[-len(found) :]
+    assert 50 <= len(found) < 200

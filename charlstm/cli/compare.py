@@ -9,6 +9,7 @@ from charlstm.cli.console import (
     loading,
     notes,
     progress_bar,
+    reading_bar,
     results,
     visible,
     write_result,
@@ -78,6 +79,7 @@ def compare(
         encoding=encoding,
         device=device,
         threads=threads,
+        reading=reading_bar,
     )
     outcomes, code = _follow(comparison)
     if code:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,8 +43,8 @@ if hasattr(signal, "SIGHUP"):  # Windows has none
 
 # Of a long text so much is shown from its beginning and from its end.
 _ENDS = 30
-# Reading so many bytes takes a second or more.
-_LONG_TO_READ = 1 << 26
+# What is read in less time needs no bar.
+_PATIENCE_SECONDS = 0.5
 
 
 class StandardError:
@@ -159,20 +160,20 @@ def progress_bar(total: float, done: float = 0.0, title: str = "") -> "tqdm[None
 
 @contextmanager
 def reading_bar() -> Iterator[Callable[[int, int], None]]:
-    """Show a bar while a long text is read; yields what is told how many bytes of how many were."""
+    """Show a bar where reading takes long; yields what is told how many bytes of how many were."""
     bar: tqdm[None] | None = None
     begun = False
+    start = time.monotonic()
 
     def on_read(done: int, total: int) -> None:
         nonlocal bar, begun
-        if total < _LONG_TO_READ:
-            return
-        if not begun:
+        if not begun and time.monotonic() - start > _PATIENCE_SECONDS:
             bar, begun = progress_bar(total, title="reading the text"), True
         if bar is not None:
             bar.update(done - bar.n)
-            if done >= total:
+            if done >= total:  # if it is read once more, it begins anew
                 bar.close()
+                bar, begun = None, False
 
     try:
         yield on_read

@@ -97,7 +97,7 @@ class Screen:
         write_result(visible(f"{path}: {figures}\n"), code=code)
         if code:
             again = shlex.join(
-                ["charlstm", "train", "--resume", "--name", self._plan.directory.name]
+                ["charlstm", "train", "--resume", "--name", self._plan.directory.handle]
             )
             if "-" in self._plan.places:
                 again += " - < THE SAME TEXT"

@@ -233,12 +233,13 @@ def _song(chance: random.Random) -> str:
 
 
 def _tensors(where: Path) -> dict[str, bytes]:
-    """Return every tensor of a run, the optimiser's and the state included."""
+    """Return every tensor of a run, the optimiser's and the state included, but for its times."""
     run = where / "checkpoints" / "song"
     return {
         f"{name}: {key}": array.tobytes()
         for name in ("model.safetensors", "resume.safetensors")
         for key, array in load_file(run / name).items()
+        if key != "log"
     }
 
 
