@@ -121,7 +121,10 @@ def until(happened: Callable[[], bool], command: Command) -> None:
 
 def waits(command: Command, call: str) -> bool:
     """Return whether a command waits in that call of the operating system."""
-    return call in Path(f"/proc/{command.pid}/wchan").read_text()
+    where = Path(f"/proc/{command.pid}/wchan").read_text()
+    if where == "0":  # it runs, or nobody may know: then it must do that it sleeps
+        return Path(f"/proc/{command.pid}/stat").read_text().rpartition(") ")[2][0] == "S"
+    return call in where
 
 
 def until_saved(where: Path, command: Command) -> None:

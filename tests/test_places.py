@@ -360,15 +360,17 @@ def test_a_pipe_is_read_to_its_end_however_slowly_it_is_written(
     path = tmp_path / "pipe.txt"
     os.mkfifo(path)
 
-    def write() -> None:
-        with path.open("wb", buffering=0) as pipe:
-            for part in (b"", b"la \xe5", b"\x88\x86", b"\xe5\xbc\x80 la"):
-                time.sleep(0.05)
-                pipe.write(part)
+    # For reading as well, so that opening it waits for nobody.
+    pipe = os.open(path, os.O_RDWR)
 
-    writer = threading.Thread(target=write)
+    def write() -> None:
+        for part in (b"", b"la \xe5", b"\x88\x86", b"\xe5\xbc\x80 la"):
+            time.sleep(0.05)
+            os.write(pipe, part)
+        os.close(pipe)
+
+    writer = threading.Thread(target=write, daemon=True)
     writer.start()
-    time.sleep(0.02)
     read = read_corpus([path])
     writer.join()
     assert read.text == "la 分开 la"
