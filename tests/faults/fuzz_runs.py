@@ -342,11 +342,12 @@ def numbers(random: Random, run: Path, _: list[Path]) -> None:
     """Put odd numbers into weights, moments or states."""
     path = run / random.choice(TENSORS)
     value, data = parts(path)
-    floats = np.frombuffer(data, "<f4").copy()
+    whole = len(data) // 4 * 4  # the log, which is bytes, may end anywhere
+    floats = np.frombuffer(data[:whole], "<f4").copy()
     odd = [math.nan, math.inf, -math.inf, 3.4e38, -3.4e38, 1e30, 1e-45, -0.0, -1.0, 0.0]
     many = random.choice([1, 3, len(floats)])
     floats[random.sample(range(len(floats)), many)] = random.choice(odd)
-    put(path, json.dumps(value).encode(), floats.tobytes())
+    put(path, json.dumps(value).encode(), floats.tobytes() + data[whole:])
 
 
 def bomb(random: Random, run: Path, _: list[Path]) -> None:
