@@ -40,6 +40,8 @@ from charlstm.vocabulary import Tokens, Vocabulary
 # Bfloat16 is tried from this width on, and taken when it makes a step so many times as fast.
 _WIDE = 128
 _WORTH_ROUNDING = 1.15
+# Steps are timed to about so much.
+_MEASURABLE = 1.05
 # To look for copies in a longer text takes a minute and gigabytes, so it gets no index.
 _MOST_INDEXED = 50_000_000
 # The recipe's learning rate times this, for weights that have learned already.
@@ -165,10 +167,9 @@ def start_session(
         )
         compute_deterministically()
         free, (step_seconds,) = step_seconds, _time_steps([trainer_for(fitted)])
-        notes.append(
-            f"Everything is computed deterministically: a step takes {step_seconds / free:.2f} "
-            f"times as long as without{untried}."
-        )
+        times = step_seconds / free
+        cost = f"{times:.2f} times as long as" if times > _MEASURABLE else "no longer than"
+        notes.append(f"All is computed deterministically: a step takes {cost} without{untried}.")
     if corpus.file_bytes:
         notes.append(
             f"The text is read from {root / DIRECTORY}, where its ids take "
