@@ -5,6 +5,7 @@ of the byte in the way and what to try.
 """
 
 import codecs
+import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
@@ -65,7 +66,8 @@ def find_encoding(pieces: Pieces, *, name: str, encoding: str | None = None) -> 
     if encoding is not None:
         if not _exists(encoding):
             raise CorpusError(
-                f"There is no encoding called {encoding!r}; try utf-8, gb18030, big5 or utf-16."
+                f"There is no encoding called {reprlib.repr(encoding)}; try utf-8, gb18030, big5 "
+                "or utf-16."
             )
         return encoding
     head = _between(pieces, 0, _LOOKED_AT)

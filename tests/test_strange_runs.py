@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from faults import fuzz_runs
+from faults import cases, fuzz_runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -868,7 +868,7 @@ def test_changed_runs_work_or_are_refused_in_a_sentence(honest: list[Path], tmp_
     offenders = {}
     kinds = set()
     for number in range(20):
-        outcome = fuzz_runs.case(0, number, honest, tmp_path)
+        outcome = fuzz_runs.case(0, honest, number, tmp_path)
         kinds.add(outcome.kind)
         if outcome.offences:
             offenders[number, outcome.kind] = outcome.offences
@@ -878,7 +878,7 @@ def test_changed_runs_work_or_are_refused_in_a_sentence(honest: list[Path], tmp_
 
 def test_honest_runs_work_and_a_missing_one_is_judged(honest: list[Path], tmp_path: Path) -> None:
     run = Path(shutil.copytree(honest[0], tmp_path / "changed"))
-    outcome = fuzz_runs.Outcome("none")
+    outcome = cases.Outcome("none")
     fuzz_runs.try_all(run, outcome, set(FILES))
     assert not outcome.offences
     assert not outcome.refused
@@ -891,8 +891,8 @@ def test_honest_runs_work_and_a_missing_one_is_judged(honest: list[Path], tmp_pa
         (2, "", "error: a.\n"),
         (0, "song", "RuntimeWarning: overflow\n"),
     ):
-        assert fuzz_runs.judge(code, out, errors)
-    assert not fuzz_runs.judge(1, "", "plan\nerror: a.\n")
+        assert cases.judge(code, out, errors)
+    assert not cases.judge(1, "", "plan\nerror: a.\n")
 
 
 # What grows with the epochs.

@@ -71,11 +71,14 @@ class Outcome:
 
     def command(self, *arguments: str, stdin: bytes = b"") -> bool:
         """Run the command line, which may refuse; return whether it did what it was asked."""
-        name = " ".join(arguments[:2])
+        name = arguments[0]
         with self._watched(name):
             code, out, errors = command(*arguments, stdin=stdin)
             self.offences += [f"{name}: {wrong}" for wrong in judge(code, out, errors)]
-            (self.worked if code == 0 else self.refused).append(name)
+            if code == 0:
+                self.worked.append(name)
+            else:
+                self.refused.append(f"{name}: {errors}")
             return code == 0
         return False
 

@@ -1,6 +1,6 @@
 """Run directories with something wrong in them, taken through everything that reads one.
 
-    python tests/faults/fuzz_runs.py --cases 10000 --seed 0
+    python -m tests.faults.fuzz_runs --cases 10000 --seed 0
 
 Small honest runs are trained. Each case changes a copy of one (its bytes, its values, what kind of
 thing a file is) and opens it, writes with it, measures it and resumes it. Each of these either
@@ -8,78 +8,41 @@ works or is refused with one sentence, within ten seconds and a gigabyte. A case
 seed and its number alone, and ``--only NUMBER`` runs it again.
 """
 
-import argparse
 import bz2
 import contextlib
 import copy
-import io
+import functools
 import json
 import math
-import multiprocessing
 import os
 import random
-import resource
 import shutil
-import signal
 import socket
 import stat
 import struct
-import sys
 import tempfile
-import time
-import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
-from types import FrameType
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
 import charlstm
-from charlstm.cli import main as charlstm_main
-from charlstm.errors import CharLSTMError, RunError
+from charlstm.errors import RunError
 from charlstm.run import RunDirectory
 
-SECONDS = 10.0
-BYTES = 1 << 30
+from .cases import Outcome, arguments_of, report
+
 # A path in it may have 4,096.
 LONGEST_SENTENCE = 5_000
 
 TENSORS = ("model.safetensors", "resume.safetensors")
 FILES = ("run.json", "heldout.txt", "training.txt.bz2", "history.jsonl", *TENSORS)
 STEPS = 3
-# A worker's highest memory is only known since it began, so it begins anew now and then.
-_CASES_A_WORKER = 400
 _DEEP = "a place that is put very deep"
 
 Json = Any
 Random = random.Random
-
-
-@dataclass
-class Outcome:
-    """What came of one case.
-
-    Attributes:
-        kind: what was changed.
-        worked: what could be done with the run all the same.
-        refused: the sentences that refused the rest.
-        offences: what must not happen.
-        seconds: that it took.
-        growth: how many bytes the process grew by at its highest.
-    """
-
-    kind: str
-    worked: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    offences: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-    growth: int = 0
 
 
 # Honest runs.
@@ -434,55 +397,6 @@ _WEIGHTS = {"field_of_run_json": 5, "position": 4, "header": 3, "flip": 2, "repl
 # What is done with a run.
 
 
-class TooLong(BaseException):
-    """A case hangs."""
-
-
-def _too_long(_number: int, _frame: FrameType | None) -> None:
-    raise TooLong
-
-
-def command(*arguments: str) -> tuple[object, str, str]:
-    """Run the command line in this process; return its exit code and what it wrote."""
-    streams = [
-        io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")
-        for _ in range(2)
-    ]
-    before, code = sys.argv, 0
-    sys.argv = ["charlstm", *arguments]
-    try:
-        with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
-            charlstm_main()
-    except SystemExit as end:
-        code = end.code or 0  # type: ignore[assignment]
-    finally:
-        sys.argv = before
-    for stream in streams:
-        stream.flush()
-        stream.seek(0)
-    return code, streams[0].read(), streams[1].read()
-
-
-def judge(code: object, out: str, errors: str) -> list[str]:
-    """Return what is wrong with the way in which a command ended."""
-    lines = errors.split("\n")[:-1]
-    told = [line for line in lines if line.startswith("error: ")]
-    wrong = []
-    if "Traceback" in errors or "Warning:" in errors:
-        wrong.append(f"on standard error: {errors[-600:]}")
-    if code not in (0, 1):
-        wrong.append(f"exit code {code}: {errors[-300:]}")
-    if code == 1 and (len(told) != 1 or lines[-1] != told[0]):
-        wrong.append(f"not one sentence: {errors[-600:]!r}")
-    if code == 0 and told:
-        wrong.append(f"an error that is none: {told}")
-    if any(len(line) > LONGEST_SENTENCE for line in told):
-        wrong.append(f"a sentence of {max(map(len, told)):,} characters: {told[0][:200]}")
-    if code == 1 and out:
-        wrong.append(f"half a result: {out[:200]!r}")
-    return wrong
-
-
 def changed(run: Path, honest: Path) -> set[str]:
     """Return the files that are not those of the honest run."""
 
@@ -497,35 +411,9 @@ def changed(run: Path, honest: Path) -> set[str]:
 
 def try_all(run: Path, outcome: Outcome, touched: set[str]) -> None:
     """Open a run, write, measure and go on with it, where that reads what was touched."""
-
-    def attempt(name: str, do: Callable[[], object]) -> bool:
-        try:
-            do()
-        except CharLSTMError as error:
-            sentence = str(error)
-            outcome.refused.append(f"{name}: {sentence}")
-            if "\n" in sentence or not sentence.endswith(".") or len(sentence) > LONGEST_SENTENCE:
-                outcome.offences.append(f"{name}: not a sentence: {sentence[:500]!r}")
-            return False
-        except TooLong:
-            raise
-        except BaseException:
-            outcome.offences.append(f"{name}: {traceback.format_exc(limit=-4)}")
-            return False
-        outcome.worked.append(name)
-        return True
-
-    def on_command_line(*arguments: str) -> None:
-        code, out, errors = command(*arguments)
-        outcome.offences += [f"{arguments[0]}: {wrong}" for wrong in judge(code, out, errors)]
-        if code == 0:
-            outcome.worked.append(arguments[0])
-        else:
-            outcome.refused.append(f"{arguments[0]}: {errors}")
-
     named = str(run)
     told = "run.json" in touched
-    opened = attempt("load", lambda: charlstm.load(run))
+    opened = outcome.attempt("load", lambda: charlstm.load(run))
     commands: list[tuple[str, ...]] = []
     if told or "model.safetensors" in touched:
         commands.append(("generate", "--run", named, "--length", "4"))
@@ -540,12 +428,12 @@ def try_all(run: Path, outcome: Outcome, touched: set[str]) -> None:
             steps = ("--steps", str(STEPS + 2), "--threads", "1")
             commands.append(("train", "--resume", "--name", named, *steps))
     if "history.jsonl" in touched:
-        attempt("history", RunDirectory(run).read_history)
+        outcome.attempt("history", RunDirectory(run).read_history)
     for arguments in commands:
-        attempt(arguments[0], partial(on_command_line, *arguments))
+        outcome.command(*arguments)
 
 
-def case(seed: int, number: int, honest: list[Path], root: Path) -> Outcome:
+def case(seed: int, honest: list[Path], number: int, root: Path) -> Outcome:
     """Make a case and try it; everything it leaves is below `root`."""
     random = Random(f"{seed}/{number}")
     kind = random.choices(list(KINDS), [_WEIGHTS.get(kind, 1) for kind in KINDS])[0]
@@ -560,85 +448,20 @@ def case(seed: int, number: int, honest: list[Path], root: Path) -> Outcome:
     except RunError:  # a change of a change, of what can no longer be read
         outcome.kind = f"{kind} that was not possible"
     touched = changed(run, before)
-    high, began = _highest(), time.monotonic()
-    handler = signal.signal(signal.SIGALRM, _too_long)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    try:
+    with outcome.limited():
         try_all(run, outcome, touched)
-    except TooLong:
-        outcome.offences.append(f"over {SECONDS:g} s: {traceback.format_exc(limit=-6)}")
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
-    outcome.seconds = time.monotonic() - began
-    outcome.growth = _highest() - high
-    if outcome.growth > BYTES:
-        outcome.offences.append(f"{outcome.growth / 1e9:.1f} GB of memory")
+    lines = [line for told in outcome.refused for line in told.splitlines()]
+    if any(len(line) > LONGEST_SENTENCE for line in lines):
+        outcome.offences.append(f"a sentence of {max(map(len, lines)):,} characters")
     if precious.is_symlink() or precious.read_bytes() != b"mine":
         outcome.offences.append("a file outside of the run was written")
     shutil.rmtree(run)
     return outcome
 
 
-def _highest() -> int:
-    """Return the most memory that this process ever had, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-# Thousands of cases, in processes that can hang, be killed and be replaced.
-
-
-def _work(pipe: Connection, seed: int, numbers: list[int], honest: list[Path]) -> None:
-    # What is on the disk is not the question.
-    with mock.patch("os.fsync"), tempfile.TemporaryDirectory() as place:
-        for number in numbers:
-            pipe.send((number, None))
-            pipe.send((number, case(seed, number, honest, Path(place))))
-
-
-def outcomes(seed: int, numbers: list[int], honest: list[Path]) -> Iterator[tuple[int, Outcome]]:
-    """Run cases in processes of their own, one after the other."""
-    context = multiprocessing.get_context("fork")
-    left = list(numbers)
-    while left:
-        mine, theirs = context.Pipe()
-        some = left[:_CASES_A_WORKER]
-        worker = context.Process(target=_work, args=(theirs, seed, some, honest))
-        worker.start()
-        theirs.close()
-        running: int | None = None
-        try:
-            while mine.poll(2 * SECONDS):
-                running, outcome = mine.recv()
-                if outcome is not None:
-                    left.remove(running)
-                    yield running, outcome
-                    if outcome.growth > BYTES // 4:
-                        break  # the next one's peak would not be seen
-            else:
-                worker.kill()
-                assert running is not None
-                left.remove(running)
-                yield running, Outcome("?", offences=["hangs where no signal is heard"])
-        except EOFError:
-            worker.join()
-            if worker.exitcode:
-                assert running is not None
-                left.remove(running)
-                yield running, Outcome("?", offences=[f"the process died: {worker.exitcode}"])
-        worker.kill()
-        worker.join()
-
-
 def main() -> None:
     """Run cases, print counts and every offender; exit with 1 if there is one."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--cases", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", type=int, help="run this case alone and print all of it")
-    arguments = parser.parse_args()
-
+    arguments = arguments_of(__doc__)
     with tempfile.TemporaryDirectory() as place:
         honest = train(Path(place))
         for run in honest:
@@ -646,36 +469,10 @@ def main() -> None:
             outcome = Outcome("none")
             try_all(copied, outcome, set(FILES))
             assert not outcome.offences, outcome
-            assert len(outcome.worked) >= 5, outcome
+            assert {"load", "generate", "train"} <= set(outcome.worked), outcome
             shutil.rmtree(copied)
-        began = time.monotonic()
-        numbers = list(range(arguments.cases)) if arguments.only is None else [arguments.only]
-        kinds: Counter[str] = Counter()
-        through: Counter[str] = Counter()
-        offences: Counter[str] = Counter()
-        slowest, hungriest = Outcome(""), Outcome("")
-        for number, outcome in outcomes(arguments.seed, numbers, honest):
-            kinds[outcome.kind] += 1
-            through[f"{outcome.kind} (refused)"] += bool(outcome.refused)
-            slowest = max(slowest, outcome, key=lambda one: one.seconds)
-            hungriest = max(hungriest, outcome, key=lambda one: one.growth)
-            if outcome.offences:
-                offences[outcome.kind] += 1
-                print(f"--- seed {arguments.seed}, case {number}, {outcome.kind}")
-                print("\n".join(outcome.offences), flush=True)
-            if arguments.only is not None:
-                print(outcome)
-    print(f"\n{'kind':<32}{'cases':>8}{'refused':>9}{'offences':>10}")
-    for kind, many in sorted(kinds.items()):
-        print(f"{kind:<32}{many:>8,}{through[f'{kind} (refused)']:>9,}{offences[kind]:>10,}")
-    refused = sum(through.values())
-    print(f"{'all':<32}{len(numbers):>8,}{refused:>9,}{offences.total():>10,}")
-    print(
-        f"slowest {slowest.seconds:.2f} s ({slowest.kind}); most memory "
-        f"{hungriest.growth / 1e6:,.0f} MB ({hungriest.kind}); all in "
-        f"{time.monotonic() - began:,.0f} s"
-    )
-    raise SystemExit(1 if offences else 0)
+        right = report(functools.partial(case, arguments.seed, honest), arguments)
+    raise SystemExit(0 if right else 1)
 
 
 if __name__ == "__main__":
