@@ -138,16 +138,10 @@ class NoLoops:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        # What was found last: of one text alone it is asked for eight times.
-        self._tail, self._period = "", 0
 
     def __call__(self, written: str, logits: Array) -> None:
         """Rule out and raise in place; see `Processor`."""
-        mark = len(written) - len(written) % _STRIDE
-        tail = written[max(mark - _LOOKED_AT, 0) : mark]
-        if tail != self._tail:
-            self._tail, self._period = tail, loop_period(tail)
-        if period := self._period:
+        if period := loop_period(written, len(written) - len(written) % _STRIDE):
             seed = zlib.crc32(written.encode("utf-8", "surrogatepass"))
             logits += np.random.default_rng(seed).gumbel(size=len(logits)).astype(np.float32)
             again = self._vocabulary.encode(written[-period])
@@ -157,24 +151,26 @@ class NoLoops:
                 logits[again] = kept  # there is nothing else
 
 
-def loop_period(text: str) -> int:
-    """Return the length of the passage that `text` ends with three times over, or 0.
+def loop_period(text: str, end: int | None = None) -> int:
+    """Return the length of the passage that ``text[:end]`` ends with three times over, or 0.
 
     The three must have 12 characters together; a shorter passage must stand there more often.
     """
-    if len(text) < _LOOP_CHARACTERS:
+    end = len(text) if end is None else end
+    if end < _LOOP_CHARACTERS:
         return 0
-    ending = text[-_ENDING:]
+    begin = max(end - _LOOKED_AT, 0)
+    ending = text[end - _ENDING : end]
     # A place where the text ended the same way says what the passage might be; the nearest first.
-    found = text.rfind(ending, 0, len(text) - 1)
+    found = text.rfind(ending, begin, end - 1)
     while found >= 0:
-        period = len(text) - len(ending) - found
+        period = end - _ENDING - found
         span = max(_LOOP_TIMES * period, _LOOP_CHARACTERS)
-        if span > len(text):
+        if span > end - begin:
             return 0
-        if text[-span:-period] == text[-span + period :]:
+        if text[end - span : end - period] == text[end - span + period : end]:
             return period
-        found = text.rfind(ending, 0, found + len(ending) - 1)
+        found = text.rfind(ending, begin, found + _ENDING - 1)
     return 0
 
 
