@@ -73,6 +73,33 @@ def _flush_directory(path: Path) -> None:
             os.close(descriptor)
 
 
+@contextlib.contextmanager
+def exclusive(path: Path, busy: str) -> Iterator[None]:
+    """Hold a lock, which is an empty file and dies with the process.
+
+    Args:
+        path: of the file.
+        busy: what to say when somebody else holds it.
+
+    Raises:
+        RunError: somebody does.
+        OSError: the file cannot be made.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise RunError(busy) from None
+    except NotImplementedError as error:  # not every file system has locks
+        raise OSError(errno.ENOTSUP, str(error)) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def unwritable(path: Path, error: OSError) -> RunError:
     """Return the error that a file cannot be written."""
     return RunError(f"{path} cannot be written: {error.strerror}. What was saved before stands.")

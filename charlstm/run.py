@@ -36,6 +36,7 @@ from charlstm.files import (
     LARGEST_JSON,
     check_memory,
     damaged,
+    exclusive,
     is_file,
     packed,
     parse,
@@ -174,23 +175,15 @@ class RunDirectory:
         Raises:
             RunError: somebody trains into it, or it cannot be written.
         """
-        from filelock import FileLock, Timeout
-
         if not self.path.is_dir():  # which the lock would make
             raise RunError(f"{self.path} was removed while it was in use.")
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise RunError(
-                f"Another training goes on in {self.path}: wait until it has ended, or stop it."
-            ) from None
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {error.strerror}.") from None
-        try:
+        busy = f"Another training goes on in {self.path}: wait until it has ended, or stop it."
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(exclusive(self.path / ".lock", busy))
+            except OSError as error:
+                raise RunError(f"{self.path} cannot be written: {error.strerror}.") from None
             yield
-        finally:
-            lock.release()
 
     def write_info(self, info: RunInfo) -> None:
         """Write ``run.json``."""

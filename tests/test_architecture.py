@@ -62,6 +62,7 @@ ORDER = (
     "api",
     "comparison",
     "cli.options",
+    "cli.draft",
     "cli.console",
     "cli.screen",
     "cli.compare",

@@ -4,8 +4,8 @@ import contextlib
 import re
 import sys
 import unicodedata
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Container
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -27,13 +27,12 @@ from charlstm.errors import CharLSTMError, RecipeError, RunError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from charlstm.run import RunDirectory
+    from charlstm.cli.draft import Settings, SongDraft
     from charlstm.writing import Proposal, Song
 
 _PROPOSALS = 5
 # So much of the song is shown above the proposals.
 _SHOWN = 12
-_DRAFT = "draft.txt"
 
 _KEYS = "1-5 take · your own words · r five more · u back · l look ahead · s FILE save · q quit · ?"
 _HELP = """\
@@ -44,7 +43,7 @@ u                 take the last line back
 l    l 3          look ahead: how it might go on from here, or after line 3
 b                 an empty line: a new stanza, and the form begins again
 s FILE            save the song there; s! FILE writes over a file that exists
-q                 quit; the draft is kept and offered next time (its words, not the settings)
+q                 quit; the draft is kept, and offered next time as it is now
 
 /temperature 0.9  below 1 plays safe, above 1 takes risks
 /length 7         characters a line: 7, 6-9, 5,7,5,7
@@ -58,6 +57,7 @@ A line that looks like one of these is written with a backslash before it: \\r""
 
 
 def write(
+    context: typer.Context,
     run: RunOption = None,
     new: Annotated[
         bool, typer.Option("--new", help="Begin a new song, and put the draft aside.")
@@ -79,6 +79,7 @@ def write(
     """Write a song together with the model: it proposes lines, you decide."""
     with loading():
         from charlstm.api import load
+        from charlstm.cli.draft import SongDraft
         from charlstm.decoding import Decoding
         from charlstm.forms import Form
         from charlstm.writing import Song
@@ -101,88 +102,34 @@ def write(
         max_copy=max_copy or 0,
         seed=seed,
     )
-    desk = _Desk(song, _Draft(model.directory), model.directory.name)
-    try:
-        desk.open(new=new)
-        desk.work()
-    except KeyboardInterrupt:
-        if is_terminal(sys.stderr):
-            sys.stderr.write("\n")  # the prompt was waiting
+    draft = SongDraft(model.directory.path)
+    desk = _Desk(song, draft, model.directory.name)
+    given = {name for name in context.params if _is_given(context, name)}
+    with draft.locked():
+        try:
+            desk.open(new=new, given=given)
+            desk.work()
+        except KeyboardInterrupt:
+            if is_terminal(sys.stderr):
+                sys.stderr.write("\n")  # the prompt was waiting
+            desk.close()
+            raise SystemExit(130) from None
         desk.close()
-        raise SystemExit(130) from None
-    desk.close()
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Return whether an option stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 _T = TypeVar("_T")
 
 
-class _Draft:
-    """The song as it is kept in the run directory.
-
-    Attributes:
-        kept: whether the file holds the song as it was last given.
-    """
-
-    def __init__(self, directory: "RunDirectory") -> None:
-        self._path = directory.path / _DRAFT
-        self._told = False
-        self.kept = False
-
-    def read(self) -> str:
-        """Return the draft, empty where there is none.
-
-        Raises:
-            RunError: it cannot be read.
-        """
-        try:
-            text = self._path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return ""
-        except OSError as error:
-            raise RunError(f"{self._path} cannot be read: {error.strerror}.") from None
-        except UnicodeDecodeError:
-            raise RunError(
-                f"{self._path} cannot be read: it is not UTF-8. Put it aside with --new."
-            ) from None
-        self.kept = True
-        return text
-
-    def exists(self) -> bool:
-        """Return whether there is a draft."""
-        return self._path.exists()
-
-    def keep(self, text: str) -> str | None:
-        """Write the draft; return what there is to say when it cannot be written, once."""
-        from charlstm.files import write_whole
-
-        try:
-            write_whole(self._path, text.encode(errors="replace"))
-            self.kept = True
-        except RunError as error:
-            self.kept = False
-            told, self._told = self._told, True
-            return None if told else f"{error} Save the song yourself, with s FILE."
-        return None
-
-    def put_aside(self) -> Path:
-        """Give the draft another name; return it."""
-        number = 1
-        while (aside := self._path.with_stem(f"draft-{number}")).exists():
-            number += 1
-        try:
-            self._path.rename(aside)
-        except OSError as error:
-            raise RunError(f"{self._path} cannot be renamed: {error.strerror}.") from None
-        return aside
-
-    def __str__(self) -> str:
-        return str(self._path)
-
-
 class _Desk:
     """The screen and the keys; everything is drawn on standard error."""
 
-    def __init__(self, song: "Song", draft: _Draft, name: str) -> None:
+    def __init__(self, song: "Song", draft: "SongDraft", name: str) -> None:
         self._song = song
         self._draft = draft
         self._name = name
@@ -191,8 +138,13 @@ class _Desk:
         self._ask = _reader()
         self._saved_as: set[Path] = set()
 
-    def open(self, *, new: bool) -> None:
-        """Take up the draft, or put it aside."""
+    def open(self, *, new: bool, given: Container[str]) -> None:
+        """Take up the draft, or put it aside.
+
+        Args:
+            new: put it aside without asking.
+            given: the options on the command line, which the draft's settings do not override.
+        """
         if new:
             if self._draft.exists():
                 self._put_aside()
@@ -211,6 +163,20 @@ class _Desk:
                 self._put_aside()
                 return
         self._song.write(lines)
+        kept = self._try(self._draft.read_settings)
+        if kept is not None:
+            self._try(lambda: self._take_up(kept, given))
+
+    def _take_up(self, kept: "Settings", given: Container[str]) -> None:
+        """Go on as the draft was written; options on the command line have the last word."""
+        song = self._song
+        parts = {field.name: getattr(song.form, field.name) for field in fields(song.form)}
+        asked = {name: part for name, part in parts.items() if name in given}
+        song.change(
+            form=replace(kept.form, **asked),
+            decoding=song.decoding if "temperature" in given else kept.decoding,
+            max_copy=song.max_copy if "max_copy" in given else kept.max_copy,
+        )
 
     def _put_aside(self) -> None:
         self._say(f"The draft is kept as {self._draft.put_aside()}.")
@@ -319,6 +285,8 @@ class _Desk:
         value = "" if unicodedata.normalize("NFKC", value) == "off" else value
         changed = self._try(lambda: self._apply(what, value))
         if changed:
+            if self._song.lines:
+                self._keep()
             self._propose()
 
     def _apply(self, what: str, value: str) -> bool:
@@ -350,7 +318,7 @@ class _Desk:
         return True
 
     def _keep(self) -> None:
-        trouble = self._draft.keep(self._song.text)
+        trouble = self._draft.keep(self._song)
         if trouble is not None:
             self._say(trouble)
 

@@ -1,0 +1,156 @@
+"""The song of `charlstm write` as the run directory keeps it from one session to the next."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from charlstm.decoding import Decoding
+from charlstm.errors import CharLSTMError, RunError
+from charlstm.files import exclusive, parse, read_bytes, write_whole
+from charlstm.forms import Form
+from charlstm.recipes import check_whole
+from charlstm.writing import Song
+
+_SONG, _SETTINGS, _LOCK = "draft.txt", "draft.json", ".draft.lock"
+# The parts of a form that are told as they are.
+_TEXTS = ("line_length", "acrostic", "acrostic_end", "rhyme")
+
+
+class Settings(NamedTuple):
+    """How the lines of a song are written; see `charlstm.writing.Song`."""
+
+    form: Form
+    decoding: Decoding
+    max_copy: int
+
+
+class SongDraft:
+    """A song on its way: its words in ``draft.txt``, its settings in ``draft.json``.
+
+    The words stand alone, as text, so that nothing but an editor is needed to have them.
+
+    Args:
+        directory: of the run.
+
+    Attributes:
+        kept: whether the file holds the song as it was last given.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._path = directory / _SONG
+        self._told = False
+        self.kept = False
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other sessions from writing over this one's draft.
+
+        Raises:
+            RunError: there is another.
+        """
+        busy = (
+            f"Another charlstm write is open on the draft of {self._directory}: go on there, or "
+            "quit it first."
+        )
+        with contextlib.ExitStack() as stack:
+            # Where no file can be made there will be no draft either.
+            with contextlib.suppress(OSError):
+                stack.enter_context(exclusive(self._directory / _LOCK, busy))
+            yield
+
+    def read(self) -> str:
+        """Return the words, none where there is no draft.
+
+        Raises:
+            RunError: they cannot be read.
+        """
+        if not self.exists():
+            return ""
+        try:
+            text = read_bytes(self._path).decode()
+        except UnicodeDecodeError:
+            raise RunError(
+                f"{self._path} cannot be read: it is not UTF-8. Put it aside with --new."
+            ) from None
+        self.kept = True
+        return text
+
+    def read_settings(self) -> Settings | None:
+        """Return the settings, ``None`` where there are none.
+
+        Raises:
+            RunError: they cannot be read.
+        """
+        path = self._directory / _SETTINGS
+        if not path.exists():
+            return None
+        try:
+            return _from_json(parse(path, read_bytes(path)))
+        except (CharLSTMError, KeyError, TypeError):
+            raise RunError(
+                f"{path} does not hold the settings of a song, so they begin anew; the words are "
+                "all there."
+            ) from None
+
+    def exists(self) -> bool:
+        """Return whether there is a draft."""
+        return self._path.exists()
+
+    def keep(self, song: Song) -> str | None:
+        """Write the draft; return what there is to say when it cannot be written, once."""
+        try:
+            write_whole(self._path, song.text.encode(errors="replace"))
+            self.kept = True
+            write_whole(self._directory / _SETTINGS, _to_json(song))
+        except RunError as error:
+            self.kept = False
+            told, self._told = self._told, True
+            return None if told else f"{error} Save the song yourself, with s FILE."
+        return None
+
+    def put_aside(self) -> Path:
+        """Give the draft another name; return it.
+
+        Raises:
+            RunError: it cannot be renamed.
+        """
+        number = 1
+        while (aside := self._path.with_stem(f"draft-{number}")).exists():
+            number += 1
+        try:
+            self._path.rename(aside)
+            (self._directory / _SETTINGS).unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(f"{self._path} cannot be renamed: {error.strerror}.") from None
+        return aside
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+
+def _to_json(song: Song) -> bytes:
+    settings = {
+        "temperature": song.decoding.temperature,
+        "max_copy": song.max_copy,
+        **{name: getattr(song.form, name) for name in _TEXTS},
+        "must": song.form.must,
+    }
+    return json.dumps(settings, ensure_ascii=False, indent=1).encode(errors="replace")
+
+
+def _from_json(value: Any) -> Settings:
+    """Check what ``draft.json`` holds.
+
+    Raises:
+        RecipeError: a setting is out of its range.
+        KeyError, TypeError: it is something else.
+    """
+    texts = {name: value[name] for name in _TEXTS}
+    must = tuple(value["must"])
+    if not all(isinstance(text, str) for text in (*texts.values(), *must)):
+        raise TypeError("a part of the form is not a text")
+    check_whole("max-copy", value["max_copy"], 0)
+    return Settings(Form(must=must, **texts), Decoding(value["temperature"]), value["max_copy"])
