@@ -17,8 +17,9 @@ import typer
 
 import charlstm
 from benchmarks.measure import Row, faster, in_turn, show
+from charlstm.constraints import counted
 from charlstm.errors import FormError
-from charlstm.forms import Form, counted
+from charlstm.forms import Form
 from charlstm.rhyme import rhyme
 
 LYRICS = Path(__file__).parent.parent / "data" / "lyrics_zh.txt"

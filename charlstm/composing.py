@@ -21,9 +21,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.constraints import Constraint, Draft, counts, line_ends
 from charlstm.decoding import Decoding, Drawer, Processor
 from charlstm.errors import FormError, RecipeError
-from charlstm.forms import Constraint, Draft, counts, line_ends
 from charlstm.network import Array, Memory, State
 from charlstm.rhyme import ending
 from charlstm.sampling import Sampler

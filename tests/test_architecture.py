@@ -49,6 +49,7 @@ ORDER = (
     "decoding",
     "sampling",
     "rhyme",
+    "constraints",
     "forms",
     "composing",
     "matching",

@@ -11,7 +11,7 @@ import pytest
 
 from charlstm.api import load, train
 from charlstm.cli import main
-from charlstm.forms import counted
+from charlstm.constraints import counted
 from charlstm.rhyme import rhyme
 
 WORDS = """

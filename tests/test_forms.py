@@ -4,20 +4,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charlstm import forms
-from charlstm.errors import RecipeError, UnknownCharactersError
-from charlstm.forms import (
+from charlstm.constraints import (
     Acrostic,
     AcrosticEnd,
     Constraint,
     Draft,
-    Form,
     LineLength,
     Must,
     Rhyme,
     counted,
     counts,
 )
+from charlstm.errors import RecipeError, UnknownCharactersError
+from charlstm.forms import Form
 from charlstm.vocabulary import Vocabulary
 
 ENGLISH = Vocabulary.build("abcdefghijklmnopqrstuvwxyzTHE '’,.!?\n")
@@ -166,9 +165,9 @@ def test_a_form_has_as_many_lines_as_it_speaks_of(parts: dict[str, Any], count: 
     assert Form(**parts).count == count
 
 
-def test_a_form_is_true_where_it_asks_for_more_than_a_number_of_lines() -> None:
-    assert not Form()
-    assert not Form(lines=3)
+def test_a_number_of_lines_alone_is_no_constraint() -> None:
+    assert not Form().has_constraints
+    assert not Form(lines=3).has_constraints
     for part in (
         {"line_length": "7"},
         {"acrostic": "春"},
@@ -176,7 +175,7 @@ def test_a_form_is_true_where_it_asks_for_more_than_a_number_of_lines() -> None:
         {"rhyme": "AA"},
         {"must": ("春",)},
     ):
-        assert Form(**part)
+        assert Form(**part).has_constraints
 
 
 def test_a_form_becomes_the_constraints_that_it_asks_for_and_names_them() -> None:
@@ -328,7 +327,7 @@ def test_without_the_dictionary_lines_end_only_on_the_letter_in_either_case(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ends = AcrosticEnd("eX", "abcdefghijklmnopqrstuvwxyz ")
-    monkeypatch.setattr(forms, "words_ending_in", lambda letter, characters: None)
+    monkeypatch.setattr("charlstm.constraints.words_ending_in", lambda letter, characters: None)
     assert ends.endings(draft("the")) is None
     for line, met in (("the", True), ("THE!", True), ("th", False), ("e the th", False)):
         assert ends.may_end(draft(line)) is met
@@ -411,7 +410,7 @@ def test_the_letters_of_a_scheme_may_be_small() -> None:
 
 
 def test_a_word_is_due_at_once_or_later_as_chance_has_it() -> None:
-    must = Must(("风雨",), None, 3)
+    must = Must(("风雨",), lengths=((5, 5),))
     asked = [
         [must.allowed(draft("春眠不觉"[:n], chance=chance)) for n in range(5)]
         for chance in (0.0, 0.3, 0.6, 0.99)
@@ -425,7 +424,7 @@ def test_a_word_is_due_at_once_or_later_as_chance_has_it() -> None:
 
 
 def test_a_word_that_has_begun_is_finished_and_then_all_is_free() -> None:
-    must = Must(("风雨",), None, 3)
+    must = Must(("风雨",), lengths=((5, 5),))
     assert must.allowed(draft("风", chance=0.99)) == "雨"
     assert must.allowed(draft("春风")) == "雨"
     assert must.allowed(draft("春风雨")) is None
@@ -438,7 +437,7 @@ def test_a_word_that_has_begun_is_finished_and_then_all_is_free() -> None:
 
 
 def test_a_word_stands_in_one_line_and_is_not_asked_for_again() -> None:
-    must = Must(("风雨",), None, 3)
+    must = Must(("风雨",), lengths=((5, 5),))
     before = ["春风雨来"]
     assert must.fits(draft("花", before))
     assert must.allowed(draft("花", before)) is None
@@ -447,7 +446,7 @@ def test_a_word_stands_in_one_line_and_is_not_asked_for_again() -> None:
 
 
 def test_a_word_with_a_line_of_its_own_is_asked_for_there_alone() -> None:
-    must = Must(("风雨",), 1, 3)
+    must = Must(("风雨",), 1, ((5, 5),))
     assert must.fits(draft("花"))
     assert must.allowed(draft("")) is None
     assert not must.fits(draft("花", ["家"]))
@@ -473,16 +472,16 @@ def test_a_word_with_a_line_of_its_own_is_asked_for_there_alone() -> None:
     ],
 )
 def test_a_latin_word_is_a_whole_word(line: str, found: bool) -> None:
-    assert Must(("love",), None, 20).fits(draft(line)) is found
+    assert Must(("love",)).fits(draft(line)) is found
 
 
 @pytest.mark.parametrize(("word", "line"), [("can", "I can't"), ("don", "don’t go"), ("s", "it's")])
 def test_a_word_is_not_found_in_another_that_has_an_apostrophe(word: str, line: str) -> None:
-    assert not Must((word,), None, 20).fits(draft(line))
+    assert not Must((word,)).fits(draft(line))
 
 
 def test_a_latin_word_begins_only_where_a_word_may() -> None:
-    must = Must(("love",), None, 20)
+    must = Must(("love",))
     assert must.allowed(draft("my")) is None
     assert must.allowed(draft("my ")) == "l"
     assert must.allowed(draft("my l")) == "o"
@@ -494,11 +493,11 @@ def test_a_latin_word_begins_only_where_a_word_may() -> None:
 
 @pytest.mark.parametrize("line", ["春风雨来", "风雨", "花，风雨。"])
 def test_a_han_word_stands_anywhere(line: str) -> None:
-    assert Must(("风雨",), None, 5).fits(draft(line))
+    assert Must(("风雨",)).fits(draft(line))
 
 
 def test_several_words_with_spaces_between_are_one_wish() -> None:
-    must = Must(("the sea",), None, 20)
+    must = Must(("the sea",))
     assert must.allowed(draft("see the")) == " "
     assert must.fits(draft("see the sea"))
     assert not must.fits(draft("see the seas"))
@@ -506,22 +505,20 @@ def test_several_words_with_spaces_between_are_one_wish() -> None:
 
 def test_without_a_generator_a_word_is_asked_for_in_the_next_line() -> None:
     (_, must) = Form(line_length="7", must=("风雨",)).constraints(CHINESE)
-    assert must == Must(("风雨",), None, 5, "--must 风雨")
+    assert must == Must(("风雨",), None, ((7, 7),), "--must 风雨")
     (must,) = Form(must=("风雨",)).constraints(CHINESE)
-    assert must == Must(("风雨",), None, 5, "--must 风雨")
-    (must,) = Form(must=("the",)).constraints(ENGLISH)
-    assert must == Must(("the",), None, 20, "--must the")
+    assert must == Must(("风雨",), None, (), "--must 风雨")
 
 
 def test_a_generator_spreads_words_over_the_lines_where_there_is_room() -> None:
     form = Form(line_length="1,7,2-5,1", must=("风雨来",))
     found = {
-        (must.line, must.room)
+        (must.line, must.lengths)
         for seed in range(40)
         for must in form.constraints(CHINESE, np.random.default_rng(seed))
         if isinstance(must, Must)
     }
-    assert found == {(1, 4), (2, 2)}
+    assert found == {(1, form.lengths), (2, form.lengths)}
     free = Form(lines=3, must=("风", "雨"))
     places = {
         tuple(
@@ -541,6 +538,40 @@ def test_a_generator_spreads_words_over_the_lines_where_there_is_room() -> None:
 # Parts that exclude each other.
 
 
+def test_one_word_is_one_word_without_a_tuple_too() -> None:
+    assert Form(must="love") == Form(must=("love",))  # type: ignore[arg-type]
+
+
+def test_without_a_generator_each_line_has_one_of_the_words_that_it_has_room_for() -> None:
+    (_, must) = Form(line_length="2,5", must=("风雨来", "春天", "风")).constraints(CHINESE)
+    assert must.allowed(draft("")) == "春"
+    assert not must.fits(draft("风"))
+    assert must.fits(draft("春天"))
+    # What has occurred is not asked for again, and what was too long for one line is for the next.
+    assert must.allowed(draft("", ["春天"])) == "风"
+    assert not must.fits(draft("风春天", ["春天"]))
+    assert must.fits(draft("风雨来", ["春天"]))
+    assert must.allowed(draft("", ["春天", "风雨来"])) is None  # the 风 of 风雨来 is one
+
+
+def test_words_for_which_the_lines_together_have_no_room_are_refused() -> None:
+    form = Form(lines=2, line_length="3", must=("春", "风雨", "天边", "花"))
+    assert len(form.constraints(CHINESE, np.random.default_rng(1))) == 3
+    form = Form(lines=2, line_length="3", must=("春风", "风雨", "天边"))
+    with pytest.raises(RecipeError) as caught:
+        form.constraints(CHINESE, np.random.default_rng(1))
+    assert str(caught.value) == (
+        "--must 天边 finds no room beside the others in 2 lines of --line-length 3."
+    )
+
+
+def test_a_scheme_of_which_no_two_lines_that_rhyme_are_left_is_refused() -> None:
+    with pytest.raises(RecipeError) as caught:
+        Form(lines=2, rhyme="ABAB")
+    assert str(caught.value) == "--lines 2 leaves no two lines of --rhyme ABAB that rhyme."
+    assert Form(lines=3, rhyme="ABAB").count == 3
+
+
 @pytest.mark.parametrize("seed", [None, 1])
 def test_a_word_longer_than_every_line_is_refused(seed: int | None) -> None:
     generator = None if seed is None else np.random.default_rng(seed)
@@ -552,8 +583,10 @@ def test_a_word_longer_than_every_line_is_refused(seed: int | None) -> None:
 def test_what_does_not_count_in_a_line_does_not_count_in_a_word_that_it_must_have() -> None:
     form = Form(line_length="4", must=("a, b c",))
     (_, must) = form.constraints(ENGLISH, np.random.default_rng(1))
-    assert isinstance(must, Must)
-    assert must.room == 1
+    # There is room for one character before it.
+    before = ["x"]
+    assert must.allowed(draft("", before, chance=0.99)) is None
+    assert must.allowed(draft("x ", before, chance=0.99)) == "a"
 
 
 def test_ends_that_do_not_rhyme_where_they_should_are_refused() -> None:

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from charlstm.api import TrainedModel, train
+from charlstm.constraints import counted
 from charlstm.decoding import Decoding
 from charlstm.errors import CharLSTMError, FormError, RecipeError, UnknownCharactersError
-from charlstm.forms import Form, counted
+from charlstm.forms import Form
 from charlstm.novelty import TrainingText
 from charlstm.rhyme import rhyme
 from charlstm.writing import Proposal, Song

@@ -134,7 +134,7 @@ def generate(
         from charlstm.sampling import fresh_seed
 
     form = Form(lines, line_length, acrostic, acrostic_end, rhyme, tuple(must or ()))
-    if form and (length is not None or stop):
+    if form.has_constraints and (length is not None or stop):
         raise typer.BadParameter("a form says itself where it ends; leave --length and --stop out.")
     model = load(run)
     prefixes = [prefix]
@@ -156,7 +156,7 @@ def generate(
     answers = _Answers(model, told, as_json=as_json)
     for number, begun in enumerate(prefixes):
         seed = first + number * samples
-        if form:
+        if form.has_constraints:
             for k in range(samples):
                 place = model.compose_place(form, begun, seed=seed + k, **settings)
                 answers.give(place.shown.removesuffix("\n"), begun, seed + k, read=place.read)
