@@ -1,4 +1,4 @@
-"""How surely and how fast a form is met, and what the index of a run costs.
+"""How reliably and how fast a form is met, and what the index of a run costs.
 
 python -m benchmarks.forms [--run tang] [--seeds 100] [--json FILE]
 
@@ -44,7 +44,7 @@ def met(text: str, form: Form) -> bool:
 
 
 def forms(model: charlstm.TrainedModel, form: Form, seeds: int) -> list[Row]:
-    """Write the form with so many seeds."""
+    """Write the form with this many seeds."""
     _ = model.sampler
     succeeded, times = 0, []
     for seed in range(seeds):

@@ -69,7 +69,7 @@ def speeds(directory: Path, path: Path, rounds: int) -> list[Row]:
 
 
 def whole(directory: Path, path: Path) -> list[Row]:
-    """Read all of it, once without a cache and once from it, and train on it in a process."""
+    """Read all of it, once without a cache and once from it, and train on it in another process."""
     megabytes = path.stat().st_size / 1e6
     times = []
     for _ in range(2):
@@ -96,7 +96,7 @@ def whole(directory: Path, path: Path) -> list[Row]:
 def main(
     megabytes: Annotated[int, typer.Option(help="How long the text is.")] = 2000,
     vocabulary: Annotated[int, typer.Option(help="How many Chinese characters.")] = 20_000,
-    rounds: Annotated[int, typer.Option(help="How often the two ways of reading.")] = 3,
+    rounds: Annotated[int, typer.Option(help="How often each way of reading is timed.")] = 3,
     json: Annotated[Path | None, typer.Option(help="Write the figures here as well.")] = None,
 ) -> None:
     """Measure."""

@@ -1,4 +1,4 @@
-"""Writing text, ours beside an eager loop, beside the bare product, and as whole commands.
+"""Writing text: ours beside an eager loop and the bare product, and as whole commands.
 
 python -m benchmarks.sampling [--rounds 9] [--json FILE]
 """
@@ -42,7 +42,7 @@ def sampler() -> Sampler:
 
 
 def bare_products(count: int) -> None:
-    """Multiply the stacked matrix of our size with a vector, `count` times, and nothing else."""
+    """Multiply the stacked matrix of our size by a vector, `count` times, and nothing else."""
     generator = np.random.default_rng(0)
     matrix = generator.normal(size=(4 * H + V, H + 1)).astype(np.float32)
     vector = generator.normal(size=H + 1).astype(np.float32)

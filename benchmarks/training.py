@@ -1,4 +1,4 @@
-"""Training steps, ours beside the textbook's and the two backends beside each other.
+"""Training steps: ours beside the textbook's, and the two backends beside each other.
 
 python -m benchmarks.training [--device cuda] [--rounds 15] [--json FILE]
 """
@@ -34,7 +34,7 @@ def named(size: Size) -> str:
 
 
 def trainer(size: Size, backend: str, precision: str, device: str) -> Trainer:
-    """Return our trainer over a random text that it will not come to the end of."""
+    """Return our trainer over a random text that it will not finish."""
     V, H, B, T = size
     recipe = Recipe(
         name="benchmark",
@@ -95,7 +95,7 @@ def compare(
 
 
 def peak_memory(size: Size, backend: str) -> float:
-    """Return the MB that five steps add to a process, at their peak, in a process of its own."""
+    """Return the MB that five steps add to a process at their peak, in a process of their own."""
     program = f"import benchmarks.training as t; print(t.grown({size!r}, {backend!r}))"
     answer = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -104,7 +104,7 @@ def peak_memory(size: Size, backend: str) -> float:
 
 
 def grown(size: Size, backend: str) -> float:
-    """Return by how many MB this process grows over five steps, at their peak; at least 1."""
+    """Return how many MB this process grows by over five steps, at their peak; at least 1."""
     torch.randn(64, 64) @ torch.randn(64, 64)  # the library's own buffers are not ours
     before = _memory("VmRSS")
     step = our_step(size, backend, "float32", "cpu")
@@ -156,7 +156,7 @@ def on_cpu(rounds: int, small: Size, large: Size) -> list[Row]:
 
 
 def on_gpu(rounds: int, sizes: Sequence[Size]) -> list[Row]:
-    """Measure the table of a GPU, where cuDNN is what everything is held against."""
+    """Measure the table of a GPU, where everything is compared with cuDNN."""
     torch.backends.cudnn.allow_tf32 = False  # or "float32" would be true of our own layers only
     rows = []
     for size in sizes:

@@ -1,4 +1,4 @@
-"""charlstm: a character-level LSTM for one's own texts.
+"""charlstm: a character-level LSTM for your own texts.
 
     import charlstm
 
@@ -8,7 +8,7 @@
 
     model = charlstm.load()  # the newest run
 
-The letters of all shapes, in code, tests and documents: ``T`` time, ``B`` batch, ``I`` input,
+The letters used for shapes, in code, tests and documents: ``T`` time, ``B`` batch, ``I`` input,
 ``H`` hidden, ``V`` vocabulary, ``L`` layers, ``N`` characters of a text or streams side by side,
 ``G`` blocks of H rows a cell. Tensors are ``[T, B, ...]``. Losses are in nats a character.
 """

@@ -13,7 +13,7 @@ from charlstm.errors import CorpusError
 from charlstm.vocabulary import Tokens
 
 FEWEST_CHARACTERS = 100
-"""A training text below this teaches nothing that could be measured."""
+"""A training text shorter than this teaches nothing that could be measured."""
 
 Ids = corpus.Ids | Tokens
 """A text as the ids of its characters."""
@@ -58,7 +58,7 @@ class Windows:
 
     Args:
         ids: ``[N]`` the text.
-        batch: B. ``fit`` has the values that a small text allows.
+        batch: B. ``fit`` returns the values that a small text allows.
         window: T; consecutive windows may be a little shorter, to come out even.
         sampling: ``"consecutive"`` or ``"random"``.
         seed: of the order.
@@ -73,7 +73,7 @@ class Windows:
         if sampling == "consecutive":
             # Rows begin at even distances and are as long as the longest distance, so that some
             # neighbours share one character and none is ever left out. Their windows are as even
-            # as can be, at most T long, so that no step is made on a sliver.
+            # as possible, at most T long, so that no step is made on a sliver.
             self._row = -(-(len(ids) - 1) // batch)
             self.steps = -(-self._row // window)
         else:
@@ -96,10 +96,10 @@ class Windows:
         else:
             generator = np.random.default_rng([self.seed, number])
             pieces = (len(self.ids) - 1) // T
-            # The pieces begin elsewhere in every epoch, and those that do not fill a batch are
-            # others each time: nothing is passed over for long.
+            # The pieces begin elsewhere in every epoch, and those left over, which do not fill a
+            # batch, differ each time: nothing is left out for long.
             offset = int(generator.integers(0, len(self.ids) - pieces * T))
-            # In place: of a text of gigabytes the numbers of its pieces take hundreds of megabytes.
+            # In place: for gigabytes of text the numbers of its pieces take hundreds of megabytes.
             order = generator.permutation(pieces)
             order *= T
             order += offset

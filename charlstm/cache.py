@@ -2,8 +2,8 @@
 
 A file is named after the bytes that were read and the form that the text was brought into, so that
 whoever trains on the same text again finds it, and a text that was changed has another. Beside it
-stands what else is known of the text, written last: without it there is no file. Both have
-checksums, and are made anew where they are damaged. Both can be deleted at any time.
+is what else is known of the text, written last: without that the file does not count. Both have
+checksums, and are made anew if they are damaged. Both can be deleted at any time.
 """
 
 import contextlib
@@ -36,11 +36,11 @@ DIRECTORY = ".charlstm-cache"
 """What the directory for the files is called, beside the runs."""
 
 LONGEST_IN_MEMORY = 1 << 26
-"""A corpus of more bytes than this is kept in a file while it is learned."""
+"""A corpus of more bytes than this is kept in a file while it is learned from."""
 
-# Of what is kept: a file of another form is not found.
+# The version of what is kept: a file of another one is not found.
 _FORMAT = 2
-# So much of a file is looked at at once.
+# This much of a file is read at once.
 _PIECE = 1 << 24
 
 
@@ -53,15 +53,15 @@ def open_corpus(
     stdin: BinaryIO | None = None,
     on_read: OnRead | None = None,
 ) -> Corpus:
-    """Read places as one text, into memory or, where it is long, into a file.
+    """Read places as one text, into memory or, if it is long, into a file.
 
     Args:
         places: see `charlstm.places.Places`.
         cache: the directory for the files.
         options: the form of the text.
-        encoding: see `charlstm.corpus.Reading`, as for the others.
+        encoding: see `charlstm.corpus.Reading`.
         stdin: where ``-`` reads.
-        on_read: told how many bytes of how many were read, by and by.
+        on_read: called now and then with the bytes read and the bytes in all.
 
     Raises:
         CorpusError: the text cannot be read, or its ids cannot be written.
@@ -118,7 +118,7 @@ def _make(described: Path, reading: Reading) -> Corpus:
 
 
 def _open(described: Path, reading: Reading) -> Corpus | None:
-    """Return the corpus in a file; ``None`` where there is none, or it is damaged."""
+    """Return the corpus in a file; ``None`` if there is none, or it is damaged."""
     try:
         value, checksum = json.loads(described.read_bytes())
         if checksum != _crc32(value):
@@ -139,7 +139,7 @@ def _crc32(value: dict[str, Any]) -> int:
 
 def _write(path: Path, reading: Reading, alphabet: Alphabet) -> tuple[str, int]:
     """Write the ids of a text; return the name of their type, and the checksum of the file."""
-    # A text of more than 65,536 characters is begun anew when that is noticed, which is rare.
+    # A text of more than 65,536 different characters, which is rare, is begun anew when noticed.
     for width in (np.dtype("<u2"), np.dtype("<u4")):
         checksum = 0
         with path.open("wb") as file:
@@ -161,7 +161,7 @@ def _map(path: Path, width: str) -> tuple[Ids, mmap.mmap]:
 
 
 def _checksum(corpus: Corpus) -> int:
-    """Return the checksum of a corpus's ids, or -1 where one of them is no character's."""
+    """Return the checksum of a corpus's ids, or -1 if one of them is no character's."""
     checksum = 0
     for at in range(0, len(corpus), _PIECE):
         piece = corpus.ids[at : at + _PIECE]

@@ -1,7 +1,7 @@
 """The same text, budget and seed for several models, side by side.
 
 A comparison lives in a directory of its own: a run for each trial, a table of the figures as
-``compare.csv`` and all curves as ``compare.svg``. What was done stays done, so one that was
+``compare.csv`` and all curves as ``compare.svg``. What is done stays done, so one that was
 interrupted goes on where it stopped.
 """
 
@@ -80,7 +80,7 @@ class Outcome:
     Attributes:
         trial: which.
         parameters: how many numbers are learned.
-        seconds_per_epoch: of training steps, for a whole reading of the text.
+        seconds_per_epoch: of training steps, for one pass over the text.
         characters_per_second: of training steps.
         report: of the epoch whose weights were kept; ``None`` for a training that diverged.
         reports: of all epochs.
@@ -110,7 +110,7 @@ def trials(
     hidden: Sequence[int] = (),
     learning_rates: Sequence[float] = (),
 ) -> list[Trial]:
-    """Return every combination that exists: torch has not every cell.
+    """Return every combination that exists: torch does not have every cell.
 
     Raises:
         RecipeError: a name is unknown, or nothing is left.
@@ -144,7 +144,7 @@ class Comparison:
     Args:
         places: files, directories or globs, as `charlstm.corpus.read_corpus` takes them.
         chosen: what `trials` returned.
-        name: the comparison's directory below `root`; after the corpus where ``None``.
+        name: the comparison's directory below `root`; named after the corpus if ``None``.
         root: where runs live.
         recipe: ``"auto"`` or ``"d2l"``, for all.
         settings: what differs from the recipe, for all, by the names of `charlstm.recipes.Recipe`.
@@ -152,12 +152,12 @@ class Comparison:
         encoding: of the corpus.
         device: as in `charlstm.start.start_session`.
         threads: as there.
-        reading: entered whenever the text is read, for what is told how many bytes of how many
-            were.
+        reading: entered whenever the text is read; yields what to call now and then with the bytes
+            read and the bytes in all.
 
     Raises:
         CorpusError: the text cannot be read.
-        RecipeError: a setting of a trial is out of its range.
+        RecipeError: a setting of a trial is out of range.
         RunError: the name could leave `root` or is a run's, or what is there is another comparison.
     """
 
@@ -221,13 +221,13 @@ class Comparison:
             raise RunError(f"{self.path} is a run; give the comparison another --name.")
 
     def _begin(self) -> None:
-        """Make the directory, or see that what is there is this comparison."""
+        """Make the directory, or check that what is there is this comparison."""
         path = self.path / "compare.json"
         if path.is_file():
             if _read_request(path) != self._request:
                 raise RunError(
-                    f"{self.path} compares on another text or with other settings. Give this "
-                    "comparison a --name of its own, or repeat the settings to go on with that one."
+                    f"{self.path} is a comparison on another text or with other settings. Give "
+                    "this one a --name of its own, or repeat the settings to go on with that one."
                 )
             return
         try:
@@ -244,7 +244,7 @@ class Comparison:
 
         Raises:
             CorpusError: the text is gone or no longer the same.
-            RunError: a trial cannot be written, is damaged, or is trained by another process.
+            RunError: a trial cannot be written, is damaged, or is being trained by another process.
         """
         outcomes: list[Outcome] = []
         for trial in self.trials:

@@ -1,6 +1,6 @@
 """From files to one text, in the form that a model reads, and where each part came from.
 
-A corpus is kept as the ids of its own alphabet, two or four bytes a character, in memory or, where
+A corpus is kept as the ids of its own alphabet, two or four bytes a character, in memory or, if
 it is long, in a mapped file (`charlstm.cache`).
 """
 
@@ -22,13 +22,13 @@ from charlstm.errors import CorpusError
 from charlstm.places import Places, Text
 
 _CODE_POINTS = 0x110000
-# Corpora are gone through so many characters at a time.
+# Corpora are gone through this many characters at a time.
 _PIECE = 1 << 20
-# A text is composed in pieces that end where nothing is composed. Where there is no such place in
-# so many characters it is cut all the same.
+# A text is composed in pieces that end where nothing is composed. If there is no such place in
+# this many characters, it is cut all the same.
 _LONGEST_WORD = 4096
-# Marks on one letter are put in order in a time that grows as the square of their number. No
-# language has more than a few; where there are more than so many they stay as they are.
+# Putting the marks on one letter in order takes a time that grows as the square of their number. No
+# language has more than a few; more than this many stay as they are.
 _MARKS = 256
 
 Ids = NDArray[np.unsignedinteger[Any]]
@@ -43,7 +43,7 @@ class TextOptions:
         normalize: bring the text to Unicode's composed form (NFC).
         newline: ``"keep"`` leaves line breaks, ``"space"`` turns each into a space, as the
             classic lyrics tutorials do.
-        limit: take only the first so many characters; ``None`` takes all.
+        limit: take only this many characters from the beginning; ``None`` takes all.
     """
 
     normalize: bool = True
@@ -76,7 +76,7 @@ class TextOptions:
         """Return how much of the text does not depend on what follows it."""
         ready = len(text)
         if self.normalize:
-            # Up to the last character that begins anew. Where there is none for long, so many are
+            # Up to the last character that begins anew. Where there is none for long, enough are
             # kept that marks which stay as they are do so on either side.
             first = max(len(text) - _LONGEST_WORD, 0)
             places = range(len(text) - 1, first - 1, -1)
@@ -92,11 +92,11 @@ class TextOptions:
 
 
 def _begins_anew(character: str) -> bool:
-    """Whether it is never composed with what stands before it."""
+    """Whether it is never composed with what comes before it."""
     if character < "\u0300" or "\u3400" <= character <= "\u9fff":  # the commonest
         return True
-    # What is composed with another before it is a mark of some kind or the second or third part of
-    # a Korean syllable; of the letters only some vowels of Kirat Rai are.
+    # What is composed with the character before it is a mark of some kind or the second or third
+    # part of a Korean syllable; the only other letters are some vowels of Kirat Rai.
     return unicodedata.category(character)[0] != "M" and not (
         "\u1160" <= character <= "\u11ff" or "\U00016d40" <= character <= "\U00016d7f"
     )
@@ -112,7 +112,7 @@ def _composed(text: str) -> str:
         return text
     parts = []
     done = 0
-    for at in range(_MARKS, len(text), _MARKS):  # one of them is in any long run
+    for at in range(_MARKS, len(text), _MARKS):  # any long run contains one of them
         if at >= done and _is_mark(text[at]):
             start = end = at
             while start > done and _is_mark(text[start - 1]):
@@ -139,7 +139,7 @@ class Source:
 
 
 class Alphabet:
-    """The characters of a text, with ids in the order in which they are met."""
+    """The characters of a text, with ids in the order met: by piece, then by code point."""
 
     def __init__(self, characters: str = "") -> None:
         self._codes = code_points(characters)
@@ -180,7 +180,7 @@ class Corpus:
         sources: the files it was read from, in their order.
         options: the form it is in.
         sha256: the hash of the text in UTF-8: what a resumed run compares.
-        mapped: the file in which `ids` lie, where they do not lie in memory.
+        mapped: the file that `ids` are in, if they are not in memory.
     """
 
     def __init__(
@@ -215,7 +215,7 @@ class Corpus:
 
     @property
     def file_bytes(self) -> int:
-        """How large the file is in which the text lies; 0 where it lies in memory."""
+        """The size of the file that the text is in; 0 if it is in memory."""
         return 0 if self._mapped is None else self.ids.nbytes
 
     @property
@@ -236,7 +236,7 @@ class Corpus:
             self.release()
 
     def counts(self, start: int = 0, end: int | None = None) -> dict[str, int]:
-        """Return how often each character stands between two places."""
+        """Return how often each character appears between two places."""
         end = len(self) if end is None else end
         counts = np.zeros(len(self.alphabet), dtype=np.int64)
         for at in range(start, end, _PIECE):
@@ -247,7 +247,7 @@ class Corpus:
         return dict(zip(self.alphabet.decode(met), counts[met].tolist(), strict=True))
 
     def release(self) -> None:
-        """Let go of the memory that what was looked at of a mapped file takes."""
+        """Release the memory taken by what was read of a mapped file."""
         if self._mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             self._mapped.madvise(mmap.MADV_DONTNEED)
 
@@ -258,18 +258,18 @@ class Reading:
     Args:
         places: see `charlstm.places.Places`.
         options: the form of the text.
-        encoding: decode everything with this codec instead of finding out.
-        stdin: where ``-`` reads; the process's standard input where ``None``.
-        on_read: told how many bytes of how many were read, by and by.
+        encoding: decode everything with this codec instead of detecting one.
+        stdin: where ``-`` reads; the process's standard input if ``None``.
+        on_read: called now and then with the bytes read and the bytes in all.
 
     Attributes:
         bytes: how many bytes the texts have, unpacked.
         hashes: of the bytes of each text.
-        encodings: in which each text is read.
+        encodings: of each text.
         characters: of each text that was gone through, before normalisation.
 
     Raises:
-        CorpusError: a place does not exist, cannot be read, or is in no encoding that is found.
+        CorpusError: a place does not exist, cannot be read, or its encoding is not found.
     """
 
     def __init__(
@@ -379,7 +379,8 @@ class Reading:
 
 def _changed() -> CorpusError:
     return CorpusError(
-        "The corpus was changed while it was read: run the command again when it is at rest."
+        "The corpus changed while it was being read: run the command again when it no longer "
+        "changes."
     )
 
 
@@ -394,7 +395,7 @@ def read_corpus(
 
     Args:
         places: see `charlstm.places.Places`.
-        options: the form of the text; the defaults where ``None``.
+        options: the form of the text; the defaults if ``None``.
         encoding: see `Reading`.
         stdin: see `Reading`.
 
@@ -415,12 +416,12 @@ def held_in_memory(reading: Reading) -> Corpus:
 
 
 def narrowest(size: int) -> np.dtype[np.unsignedinteger[Any]]:
-    """Return the type of the ids of so many characters."""
+    """Return the type for the ids of this many characters."""
     return np.dtype("<u2" if size <= 1 << 16 else "<u4")
 
 
 def split(characters: int, validation: float) -> int:
-    """Return where a text of so many characters is cut: what follows is held out."""
+    """Return where a text of this many characters is cut: what follows is held out."""
     return characters - int(characters * validation)
 
 

@@ -28,7 +28,7 @@ def choose_device(wish: str) -> torch.device:
 
 
 def prepare_cpu(threads: int | None) -> None:
-    """Let torch use so many threads in this process; ``None`` leaves it its own choice.
+    """Let torch use this many threads in this process; ``None`` leaves the choice to torch.
 
     Numbers too small for a float's normal range become zero from here on: they carry nothing, and
     many processors take far longer over them.
@@ -36,7 +36,7 @@ def prepare_cpu(threads: int | None) -> None:
     Raises:
         RecipeError: fewer than 1.
     """
-    # Before the first parallel work, because the workers take the setting over when they start.
+    # Before the first parallel work, because the workers adopt the setting when they start.
     torch.set_flush_denormal(True)
     if threads is None:
         return
@@ -46,7 +46,7 @@ def prepare_cpu(threads: int | None) -> None:
 
 
 def prepare_to_compute_deterministically() -> None:
-    """Set the workspace of products on a GPU, which is looked at once, before the first of them."""
+    """Set the workspace of products on a GPU, which is read once, before the first of them."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 

@@ -17,7 +17,7 @@ from charlstm.batches import Ids
 from charlstm.model import CharLM
 
 # Four settings were tried, on text before the last tenth of Tiny Shakespeare with a model that had
-# not seen it. Rates of 3e-4 and 5e-4 with this decay did best and equally well; this lies between.
+# not seen it. Rates of 3e-4 and 5e-4 with this decay did best and equally well; this is in between.
 _SEGMENT = 20
 _RATE = 4e-4
 _DECAY = 1e-3
@@ -39,7 +39,7 @@ def dynamic_surprisal(
     Args:
         model: any backend, any device; it is copied, and stays as it is.
         ids: ``[N]`` the text, N >= 2.
-        on_progress: told how many characters were read, after each segment.
+        on_progress: called after each segment with the number of characters in it.
 
     Returns:
         ``[N - 1]`` float32 on the CPU, in nats.

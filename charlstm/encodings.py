@@ -1,7 +1,7 @@
 """From bytes to characters: which encoding a text is in, and its characters a piece at a time.
 
 Bytes are never dropped. A text either decodes completely or is refused with its name, the offset
-of the byte in the way and what to try.
+of the offending byte and what to try.
 """
 
 import codecs
@@ -19,17 +19,17 @@ _BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
-# Codecs that take away such a mark themselves.
+# Codecs that remove such a mark themselves.
 _MARKED = frozenset({"utf-8-sig", "utf-16", "utf-32"})
-# Forms of host names, not of texts: they know nothing of pieces.
+# Codecs for host names, not for texts: they do not work in pieces.
 _OF_HOSTS = frozenset({"idna", "punycode"})
-# Of a long text so many bytes are looked at to guess its encoding: all of them decode in it, or
-# it is refused.
+# This many bytes of a long text are looked at to guess its encoding; the guess is refused unless
+# the whole text decodes.
 _LOOKED_AT = 1 << 20
 
 
-# What makes up more than a tenth of any Chinese text, of Tang poems and of pop songs alike, and
-# hardly ever appears where GB18030 is read into something else.
+# Together they make up more than a tenth of any Chinese text, Tang poems and pop songs alike, and
+# they hardly ever appear where something else is read as GB18030.
 _COMMON_HANZI = frozenset(
     "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后"
     "作里无山风日春天花月水心如何相此去见"
@@ -84,14 +84,14 @@ def find_encoding(pieces: Pieces, *, name: str, encoding: str | None = None) -> 
 
 
 def _exists(encoding: str) -> bool:
-    """Whether there is such an encoding, and it is one of texts."""
+    """Whether there is such an encoding, and it is one for texts."""
     try:
         name = codecs.lookup(encoding).name
         codecs.getincrementaldecoder(encoding)
         b"a".decode(encoding)
     except UnicodeDecodeError:  # it needs more than a byte
         pass
-    except (LookupError, ValueError):  # some names are no codec's, some no name at all
+    except (LookupError, ValueError):  # some names are no codec's, some not names at all
         return False
     return name not in _OF_HOSTS
 
@@ -122,7 +122,7 @@ class _UndecodableError(Exception):
     """A byte does not belong where it is.
 
     Attributes:
-        offset: how many bytes stand before it.
+        offset: how many bytes come before it.
     """
 
     def __init__(self, offset: int) -> None:
@@ -146,7 +146,7 @@ def _decoded(pieces: Pieces, encoding: str) -> Iterator[str]:
         # The object is what was looked at: it may lack a mark before it, or begin in a piece before
         # this one, but it ends where this one ends.
         raise _UndecodableError(done - len(error.object) + error.start) from None
-    except UnicodeError:  # without a word about where
+    except UnicodeError:  # which does not say where
         raise _UndecodableError(done - waiting) from None
 
 
@@ -218,7 +218,7 @@ def _looks_chinese(text: str) -> bool:
     """Whether the commonest characters are there: GB18030 accepts nearly all other bytes too."""
     foreign = [character for character in text if character > "\x7f"]
     common = sum(1 for character in foreign if character in _COMMON_HANZI)
-    # A few words may lack them; there it must do that all are everyday characters or punctuation,
+    # A few words may lack them; then it is enough that all are everyday characters or punctuation,
     # rows 0xB0-0xD7 and 0xA1-0xA9 of GB 2312.
     few = len(foreign) < 50 and all(
         b"\xa1" <= row <= b"\xa9" or b"\xb0" <= row <= b"\xd7"

@@ -1,13 +1,13 @@
-"""What a person using charlstm can be told.
+"""The errors that a user of charlstm can see.
 
     CharLSTMError
     ├── CorpusError             text that cannot be read, decoded or learned from
     ├── UnknownCharactersError  a prefix or a form with characters the model has never seen
-    ├── RecipeError             a setting out of its range, or two that exclude each other
+    ├── RecipeError             a setting out of range, or two that cannot be combined
     ├── FormError               a form that no line was found for
     ├── TrainingError           a training that cannot go on
     ├── OutputError             a result that cannot be written
-    ├── MissingLibraryError     a library that charlstm can use but does not bring
+    ├── MissingLibraryError     a library that charlstm can use but does not install
     └── RunError                a run directory that is missing, damaged or of another format
 
 Each message is one clear sentence, or a few: what was wrong, where, and what to do. The command
@@ -16,7 +16,7 @@ line shows it and exits with 1; everything else that is raised is a bug.
 
 
 class CharLSTMError(Exception):
-    """The parent of every error that a user can cause and mend."""
+    """The parent of every error that a user can cause and fix."""
 
 
 class CorpusError(CharLSTMError):
@@ -28,11 +28,11 @@ class UnknownCharactersError(CharLSTMError):
 
 
 class RecipeError(CharLSTMError):
-    """A setting is out of its range, or two settings exclude each other."""
+    """A setting is out of range, or two settings cannot be combined."""
 
 
 class FormError(CharLSTMError):
-    """No line could be written that is as it was asked to be."""
+    """No line could be written that meets the form."""
 
 
 class TrainingError(CharLSTMError):

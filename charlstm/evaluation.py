@@ -1,4 +1,4 @@
-"""How well a model predicts a text, and beside what that figure should be read."""
+"""How well a model predicts a text, and what to compare that figure with."""
 
 import math
 from collections.abc import Callable
@@ -26,12 +26,12 @@ class Evaluation:
         unknown_share: the share of them that the vocabulary lacks; each was predicted as
             ``<unk>``.
         uniform_perplexity: of the model that finds every id as likely as any other: V.
-        unigram_perplexity: of the model that knows only how often each character stood in the
+        unigram_perplexity: of the model that knows only how often each character appeared in the
             training text (with one added to each count).
         surprisal: ``[characters]``, in bits: -log2 of the probability of each character but the
             first. Their mean is `bits_per_character`.
         dynamic_loss: the loss of the model that goes on learning from the text as it reads, see
-            `charlstm.dynamic`; ``None`` where it was not asked for.
+            `charlstm.dynamic`; ``None`` if it was not asked for.
     """
 
     loss: float
@@ -95,7 +95,7 @@ def evaluate(
         vocabulary: the model's own.
         text: normalised as the training text was.
         dynamic: whether to measure by dynamic evaluation as well, which takes far longer.
-        on_progress: told how many characters dynamic evaluation has read, now and then.
+        on_progress: called after each segment of dynamic evaluation with its number of characters.
 
     Raises:
         CorpusError: the text has fewer than two characters.

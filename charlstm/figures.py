@@ -15,9 +15,9 @@ LARGEST = 2**53
 
 
 ENDLESS = 1e12
-"""No training takes so many seconds."""
+"""No training takes this many seconds."""
 
-# Of a report's figures. A loss is measured in float32, and may be a hair below nothing.
+# Of a report's figures. A loss is measured in float32, and may be a hair below zero.
 _RANGES = {
     **dict.fromkeys(("step", "epoch", "characters"), (0, LARGEST)),
     **dict.fromkeys(("train_loss", "validation_loss"), (-1, 1e38)),
@@ -54,8 +54,8 @@ class Report:
         epoch: epochs so far.
         seconds: spent in training steps so far; measuring and saving are not counted.
         characters: read in training so far.
-        train_loss: over the epoch, or what was read of it, each window measured as the weights
-            were when it was read.
+        train_loss: over the epoch, or what was read of it, each window measured with the weights
+            as they were when it was read.
         validation_loss: over the whole held-out text; ``None`` when nothing is held out.
         learning_rate: of the epoch's last step.
     """
@@ -97,7 +97,7 @@ class Report:
         """Rebuild and check what `to_json` wrote.
 
         Raises:
-            KeyError, TypeError, ValueError: a field is missing, no number or out of its range.
+            KeyError, TypeError, ValueError: a field is missing, not a number or out of range.
         """
         if not isinstance(value, dict):
             raise TypeError("a report must be an object")

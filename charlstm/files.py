@@ -1,7 +1,7 @@
 """Writing files so that nothing is lost, and reading them so that nothing is trusted.
 
-A file is looked at before it is opened and measured before it is read. It is written beside its
-place, flushed to the disk and renamed, so that whoever looks finds the old file or the new one and
+A file is looked at before it is opened and measured before it is read. It is written under
+another name, flushed to the disk and renamed, so that readers find the old file or the new one and
 never a part.
 """
 
@@ -19,24 +19,24 @@ from typing import BinaryIO
 from charlstm.errors import RunError
 from charlstm.memory import machine_bytes
 
-ADVICE = "Copy the run from where it is whole, or train again."
+ADVICE = "Restore the run from an intact copy, or train again."
 """What to do about a damaged run."""
 
-# What describes is JSON, which may take more than twenty times its size in memory once it is read.
-# The largest vocabulary that there can be has room in this, or the reports of 90,000 epochs.
+# Descriptions are JSON, which may take more than twenty times its size in memory once it is read.
+# The largest possible vocabulary fits into this, or the reports of 90,000 epochs.
 LARGEST_JSON = 32 << 20
 """No file that is parsed is longer than this, in bytes."""
-# So much memory there is everywhere; finding out how much there is takes a moment.
+# Every machine has this much memory; finding out how much there is takes a moment.
 _SURELY_THERE = 64 << 20
-# Text is encoded and compressed so many characters at a time, so that it never stands there twice.
+# Text is encoded and compressed this many characters at a time, so that it is never there twice.
 _PIECE = 1 << 20
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place, flush it to the disk and rename it.
+    """Write a file under another name, flush it to the disk and rename it.
 
     Raises:
-        RunError: it cannot be written; what was there before stands.
+        RunError: it cannot be written; what was there before is kept.
     """
     try:
         write_pieces(path, [data])
@@ -48,7 +48,7 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> int:
     """Put a file that holds `pieces` in its place, whole or not at all; return its size."""
     beside = path.with_name(f".{path.name}.part")
     try:
-        # What a crash left here, or somebody laid here that leads elsewhere, is not written into.
+        # What a crash left here, or a link that somebody put here, is not written to.
         beside.unlink(missing_ok=True)
         with beside.open("xb") as file:
             size = sum(map(file.write, pieces))
@@ -64,7 +64,7 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> int:
 
 
 def _flush_directory(path: Path) -> None:
-    """See to it that a power cut does not undo a renaming; not every system can."""
+    """Make sure that a power cut does not undo a renaming; not every system can."""
     with contextlib.suppress(OSError, AttributeError):
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -101,8 +101,8 @@ def exclusive(path: Path, busy: str) -> Iterator[None]:
 
 
 def unwritable(path: Path, error: OSError) -> RunError:
-    """Return the error that a file cannot be written."""
-    return RunError(f"{path} cannot be written: {error.strerror}. What was saved before stands.")
+    """Return the error for a file that cannot be written."""
+    return RunError(f"{path} cannot be written: {error.strerror}. What was saved before is kept.")
 
 
 def read_bytes(path: Path, limit: int = LARGEST_JSON) -> bytes:
@@ -144,7 +144,7 @@ def is_file(path: Path) -> bool:
 
 
 def check_memory(path: Path, size: int) -> None:
-    """Check that so many bytes could be in memory at all.
+    """Check that this many bytes could fit into memory at all.
 
     Raises:
         RunError: they could not.
@@ -161,7 +161,7 @@ def parse(path: Path, data: bytes) -> object:
     """Return the value of some JSON.
 
     Raises:
-        RunError: it is none.
+        RunError: it is not JSON.
     """
     try:
         return json.loads(data, parse_constant=_refuse_constant)
@@ -174,20 +174,20 @@ def _refuse_constant(name: str) -> None:
 
 
 def damaged(path: Path, error: Exception) -> RunError:
-    """Return the error that something in a file is not what it must be."""
+    """Return the error for a file in which something is not what it must be."""
     what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-    # What is damaged may be quoted in it, and may be as long as a book.
+    # The damaged part may be quoted in it, and may be as long as a book.
     return RunError(f"{path} is damaged: {what[:500].rstrip('.')}. {ADVICE}")
 
 
 def unreadable(path: Path, error: Exception) -> RunError:
-    """Return the error that a file cannot be read."""
+    """Return the error for a file that cannot be read."""
     reason = getattr(error, "strerror", None) or str(error)
     return RunError(f"{path} cannot be read: {one_line(reason)}. {ADVICE}")
 
 
 def one_line(text: str) -> str:
-    """Return a library's words, which may quote what is damaged, so that they fit a sentence."""
+    """Return a library's message, which may quote what is damaged, made to fit a sentence."""
     return "".join(filter(str.isprintable, " ".join(text.split())))[:200]
 
 
@@ -212,7 +212,7 @@ def unpacked(file: BinaryIO, characters: int, on_data: Callable[[bytes], object]
 
     Args:
         file: where it is read.
-        characters: how many the text has. No more than that is unpacked, whatever there is.
+        characters: how many the text has. No more than that is unpacked, however much there is.
         on_data: called with the bytes of the text, one piece after the other.
 
     Raises:

@@ -16,9 +16,9 @@ SHADES = (
     (9.0, "#ff9248"),
     (float("inf"), "#f2603c"),
 )
-"""Backgrounds by surprisal: up to so many bits, such a colour; ``None`` is no colour."""
+"""Backgrounds by surprisal: up to this many bits, this colour; ``None`` is no colour."""
 
-# So many of them stand in the page's ranking.
+# The page's ranking has this many lines.
 _RANKED = 100
 
 LINE_END = "⏎"
@@ -31,7 +31,7 @@ class Line:
 
     Attributes:
         number: from 1.
-        text: its characters, the line break at its end not among them.
+        text: its characters, without the line break at its end.
         ended: whether a line break follows.
         bits: the surprisal of every character, and of the line break after them; NaN for the
             very first character of the text, which is not predicted.
@@ -78,7 +78,7 @@ def ranked(found: Sequence[Line]) -> list[Line]:
 
 
 def shade(bits: float) -> str | None:
-    """Return the background of a character of so many bits, as ``#rrggbb``; ``None`` for none."""
+    """Return the background of a character of this many bits, as ``#rrggbb``; ``None`` for none."""
     return next((color for most, color in SHADES if bits <= most), None)
 
 
@@ -112,7 +112,7 @@ p, .n {{ color: #666 }} .n {{ display: inline-block; min-width: 4.5em; font-size
 
 
 def page(title: str, summary: str, found: Sequence[Line]) -> str:
-    """Return an HTML page that stands alone: the text, coloured, and its most surprising lines.
+    """Return a self-contained HTML page: the text, coloured, and its most surprising lines.
 
     Args:
         title: its heading.

@@ -1,7 +1,7 @@
-"""What ``run.json`` says of a run, and what must be in its other files if that is so.
+"""What ``run.json`` says of a run, and what must be in its other files if that is right.
 
-A run may come from a stranger: every value is checked against what it must be, so that the worst
-that a file can do is to be refused.
+A run may come from a stranger: every value is checked against what it must be, so that a bad
+file can do no worse than be refused.
 """
 
 import json
@@ -27,10 +27,10 @@ from charlstm.vocabulary import Vocabulary
 FORMAT = 2
 """The version of the formats; a directory with another one is refused."""
 
-# Systems know no longer paths than this.
+# No system has longer paths than this.
 _LONGEST_PATH = 4096
 Shapes = dict[str, tuple[int, ...] | None]
-"""Of tensors of float32, by their names; ``None`` stands for a row of bytes."""
+"""The shapes of float32 tensors by name; ``None`` stands for a row of bytes."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def info_to_json(info: RunInfo) -> bytes:
     """Return what ``run.json`` holds.
 
     Raises:
-        RunError: it would be longer than what is read again.
+        RunError: it would be too long to be read back.
     """
     value = {
         "format": FORMAT,
@@ -112,8 +112,8 @@ def info_to_json(info: RunInfo) -> bytes:
     data = (json.dumps(finite(value), ensure_ascii=True, indent=1) + "\n").encode()
     if len(data) > LARGEST_JSON:
         raise RunError(
-            f"The corpus has too many files, {len(info.sources):,}, for run.json to name them: put "
-            "their texts together into fewer."
+            f"The corpus has too many files, {len(info.sources):,}, for run.json to name them: "
+            "join their texts into fewer files."
         )
     return data
 
@@ -200,7 +200,7 @@ def check_position(value: dict[str, Any]) -> None:
             raise ValueError("history must be in order.")
         step, epoch = report.step, report.epoch
     if step > value["step"] or value["best_epoch"] > epoch:
-        raise ValueError("history does not go with its step and its best_epoch.")
+        raise ValueError("history does not fit its step and its best_epoch.")
     if (value["best_loss"] is None) != (value["best_epoch"] == 0):
         raise ValueError("best_loss and best_epoch must both be there, or neither.")
 
@@ -210,7 +210,7 @@ def resume_shapes(info: RunInfo, *, moved: bool) -> Shapes:
 
     Args:
         info: of the run.
-        moved: whether a step was made: before it, an optimiser has no moments.
+        moved: whether a step was made: before one, an optimiser has no moments.
     """
     recipe = info.recipe
     weights = recipe.architecture.parameter_shapes(len(info.vocabulary))

@@ -11,14 +11,14 @@ _GROUPS = Path("/sys/fs/cgroup")
 def machine_bytes() -> int | None:
     """Return how much memory this process could have at most, in bytes.
 
-    That is all that the machine has, whether or not somebody uses it now, or what the process's
-    control groups allow (a container's limit is one), where that is less. So more than this cannot
-    work here on any day, and a refusal that compares with it does not depend on what else runs;
+    That is all that the machine has, whether or not it is in use now, or what the process's
+    control groups allow (a container's limit is one), if that is less. So more than this can never
+    work here, and a refusal based on it does not depend on what else runs;
     less than this may still turn out to be too much. Swap space is not counted, nor is the memory
-    of a GPU. Finding out takes some hundredths of a second the first time.
+    of a GPU. Finding out takes a few hundredths of a second the first time.
 
     Returns:
-        ``None`` where the system does not tell.
+        ``None`` if the system does not say.
     """
     import psutil
 
@@ -29,7 +29,7 @@ def machine_bytes() -> int | None:
 
 
 def _group_limits() -> Iterator[int]:
-    """Yield the limits of this process's control groups, those around them included."""
+    """Yield the limits of this process's control groups and of those that contain them."""
     with contextlib.suppress(OSError, ValueError):
         for line in _GROUP.read_text(encoding="utf-8", errors="replace").splitlines():
             # Version 2 has one hierarchy, without a name; in version 1 memory has its own.
@@ -42,7 +42,7 @@ def _group_limits() -> Iterator[int]:
 
 def _limits(top: Path, place: str, name: str) -> Iterator[int]:
     inner = top / place.strip("/")
-    # In a container its own group is the topmost, and the path to it is not to be seen.
+    # In a container its own group is the topmost, and the path to it is not visible.
     for path in {inner, *inner.parents} - set(top.parents):
         # ValueError: the word "max" for no limit.
         with contextlib.suppress(OSError, ValueError):

@@ -87,8 +87,8 @@ class CharLM(nn.Module):
 def choose_backend(wish: str, architecture: Architecture, device: torch.device) -> str:
     """Return the backend that ``auto`` stands for: the one place where this is decided.
 
-    By ``benchmarks/``: on a CPU our LSTM is the faster one with one-hot input, which it does not
-    multiply, and the library's layers are with an embedding; cuDNN is on a GPU.
+    According to ``benchmarks/``, on a CPU our LSTM is faster with one-hot input, which it does not
+    multiply, and the library's layers with an embedding; on a GPU cuDNN is.
     """
     if wish != "auto":
         return wish
@@ -134,9 +134,9 @@ def initialize(model: CharLM, scheme: str, generator: torch.Generator) -> None:
 def surprisal(model: CharLM, ids: Ids, *, streams: int = 1, run_up: int = 512) -> Tensor:
     """Return the negative log-likelihood of every character of a text but the first.
 
-    The state is carried through the whole text. With several streams the text is cut in as many
-    pieces that are read side by side, each after the `run_up` characters before it, which are
-    read but not counted: a forgetful network has by then the state that one pass would have had.
+    The state is carried through the whole text. With several streams the text is cut into as
+    many pieces that are read side by side, each after the `run_up` characters before it, which are
+    read but not counted: by then a forgetful network has the state that one pass would have had.
 
     Args:
         model: nothing is dropped, and nothing in it changes.
@@ -173,7 +173,7 @@ def _read(model: CharLM, ids: Ids, streams: int, run_up: int) -> Iterator[tuple[
 
     device = model.head.weight.device
     state = model.zero_state(streams)
-    # Whatever is largest at a position, the logits or a layer's gates and states: near 32 MB of it.
+    # Whatever is largest at a position, the logits or a layer's gates and states: about 32 MB.
     widest = max(model.vocabulary_size, 8 * model.architecture.hidden)
     piece = max(1, (1 << 23) // (streams * widest))
     for at in range(0, reach, piece):

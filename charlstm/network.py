@@ -1,14 +1,14 @@
 """The forward pass of a trained model with NumPy alone, one character at a time.
 
-At one character a step what costs is the number of calls, so a step makes as few as it can:
+At one character a step the cost is in the number of calls, so a step makes as few as it can:
 
-- A layer's recurrent matrix stands on the matrix of whatever reads its output (the next layer or
-  the head), and each has its bias as a last column, met by a 1 at the end of ``h``. One product a
+- A layer's recurrent matrix is stacked on that of whatever reads its output (the next layer or
+  the head), and each has its bias as a last column, met by a 1 at the end of ``h``. One product per
   layer and character gives the next step's recurrent share and this step's output.
 - The input of the first layer is a row of a table, with the bias in it.
-- sigmoid(x) = (tanh(x/2) + 1) / 2: the rows of the gates are halved beforehand and stand first, so
+- sigmoid(x) = (tanh(x/2) + 1) / 2: the rows of the gates are halved beforehand and come first, so
   that one call of tanh serves gates and candidate, and two more finish all gates together.
-- All results go into buffers, and all views into them are cut, once a state.
+- All results go into buffers, and those and all views into them are made once per state.
 
 Shapes: ``N`` streams side by side, ``[N, ...]``; ``G`` blocks of H rows a cell.
 """
@@ -29,10 +29,10 @@ class _Cell(NamedTuple):
     """How a cell's blocks are laid out here.
 
     Attributes:
-        sigmoids: the blocks of the checkpoint that are gates, in the order in which they stand
+        sigmoids: the blocks of the checkpoint that are gates, in the order that they have
             here, before the candidate.
         candidate: the block that goes through tanh.
-        step: moves one layer's ``h`` and ``c`` on, in place.
+        step: advances one layer's ``h`` and ``c``, in place.
     """
 
     sigmoids: tuple[int, ...]
@@ -50,10 +50,10 @@ class _Layer:
     Attributes:
         h: ``[N, H]``, the hidden state.
         h_and_one: ``[N, H+1]``, the same memory and a column of ones.
-        c: ``[N, H]``, the cell state, where the cell has one.
+        c: ``[N, H]``, the cell state, if the cell has one.
         products: ``[N, G*H + ...]``: the recurrent share of the next step's pre-activations, then
             what the layer above, or the head, reads.
-        u: ``[N, G*H]``, the first part of it.
+        u: ``[N, G*H]``, the first part of `products`.
         gates: ``[N, (G-1)*H]``, those of its blocks that go through a sigmoid, together.
         blocks: the G blocks one by one.
         above: the second part of `products`.
@@ -71,7 +71,7 @@ class _Layer:
         self.blocks = tuple(self.u[:, k * H : (k + 1) * H] for k in range(blocks))
 
     def with_rows(self, rows: Callable[[Array], Array]) -> "_Layer":
-        """Return a layer whose state is made of this one's by `rows`, which must copy."""
+        """Return a layer whose state is made from this one's by `rows`, which must copy."""
         return _Layer(
             rows(self.h_and_one),
             rows(self.c),
@@ -105,19 +105,19 @@ class State:
         return self.layers[-1].above
 
     def copy(self) -> "State":
-        """Return a state of its own that stands at the same place."""
+        """Return an independent state that stands at the same place."""
         return State([layer.with_rows(np.copy) for layer in self.layers])
 
     def take(self, streams: Sequence[int] | NDArray[np.integer]) -> "State":
-        """Return a state of its own whose stream k stands where stream ``streams[k]`` stands here.
+        """Return an independent state whose stream k stands where stream ``streams[k]`` is here.
 
-        ``take([0] * 40)`` is forty continuations of one text, for forty times a few kilobytes.
+        ``take([0] * 40)`` is forty continuations of one text, for a few kilobytes each.
         """
         rows = np.asarray(streams, dtype=np.intp)
         return State([layer.with_rows(lambda array: array[rows]) for layer in self.layers])
 
     def remember(self) -> "list[Memory]":
-        """Return what `Network.recall` makes a state like this one of, the least that it takes."""
+        """Return the least that `Network.recall` needs to make a state like this one."""
         return [Memory(layer.h_and_one.copy(), layer.c.copy()) for layer in self.layers]
 
 
@@ -139,7 +139,7 @@ class Network:
         L = architecture.layers
 
         def stacked(kind: str, layer: int) -> Array:
-            """Return a weight with its bias as a last column, its rows as they stand here."""
+            """Return a weight with its bias as a last column, its rows in the order used here."""
             weight = weights[f"recurrent.weight_{kind}_l{layer}"]
             bias = weights[f"recurrent.bias_{kind}_l{layer}"]
             return self._arranged(np.concatenate((weight, bias[:, None]), axis=1))
@@ -177,7 +177,7 @@ class Network:
         return State(layers)
 
     def recall(self, memory: Sequence[Memory]) -> State:
-        """Return a state of its own from what `State.remember` returned."""
+        """Return an independent state from what `State.remember` returned."""
         layers = []
         for (h_and_one, c), stack, peephole in zip(
             memory, self._stacks, self._peepholes, strict=True
@@ -187,7 +187,7 @@ class Network:
         return State(layers)
 
     def step(self, state: State, ids: int | NDArray[np.integer]) -> Array:
-        """Read one character in each stream; `state` moves on.
+        """Read one character in each stream; `state` advances.
 
         Args:
             state: what `start` returned, or a copy of it at any later place.
@@ -204,7 +204,7 @@ class Network:
         return share
 
     def read(self, state: State, ids: Iterable[int]) -> None:
-        """Read characters one after the other, the same in each stream; `state` moves on."""
+        """Read characters one after the other, the same in each stream; `state` advances."""
         for character in ids:
             self.step(state, int(character))
 

@@ -1,7 +1,7 @@
 """From what a user names to streams of bytes: files, directories, globs, archives, pipes.
 
 Texts are opened one after the other and read a piece at a time, so that neither a tree of fifty
-thousand files nor one file of many gigabytes takes more than a piece of memory and one handle.
+thousand files nor one file of many gigabytes takes more than one piece's memory and one handle.
 """
 
 import contextlib
@@ -25,15 +25,15 @@ from charlstm.errors import CorpusError
 PIECE = 1 << 22
 """How many bytes are read at once."""
 
-# What cannot be opened twice is kept meanwhile: in memory up to so many bytes, else in a file.
+# What cannot be opened twice is kept meanwhile: in memory up to this many bytes, else in a file.
 _KEPT_IN_MEMORY = 1 << 26
-# No text packs so well. Below this many bytes it does no harm, however well it packs.
+# No text packs this well. Below this many bytes it does no harm, however well it packs.
 _MOST_PACKED = 100
 _HARMLESS = 1 << 26
-# The bit of a member of an archive that says so.
+# The flag bit of an encrypted member of an archive.
 _ENCRYPTED = 1
-# What else there is zipfile unpacks at once as far as it has read it, whatever comes out, and four
-# thousand bytes of bzip2 can be as many megabytes.
+# With any other method zipfile unpacks all that it has read at once, however much comes out, and
+# four thousand bytes of bzip2 can become as many megabytes.
 _UNPACKED_BY_AND_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -49,9 +49,9 @@ class Text:
     """The bytes of one text, which can be read as often as needed while it is the current one.
 
     Attributes:
-        name: as it is shown, in one line.
+        name: as it is shown, on one line.
         open: opens it anew.
-        packed: the size of the compressed file that it is in; 0 where it is not compressed.
+        packed: the size of the compressed file that it is in; 0 if it is not compressed.
     """
 
     name: str
@@ -75,12 +75,12 @@ class Text:
 
 
 class Places:
-    """What a user named as corpus; `texts` can be gone through several times.
+    """What a user named as the corpus; `texts` can be gone through several times.
 
     Args:
         names: files, directories (every ``*.txt`` below, in sorted order), globs, ``.zip`` and
             ``.gz`` text, or ``-`` for standard input. A file reached twice is read once.
-        stdin: where ``-`` reads; the process's standard input where ``None``.
+        stdin: where ``-`` reads; the process's standard input if ``None``.
 
     Raises:
         CorpusError: a place does not exist or cannot be listed.
@@ -101,7 +101,7 @@ class Places:
                 self._paths.setdefault(os.path.realpath(path), str(path))
 
     def close(self) -> None:
-        """Forget what was kept of pipes."""
+        """Discard what was kept of pipes."""
         for kept in self._kept.values():
             kept.close()
         self._kept.clear()
@@ -166,7 +166,7 @@ def _readable(name: str, errors: type[Exception]) -> Iterator[None]:
 
 
 def _shown(name: str) -> str:
-    """Return the name of a file in one line: it may hold line breaks."""
+    """Return the name of a file on one line: it may contain line breaks."""
     return "⏎".join(name.splitlines())
 
 
@@ -182,7 +182,7 @@ def _find(place: str) -> list[Path]:
     path = Path(place)
     try:
         is_directory = stat.S_ISDIR(path.stat().st_mode)
-    except (OSError, ValueError):  # not there, too long, a loop of links: the same to its user
+    except (OSError, ValueError):  # not there, too long, a loop of links: all the same to the user
         found = _match(place)
     else:
         found = list(_files_below(path)) if is_directory else [path]
@@ -225,12 +225,12 @@ def _refuse_directory(error: OSError) -> None:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # its name is too long, or no name at all
+    except (OSError, ValueError):  # its name is too long, or not a name at all
         return False
 
 
 def _match(place: str) -> list[Path]:
-    """Return the files that a pattern stands for, as a shell would that knows ``**``."""
+    """Return the files that a pattern stands for, as a shell that knows ``**`` would."""
     if not glob.has_magic(place):
         raise CorpusError(f"There is no file or directory called {_shown(place)}.")
     pattern = Path(place)
@@ -249,7 +249,7 @@ def _match(place: str) -> list[Path]:
 
 
 def _directories_below(directories: set[Path]) -> set[Path]:
-    """Return directories and those below them, hidden ones aside."""
+    """Return directories and those below them, except hidden ones."""
     found: set[Path] = set()
     for directory in sorted(directories):  # each before those below it
         if directory not in found:
@@ -262,7 +262,7 @@ def _directories_below(directories: set[Path]) -> set[Path]:
 def _matches_in(directory: Path, part: str) -> Iterator[Path]:
     """Yield what one part of a pattern stands for in a directory."""
     if glob.has_magic(part):
-        with contextlib.suppress(OSError, ValueError):  # nothing matches in what is no directory
+        with contextlib.suppress(OSError, ValueError):  # nothing matches in what is not a directory
             for name in fnmatch.filter(os.listdir(directory), part):  # noqa: PTH208, only names
                 if part.startswith(".") or not name.startswith("."):
                     yield directory / name
@@ -271,14 +271,13 @@ def _matches_in(directory: Path, part: str) -> Iterator[Path]:
 
 
 def _pipe(path: str) -> Iterator[bytes]:
-    # Opened without waiting, or a pipe into which nobody writes would be waited for without end.
+    # Opened without waiting: opening a pipe that nobody writes to would block forever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(descriptor, "rb", buffering=0) as pipe:  # noqa: PTH123, it is open already
         first = pipe.read(PIECE)
         if first == b"":
             raise CorpusError(
-                f"{_shown(path)} is a pipe into which nobody writes: start what writes into it "
-                "first."
+                f"{_shown(path)} is a pipe that nobody writes to: start what writes to it first."
             )
         os.set_blocking(descriptor, True)
         yield first or b""  # nothing may have been written yet
@@ -305,8 +304,7 @@ def _members(path: str, size: int) -> Iterator[Text]:
         )
         if not members:
             raise CorpusError(f"There is no *.txt file in the archive {name}.")
-        # Members may lie on top of each other, each of them harmless. Of none more is unpacked than
-        # it says.
+        # Members may overlap, each of them harmless. None unpacks into more than it says.
         _refuse_bomb(name, sum(member.file_size for member in members), size)
         for member in members:
             shown = _shown(f"{path}/{member.filename}")
@@ -314,7 +312,7 @@ def _members(path: str, size: int) -> Iterator[Text]:
                 raise CorpusError(f"{shown} is encrypted: unpack the archive and name the files.")
             if member.compress_type not in _UNPACKED_BY_AND_BY:
                 raise CorpusError(
-                    f"{shown} is packed in a way that is not read here: unpack the archive and "
+                    f"{shown} is packed in a way that is not supported: unpack the archive and "
                     "name the files."
                 )
             yield Text(shown, partial(archive.open, member), size)

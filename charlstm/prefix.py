@@ -6,8 +6,8 @@ from charlstm.errors import RecipeError, UnknownCharactersError
 from charlstm.vocabulary import Vocabulary
 
 _ADVICE = (
-    "Change the prefix, or let --unknown skip leave such characters out, or --unknown map put what "
-    "is nearest in their place."
+    "Change the prefix, or use --unknown skip to leave such characters out, or --unknown map to "
+    "put what is nearest in their place."
 )
 
 
@@ -25,7 +25,7 @@ def readable(
         prefix: normalised.
         vocabulary: the model's.
         unknown: see `Sampler.stream`. A character that nothing in the vocabulary resembles is
-            read as ``<unk>`` when mapping.
+            read as ``<unk>`` with ``"map"``.
         what: what the error calls it.
         advice: the last sentence of the error: what to do.
 
@@ -85,7 +85,7 @@ def lookalike(character: str, vocabulary: Vocabulary) -> str | None:
 
 
 def _shown(text: str) -> str:
-    """Quote for a message; what does not print is shown by its code point."""
+    """Quote a text for a message; what does not print is shown by its code point."""
     if text.isprintable() and not text.isspace():
         return f"'{text}'"
     return " ".join(f"U+{ord(character):04X}" for character in text)

@@ -1,4 +1,4 @@
-"""Every hyperparameter there is, what each may be, and the recipes that go by a name.
+"""Every hyperparameter there is, what each may be, and the named recipes.
 
 Nothing here needs torch: the command line and the NumPy sampler read architectures too.
 """
@@ -24,16 +24,16 @@ BACKENDS = ("scratch", "torch")
 DEVICES = ("cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
-# A text below so many characters is a small one.
+# A text of fewer characters than this is small.
 _SMALL = 100_000
 
-# An alphabet is large when its characters stand in the text fewer times each, on average.
+# An alphabet is large when its characters appear fewer times than this on average.
 _RARE = 50
 
-# A large text is not read more often, however much time there is.
+# A large text is not read more often than this, however much time there is.
 _MOST_PASSES = 40
 
-# So many characters measure a model to a hundredth of a nat.
+# This many characters measure a model to a hundredth of a nat.
 _HELD_OUT = 1_000_000
 
 # What Python and torch take before anything is trained.
@@ -43,7 +43,7 @@ _BLOCKS = {"lstm": 4, "peephole": 4, "coupled": 3, "gru": 3, "rnn": 1}
 
 
 def shown(value: object) -> str:
-    """Return a value as an error names it: a few words of it where it is long."""
+    """Return a value as an error shows it, shortened if it is long."""
     return reprlib.repr(value)
 
 
@@ -75,7 +75,7 @@ def check_real(name: str, value: object, low: float, high: float, *, above: bool
 
 
 def _check_count(name: str, value: object, low: int) -> None:
-    """Check a whole number that nothing limits but that it can be reckoned with."""
+    """Check a whole number, limited only by what can be computed with."""
     check_whole(name, value, low)
     check_whole(name, value, low, LARGEST)
 
@@ -92,7 +92,7 @@ class Architecture:
     Attributes:
         cell: one of `CELLS`.
         hidden: H, the width of the hidden state.
-        layers: L, how many recurrent layers stand on each other.
+        layers: L, how many recurrent layers are stacked.
         embedding: the width of the learned character vectors; 0 feeds one-hot vectors.
     """
 
@@ -109,7 +109,7 @@ class Architecture:
 
     @property
     def blocks(self) -> int:
-        """How many blocks of H rows the cell's weight matrices have: one a gate or candidate."""
+        """How many blocks of H rows the cell's weight matrices have: one per gate or candidate."""
         return _BLOCKS[self.cell]
 
     @property
@@ -159,8 +159,8 @@ class Recipe:
             uniform within 1/sqrt(H), the library's own).
         optimizer: ``"sgd"``, ``"adam"`` or ``"adamw"``.
         learning_rate: its peak.
-        head_rate: the head learns with so many times that rate. It sees hidden states within
-            [-1, 1], and few steps are not enough to make its weights as large as they must be.
+        head_rate: the head learns at this many times that rate. It sees hidden states within
+            [-1, 1], and a few steps do not make its weights as large as they must be.
         schedule: ``"constant"``, or ``"cosine"``: a short linear warm-up, then half a cosine
             down to a hundredth of the peak at the last step.
         weight_decay: AdamW's, on matrices only.
@@ -172,15 +172,15 @@ class Recipe:
         sampling: ``"consecutive"`` windows that carry the state on, or ``"random"`` ones that
             start from zero.
         epochs: how often the training text is read.
-        steps: stop after so many optimiser steps, if that comes first.
-        minutes: stop after so many minutes, if they are over first; the schedule then ends with
+        steps: stop after this many optimiser steps, if that comes first.
+        minutes: stop after this many minutes, if they are over first; the schedule then ends with
             them, whatever the machine's speed.
-        patience: stop when the held-out loss has not improved for so many epochs; ``None`` or 0
+        patience: stop when the held-out loss has not improved for this many epochs; ``None`` or 0
             for never.
         validation: the share held out from the end of the text.
         min_count: characters seen fewer times become ``<unk>``.
         precision: ``"float32"``; ``"bfloat16"``, which rounds the operands of matrix products
-            (weights and sums stay float32, gates and states as well in the scratch backend's
+            (weights and sums stay float32, as do gates and states in the scratch backend's
             LSTM, while torch's own layers keep their states in bfloat16 within a window); or
             ``"auto"``, which times both and takes the faster one.
         seed: of the weights, the order of the windows and the dropout.
@@ -211,9 +211,9 @@ class Recipe:
     text: TextOptions = field(default_factory=TextOptions)
 
     def __post_init__(self) -> None:
-        # It is shown, and what a stranger called a recipe must not be able to pass for a report.
+        # It is shown, and the name of a stranger's recipe must not be able to pass for a report.
         if not isinstance(self.name, str) or not self.name.isprintable() or len(self.name) > 100:
-            raise RecipeError(f"the recipe's name must be text in a line, not {shown(self.name)}.")
+            raise RecipeError(f"the recipe's name must be a line of text, not {shown(self.name)}.")
         _choice("initialization", self.initialization, ("orthogonal", "d2l", "torch"))
         _choice("optimizer", self.optimizer, ("sgd", "adam", "adamw"))
         check_real("learning rate", self.learning_rate, 0, math.inf, above=True)
@@ -242,12 +242,12 @@ class Recipe:
             )
 
     def override(self, **settings: Any) -> "Recipe":
-        """Return this recipe with every setting that is not ``None`` put in its place.
+        """Return this recipe with the settings that are not ``None`` replaced.
 
         Fields of the architecture and of the text options are named like the recipe's own.
 
         Raises:
-            RecipeError: a value is out of its range, or there is no such setting.
+            RecipeError: a value is out of range, or there is no such setting.
         """
         given = {name: value for name, value in settings.items() if value is not None}
         if given.get("optimizer", "adamw") != "adamw":
@@ -263,7 +263,7 @@ class Recipe:
 
 
 def training_bytes(recipe: Recipe, vocabulary_size: int) -> int:
-    """Return about how much memory a training takes, the text not counted."""
+    """Return about how much memory a training takes, not counting the text."""
     architecture = recipe.architecture
     weights = architecture.parameter_count(vocabulary_size)
     moments = 0 if recipe.optimizer == "sgd" else 2
@@ -313,7 +313,7 @@ def d2l(backend: str = "scratch") -> Recipe:
 def auto(characters: int, alphabet: int, passes: float | None = None) -> Recipe:
     """Return a recipe that suits a text and a budget.
 
-    A small text is read often by a model that is regularised hard; a large one is read a few
+    A small text is read often by a strongly regularised model; a large one is read a few
     times by a wider model. ``docs/recipes.md`` has the experiments behind the numbers.
 
     Args:
@@ -321,10 +321,10 @@ def auto(characters: int, alphabet: int, passes: float | None = None) -> Recipe:
         alphabet: how many different ones.
         passes: how often the text can be read; ``None`` for as often as is sensible.
     """
-    # Characters that stand in the text only a few times each are soon learned by heart.
+    # Characters that appear in the text only a few times each are soon learned by heart.
     head_rate = 0.5 if characters < _RARE * alphabet else 4.0
     if characters < _SMALL:
-        # However much time there is, more reading than this would only copy.
+        # However much time there is, more reading than this would only teach it to copy.
         return Recipe(
             name="auto",
             architecture=Architecture(hidden=256, embedding=256),
@@ -342,7 +342,7 @@ def auto(characters: int, alphabet: int, passes: float | None = None) -> Recipe:
     if passes is None:
         passes = epochs
     else:
-        # Twice as many: the minutes shall end it, also where steps turn out to be quicker.
+        # Twice as many: the minutes should end it, even if steps turn out to be quicker.
         passes = min(passes, _MOST_PASSES)
         epochs = math.ceil(min(2 * passes, _MOST_PASSES))
     return Recipe(
@@ -394,7 +394,7 @@ def recipe_from_json(value: object) -> Recipe:
     """Rebuild and check a recipe from what `recipe_to_json` wrote.
 
     Raises:
-        RecipeError: a field is missing, unknown or out of its range.
+        RecipeError: a field is missing, unknown or out of range.
     """
     fields = dict(_fields(value, Recipe))
     try:

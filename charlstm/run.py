@@ -1,12 +1,12 @@
-"""The run directory: everything that a training leaves, in files that are data and nothing else.
+"""The run directory: all that a training leaves behind, in files that are data and nothing else.
 
 A run may come from a stranger. Nothing in it is executed; a file is looked at before it is opened
-and measured before it is read, and every value is checked against what it must be, so that the
-worst that a file can do is to be refused.
+and measured before it is read, and every value is checked against what it must be, so that a
+bad file can do no worse than be refused.
 
-Every file is written beside its place, flushed to the disk and renamed, so that whoever looks
-finds the old file or the new one and never a part. ``resume.safetensors`` holds the tensors and
-the counters together, because two files could not be replaced in one moment.
+Every file is written under another name, flushed to the disk and renamed, so that readers
+find the old file or the new one and never a part. ``resume.safetensors`` holds the tensors and
+the counters together, because two files could not be replaced at one moment.
 """
 
 import contextlib
@@ -59,17 +59,17 @@ from charlstm.recipes import shown
 from charlstm.tensors import Arrays, read_tensors
 
 ROOT = Path("checkpoints")
-"""Where runs live unless told otherwise."""
+"""Where runs live by default."""
 
-# What a training leaves that grows with every epoch.
+# What a training leaves behind that grows with every epoch.
 _LOG = ("history", "samples")
 
 # Millions of epochs, a line each.
 _LARGEST_HISTORY = 1 << 30
 
-# File systems keep 255 bytes; a number may come behind.
+# File systems allow 255 bytes; a number may follow.
 _LONGEST_NAME = 240
-# Names that Windows has for devices, also with something behind a dot.
+# Names that Windows has for devices, even with something after a dot.
 _RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
 
 
@@ -86,7 +86,7 @@ class RunDirectory:
 
     @property
     def handle(self) -> str:
-        """By what ``--run`` and ``--name`` find the run: its name, or its path."""
+        """What ``--run`` and ``--name`` find the run by: its name, or its path."""
         return self.name if self.path.parent == ROOT else str(self.path)
 
     @classmethod
@@ -100,15 +100,15 @@ class RunDirectory:
     ) -> "RunDirectory":
         """Make the directory `name` below `root`, or ``name-2``, ``name-3``: the next free one.
 
-        With `info` it appears with all that is known before training, or not at all: whoever is
+        With `info` it appears with all that is known before training, or not at all: a process
         killed half-way leaves nothing that could be taken for a run.
 
         Args:
             name: as `check_name` allows it.
-            root: where runs live; made where it is not there.
-            info: what is known of the run; the directory stays empty where ``None``.
+            root: where runs live; made if it is missing.
+            info: what is known of the run; the directory stays empty if ``None``.
             held_out: the held-out text that goes with `info`, whole or in pieces.
-            training: the text that is learned from, for the index; no index where ``None``.
+            training: the text that is learned from, for the index; no index if ``None``.
 
         Raises:
             RunError: the name could leave `root`, or the directory cannot be made.
@@ -123,7 +123,7 @@ class RunDirectory:
             hidden = root / f".{secrets.token_hex(8)}"
             hidden.mkdir()
             try:
-                # First, because whoever reads a directory as text leaves runs out.
+                # First, because a directory that has it is not read as text.
                 write_pieces(hidden / "run.json", [info_to_json(info)])
                 write_pieces(hidden / "heldout.txt", utf8(held_out))
                 if training is not None:
@@ -144,7 +144,7 @@ class RunDirectory:
         """Return a run.
 
         Args:
-            run: its name below `root`, or its path; the newest one where ``None``.
+            run: its name below `root`, or its path; the newest one if ``None``.
             root: where runs live.
             trained: whether the newest one must have a model already.
 
@@ -170,14 +170,14 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep others from training into this directory; the lock dies with the process.
+        """Keep others from training in this directory; the lock dies with the process.
 
         Raises:
-            RunError: somebody trains into it, or it cannot be written.
+            RunError: another process trains in it, or it cannot be written.
         """
         if not self.path.is_dir():  # which the lock would make
             raise RunError(f"{self.path} was removed while it was in use.")
-        busy = f"Another training goes on in {self.path}: wait until it has ended, or stop it."
+        busy = f"Another training is running in {self.path}: wait until it ends, or stop it."
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(exclusive(self.path / ".lock", busy))
@@ -228,14 +228,14 @@ class RunDirectory:
         if not os.path.lexists(path):
             raise RunError(
                 f"{self.path} has no model yet: go on with charlstm train --resume --name "
-                f"{shlex.quote(self.handle)}, or copy it from where it is whole."
+                f"{shlex.quote(self.handle)}, or restore it from an intact copy."
             )
         return read_tensors(path, lambda _: dict(shapes))
 
     def write_resume(self, arrays: Arrays, position: dict[str, Any]) -> None:
         """Write ``resume.safetensors``: the tensors, and `position` in the same file."""
-        # What grows with the epochs is no part of the header, which stays short. Of what grows
-        # beyond all measure, by hundreds of thousands of epochs, the newest half is kept.
+        # What grows with the epochs is not part of the header, which stays short. If it grows too
+        # large, over hundreds of thousands of epochs, the newest half is kept.
         log = {name: position[name] for name in _LOG if name in position}
         while len(data := _compact(log)) > LARGEST_JSON:
             log = {name: entries[len(entries) // 2 :] for name, entries in log.items()}
@@ -246,14 +246,14 @@ class RunDirectory:
 
     @property
     def has_resume(self) -> bool:
-        """Whether a training of it was saved, from where it can be resumed."""
+        """Whether there is a saved training to resume."""
         return os.path.lexists(self.path / "resume.safetensors")
 
     def read_resume(self, info: RunInfo | None = None) -> tuple[Arrays, dict[str, Any]]:
         """Return what `write_resume` wrote, if it is what a training with that recipe leaves.
 
         Args:
-            info: what ``run.json`` says; read here where ``None``.
+            info: what ``run.json`` says; read here if ``None``.
 
         Raises:
             RunError: it is missing, damaged or does not fit.
@@ -290,7 +290,7 @@ class RunDirectory:
         """Return the held-out text, empty when nothing was held out.
 
         Args:
-            info: what ``run.json`` says; read here where ``None``.
+            info: what ``run.json`` says; read here if ``None``.
 
         Raises:
             RunError: it is missing, or not as long as `info` says.
@@ -314,17 +314,17 @@ class RunDirectory:
     def write_index(self, training_text: str | Iterable[str]) -> int:
         """Write ``training.txt.bz2``, in which copies are looked for; return its size in bytes.
 
-        The text may come whole or in pieces, of which one at a time is in memory.
+        The text may come whole or in pieces, only one of which is in memory at a time.
 
         The text itself, compressed, is the smallest index that answers for passages of every
-        length and says where they stand: two to four tenths of the text, where hashes of its
-        n-grams, of one length alone and at ten bits each, take more than an English text.
+        length and says where they are: two to four tenths of the text, while hashes of its
+        n-grams, of one length alone and at ten bits each, take more than an English text itself.
         """
         return self._write("training.txt.bz2", packed(utf8(training_text)))
 
     @property
     def index_bytes(self) -> int | None:
-        """How large the index is; ``None`` where there is none."""
+        """How large the index is; ``None`` if there is none."""
         return (self.path / "training.txt.bz2").stat().st_size if self.has_index else None
 
     @property
@@ -333,7 +333,7 @@ class RunDirectory:
         return is_file(self.path / "training.txt.bz2")
 
     def read_index(self, info: RunInfo) -> str | None:
-        """Return the text that the run learned from; ``None`` where it keeps no index.
+        """Return the text that the run learned from; ``None`` if it keeps no index.
 
         Raises:
             RunError: the index is damaged.
@@ -350,13 +350,13 @@ class RunDirectory:
             text = None
         sound = text is not None
         if sound and os.path.lexists(self.path / "heldout.txt"):
-            # With the held-out text behind it, it is the whole corpus.
+            # With the held-out text after it, it is the whole corpus.
             hashed.update(self.read_held_out(info).encode())
             sound = hashed.hexdigest() == info.corpus_sha256
         if not sound:
             raise RunError(
                 f"{path} is damaged: it does not hold the text that the run learned from. Without "
-                "the file the run works as one made with --no-index."
+                "the file the run works like one made with --no-index."
             )
         return text
 
@@ -415,7 +415,7 @@ def name_for(places: Iterable[str | Path]) -> str:
 def check_name(name: str) -> None:
     """Check that a run can have this name, and stays below its root with it.
 
-    It must be one that every system knows how to keep, because runs are copied to others.
+    It must be one that every system can store, because runs are copied to others.
 
     Raises:
         RunError: it cannot.
@@ -439,7 +439,7 @@ def _compact(value: object) -> bytes:
 
 
 def _remove_unborn(root: Path) -> None:
-    """Remove what is left of runs whose making was killed a day ago or earlier."""
+    """Remove what is left of runs whose creation was killed a day ago or earlier."""
     for path in root.glob("." + 16 * "[0-9a-f]"):
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < time.time() - 86_400:
@@ -450,8 +450,8 @@ def _claimed(path: Path, claim: Callable[[Path], object]) -> Path:
     """Make `path`, or the first of ``path-2``, ``path-3`` that is free, with `claim`."""
     for number in itertools.count(1):
         free = path if number == 1 else path.with_name(f"{path.name}-{number}")
-        # Looked at first, because a directory that is empty would be renamed onto. One that is
-        # taken meanwhile has its files in it already, and is refused.
+        # Looked at first, because a rename would replace an empty directory. One that is taken
+        # meanwhile has its files in it already, and the rename is refused.
         if os.path.lexists(free):
             continue
         try:
@@ -466,7 +466,7 @@ def _claimed(path: Path, claim: Callable[[Path], object]) -> Path:
 
 
 def _runs(root: Path) -> list[Path]:
-    """Return the directories of all runs; hidden ones are none yet, or something else."""
+    """Return the directories of all runs; hidden ones are not runs yet, or something else."""
     found = (path.parent for path in root.glob("*/run.json"))
     return sorted(path for path in found if not path.name.startswith("."))
 

@@ -1,7 +1,7 @@
 """A training from the corpus to the run directory: what ``charlstm train`` does, without a screen.
 
 A session reads the text, fits the recipe to it, makes the run directory, trains, lets the model
-write now and then, and saves. It yields events; whoever likes may draw them.
+write now and then, and saves. It yields events; callers may draw them.
 """
 
 import dataclasses
@@ -23,12 +23,12 @@ from charlstm.training import EpochEnd, Finished, Stopped, Trainer, TrainerEvent
 from charlstm.vocabulary import Vocabulary
 
 _SAVE_EVERY_SECONDS = 15.0
-# What was read of a mapped text counts as memory until it is let go of, after so many steps.
+# What was read of a mapped text counts as memory until it is released, every so many steps.
 _RELEASE_STEPS = 100
 _SAMPLE_CHARACTERS = 50
 
 DIVERGED = "it diverged"
-"""Why a training ended that was given up."""
+"""Why a training that was given up ended."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Plan:
         held_out_characters: how many are only measured.
         backend: ``"scratch"`` or ``"torch"``.
         device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        reason: why the recipe is what it is, a few words.
+        reason: why the recipe is what it is, in a few words.
         started_from: the path of the run whose weights it begins with, if any.
-        new_characters: how many of the vocabulary's that run did not know.
+        new_characters: how many of the vocabulary's characters that run did not know.
         places: where the corpus was read from.
         notes: sentences about what differs from what was asked for.
         resumed_step: where a resumed run goes on; ``None`` for a new one.
@@ -73,7 +73,7 @@ class Plan:
         epoch_steps: how many steps an epoch has.
         step_seconds: what a step was measured to take on this machine.
         elapsed: seconds of the recipe's minutes that are over already.
-        index_bytes: how large the index is in which copies are looked for; ``None`` where this
+        index_bytes: how large the index is in which copies are looked for; ``None`` if this
             session made none.
         index_seconds: what it took to make.
     """
@@ -106,7 +106,7 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """How long the steps that are left will take, as far as can be said before them."""
+        """How long the steps that are left will take, as far as can be told beforehand."""
         left = (self.total_steps - (self.resumed_step or 0)) * self.step_seconds
         minutes = self.recipe.minutes
         return left if minutes is None else min(left, max(60 * minutes - self.elapsed, 0.0))
@@ -154,7 +154,7 @@ class Session:
 
         Raises:
             TrainingError: training diverged, and going back did not help.
-            RunError: the run directory cannot be written, or another training goes on in it.
+            RunError: the run directory cannot be written, or another training is running in it.
         """
         with self.plan.directory.locked():
             yield from self._train()
@@ -178,7 +178,7 @@ class Session:
                 log.close()
 
     def _handle(self, event: TrainerEvent, log: TensorBoardLog | None) -> Iterator[Event]:
-        # Recorded first: whoever saves when told of an epoch saves that epoch as well.
+        # Recorded first: whoever saves on an epoch's end saves that epoch as well.
         if isinstance(event, EpochEnd):
             self._history.append(event.report)
         elif isinstance(event, WentBack):
@@ -207,7 +207,7 @@ class Session:
         """Write everything that the run directory holds.
 
         Raises:
-            RunError: something cannot be written; what was saved before stands.
+            RunError: something cannot be written; what was saved before is kept.
         """
         directory, trainer = self.plan.directory, self.trainer
         snapshot = trainer.snapshot()
@@ -218,7 +218,7 @@ class Session:
         directory.write_samples(self._samples)
         self._info = dataclasses.replace(self._info, best=self.best, last=self.last)
         directory.write_info(self._info)
-        # Last, because with it the save has happened: a resume starts from this file.
+        # Last, because it completes the save: a resume starts from this file.
         directory.write_resume(
             {
                 **{f"weights/{name}": array for name, array in snapshot.weights.items()},

@@ -37,12 +37,12 @@ from charlstm.tensors import Arrays
 from charlstm.training import Snapshot, Trainer
 from charlstm.vocabulary import Tokens, Vocabulary
 
-# Bfloat16 is tried from this width on, and taken when it makes a step so many times as fast.
+# Bfloat16 is tried from this width on, and taken when it makes a step this many times as fast.
 _WIDE = 128
 _WORTH_ROUNDING = 1.15
-# Steps are timed to about so much.
+# Steps are timed to about this factor.
 _MEASURABLE = 1.05
-# To look for copies in a longer text takes a minute and gigabytes, so it gets no index.
+# Looking for copies in a longer text takes a minute and gigabytes, so it gets no index.
 _MOST_INDEXED = 50_000_000
 # The recipe's learning rate times this, for weights that have learned already.
 _FROM_RATE = 0.3
@@ -79,27 +79,27 @@ def start_session(
         start_from: the name or path of a run whose weights to begin with instead of random ones.
             Its architecture and text options are kept; its vocabulary grows by the characters
             that are new.
-        name: the run's name; from the corpus where ``None``. The next free one is taken.
+        name: the run's name; from the corpus if ``None``. If taken, it gets the next free number.
         root: where runs live.
         prefixes: what the model continues while it learns; nothing means an empty prefix.
-        sample_every: epochs between two samples, 0 for none; a quarter of all where ``None``.
-        encoding: of the corpus; found out where ``None``.
+        sample_every: epochs between two samples, 0 for none; a quarter of all if ``None``.
+        encoding: of the corpus; detected if ``None``.
         backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        threads: for torch, in this process; torch's own choice where ``None``.
+        threads: for torch, in this process; torch's own choice if ``None``.
         tensorboard: whether to write the figures for TensorBoard as well.
         index: whether the run keeps the text it learns from, compressed, to tell what is copied.
         deterministic: whether the same seed, machine and threads must give the same weights: by
-            deterministic algorithms alone, in this process from now on, and without a choice by
+            deterministic algorithms alone, in this process from now on, and with nothing chosen by
             timing.
         stdin: where ``-`` reads.
-        on_read: told how many bytes of how many were read, by and by.
+        on_read: called now and then with the bytes read and the bytes in all.
 
     Raises:
         CorpusError: the text cannot be read or is too small.
-        RecipeError: a setting is out of its range, or not that of the run to start from, or the
+        RecipeError: a setting is out of range, or not that of the run to start from, or the
             training would not fit into memory.
-        UnknownCharactersError: a prefix has characters that the training text has not.
+        UnknownCharactersError: a prefix has characters that the training text lacks.
         RunError: the run directory cannot be made, or there is no run to start from.
         MissingLibraryError: TensorBoard is asked for and not installed.
     """
@@ -136,7 +136,7 @@ def start_session(
         vocabulary = source.info.vocabulary.grown(vocabulary, learned)
     if not vocabulary.characters:
         raise CorpusError(
-            f"No character stands {fitted.min_count:,} times in the text; lower --min-count."
+            f"No character appears {fitted.min_count:,} times in the text; lower --min-count."
         )
     if settings.get("patience") and not held_out:
         raise RecipeError(
@@ -169,7 +169,7 @@ def start_session(
         free, (step_seconds,) = step_seconds, _time_steps([trainer_for(fitted)])
         times = step_seconds / free
         cost = f"{times:.2f} times as long as" if times > _MEASURABLE else "no longer than"
-        notes.append(f"All is computed deterministically: a step takes {cost} without{untried}.")
+        notes.append(f"All computation is deterministic: a step takes {cost} without{untried}.")
     if corpus.file_bytes:
         notes.append(
             f"The text is read from {root / DIRECTORY}, where its ids take "
@@ -178,8 +178,8 @@ def start_session(
     if index and cut > _MOST_INDEXED:
         index = False
         notes.append(
-            f"No index is made: with more than {_MOST_INDEXED:,} characters to learn from it would "
-            "take too long to look for copies."
+            f"No index is made: with more than {_MOST_INDEXED:,} characters to learn from, looking "
+            "for copies would take too long."
         )
     trainer = trainer_for(fitted)
     if weights is not None:
@@ -234,11 +234,11 @@ def resume_session(
     stdin: BinaryIO | None = None,
     on_read: OnRead | None = None,
 ) -> Session:
-    """Take up a training where its last save left it, or at its beginning where it has none.
+    """Resume a training from its last save, or from its beginning if it has none.
 
     Args:
-        run: its name or path; the newest run where ``None``.
-        places: the corpus, where it is no longer where the run found it.
+        run: its name or path; the newest run if ``None``.
+        places: the corpus, if it is no longer where the run found it.
         settings: epochs, steps, minutes or patience may be new; whatever else differs is refused.
         root: where runs live.
         backend: ``"auto"`` keeps the run's own, with which it stays the same bit for bit.
@@ -272,15 +272,15 @@ def resume_session(
     if corpus.sha256 != info.corpus_sha256:
         raise CorpusError(
             f"The text of {', '.join(source.name for source in corpus.sources[:3])} is not the one "
-            f"that {directory.path} was trained on, so it cannot go on from there. Bring the text "
-            "back, or train anew without --resume."
+            f"that {directory.path} was trained on, so it cannot go on from there. Restore the "
+            "text, or train anew without --resume."
         )
     settings = dict(settings or {})
     if settings.get("precision") == "auto":
         del settings["precision"]  # it was chosen when the run began
     before, minutes = info.recipe.minutes, settings.get("minutes")
     if minutes is not None and settings.get("epochs") is None:
-        # The epochs of a budget in minutes were made to be more than it has time for.
+        # The epochs of a budget in minutes were set to more than it has time for.
         longer = minutes / before if before else 1.0
         settings["epochs"] = math.ceil(info.recipe.epochs * max(longer, 1.0))
     wish = info.recipe.override(**settings)
@@ -295,7 +295,7 @@ def resume_session(
             directory.path / "run.json", ValueError("it does not say how its text was split")
         )
     _check_prefixes(info.prefixes, info.vocabulary, recipe.text)
-    # Before the trainer takes memory, so that a damaged file is told at once.
+    # Before the trainer takes memory, so that a damaged file is reported at once.
     saved = _read_saved(directory, info) if directory.has_resume else None
     source = None
     if saved is None and info.started_from is not None:
@@ -324,7 +324,7 @@ def resume_session(
         notes.append("TensorBoard is not installed here any more, so nothing is written for it.")
         info = dataclasses.replace(info, tensorboard=False)
     if trainer.step:
-        # From a file, in which it may be anything; the plan divides by it.
+        # It comes from a file and may be anything; the plan divides by it.
         step_seconds = max(trainer.seconds / trainer.step, 1e-9)
     else:
         (step_seconds,) = _time_steps([trainer_for(recipe)])
@@ -386,7 +386,7 @@ def _session(
 
 
 def _check_prefixes(prefixes: Sequence[str], vocabulary: Vocabulary, options: TextOptions) -> None:
-    """Check that the model can continue what it shall continue while it learns.
+    """Check that the model can continue what it is to continue while it learns.
 
     Raises:
         UnknownCharactersError: it has never seen some of it.
@@ -403,7 +403,7 @@ def _check_prefixes(prefixes: Sequence[str], vocabulary: Vocabulary, options: Te
 def _maker(
     corpus: Corpus, cut: int, vocabulary: Vocabulary, backend: str, device: torch.device
 ) -> Callable[[Recipe], Trainer]:
-    """Return what makes trainers on a corpus that is split at `cut`."""
+    """Return a function that makes trainers on a corpus that is split at `cut`."""
     training = Tokens(corpus, vocabulary, 0, cut)
     held_out = Tokens(corpus, vocabulary, cut, len(corpus))
 
@@ -421,8 +421,8 @@ def _repeatable(wish: Recipe) -> Recipe:
     """
     if wish.minutes is not None:
         raise RecipeError(
-            "What --minutes ends cannot be repeated to the bit: with --deterministic give --epochs "
-            "or --steps instead."
+            "A run that --minutes ends cannot be repeated bit for bit: with --deterministic, give "
+            "--epochs or --steps instead."
         )
     return wish.override(precision="float32") if wish.precision == "auto" else wish
 
@@ -463,9 +463,9 @@ def _prepare(corpus: Corpus, wish: Recipe) -> tuple[int, Recipe, list[str]]:
 def _probe(
     recipe: Recipe, device: torch.device, backend: str, trainer_for: Callable[[Recipe], Trainer]
 ) -> tuple[Recipe, float, list[str]]:
-    """Put the faster precision in the place of ``auto``; return the seconds of a step as well.
+    """Replace ``auto`` by the faster precision; return the seconds of a step as well.
 
-    Narrow layers are not tried in bfloat16: their time is not in the products. Nor are processors
+    Bfloat16 is not tried on narrow layers, whose time is not in the products, nor on processors
     without the instructions, where it takes several times as long. The trainers are thrown away.
     """
     if recipe.precision != "auto":
@@ -521,7 +521,7 @@ class _Source:
         return self.directory.read_model(self.info)
 
     def settle(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Return `settings` with this run's architecture and way with text, which must stay.
+        """Return `settings` with this run's architecture and text options, which must stay.
 
         Raises:
             RecipeError: another one is asked for.
@@ -536,7 +536,7 @@ class _Source:
             if settings.get(name) not in (None, value):
                 option = "--no-normalize" if name == "normalize" else f"--{name}"
                 raise RecipeError(
-                    f"{self.name} has {name} {value}, and so has whatever starts from it; leave "
+                    f"{self.name} has {name} {value}, and so does whatever starts from it; leave "
                     f"{option} out."
                 )
         return {**settings, **kept}

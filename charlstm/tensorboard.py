@@ -35,7 +35,7 @@ class TensorBoardLog:
     """
 
     def __init__(self, path: Path, step: int) -> None:
-        # Here, because it takes as long as everything else together and few need it.
+        # Here, because importing it takes as long as everything else together and few need it.
         from torch.utils.tensorboard import SummaryWriter
 
         try:

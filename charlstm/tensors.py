@@ -21,16 +21,16 @@ from charlstm.info import Shapes
 from charlstm.recipes import shown
 
 # Nothing that was learned is as large, and whatever is smaller can be multiplied: a product of two
-# matrices of such numbers is still far from what a float32 can hold.
+# matrices of such numbers is still far below what a float32 can hold.
 _LARGEST_WEIGHT = 1e15
 
 Arrays = dict[str, NDArray[Any]]
 
 
 def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arrays:
-    """Return the tensors of a file: float32 that can be reckoned with, or bytes.
+    """Return the tensors of a file: float32 that can be computed with, or bytes.
 
-    Nothing is made room for before the header is known to name what is expected and nothing else.
+    No memory is taken before the header is known to name what is expected and nothing else.
 
     Args:
         path: of the file.
@@ -65,7 +65,7 @@ def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arra
                         f"{path} is damaged: its {name} is {kind} {shown(size)}, and run.json asks "
                         f"for {wanted}. {ADVICE}"
                     )
-            # Whoever uses them lays them out in another way, and has them twice for a while.
+            # Whoever uses them lays them out in another way, and holds them twice for a while.
             check_memory(path, 2 * 4 * sum(math.prod(shape or ()) for shape in shapes.values()))
             arrays = {name: file.get_tensor(name) for name in shapes}
     except (OSError, SafetensorError) as error:
@@ -76,7 +76,7 @@ def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arra
         if shapes[name] is None:
             continue
         most = math.inf if name.startswith("moments/") else _LARGEST_WEIGHT
-        # A number that is not one is neither above nor below.
+        # A NaN is neither above nor below.
         if not (-most < array.min() and array.max() < most):
             raise RunError(f"{path} is damaged: the numbers of {name} are out of range. {ADVICE}")
     return arrays

@@ -22,12 +22,12 @@ from charlstm.recurrent.equations import State
 
 _WARM_UP_STEPS = 20
 _FLOOR = 0.01
-# Held-out text is read in up to so many streams at once while training; `eval` reads it in one.
+# Held-out text is read in up to this many streams at once while training; `eval` reads it in one.
 _VALIDATION_STREAMS = 64
-# A diverged training goes back so often, each time with half the learning rate.
+# A diverged training goes back this often at most, each time with half the learning rate.
 _RETURNS = 3
-# Weights to go back to are set aside after so many steps. On a GPU the loss is looked at as
-# rarely, because looking waits for it.
+# Weights to go back to are set aside once in this many steps. On a GPU the loss is looked at
+# rarely as well, because looking waits for it.
 _SET_ASIDE_STEPS = 200
 _LOOK_STEPS_ON_GPU = 50
 
@@ -56,8 +56,8 @@ class WentBack:
 
     Attributes:
         diverged: the step at which it was noticed.
-        step: the step whose weights are in their place again.
-        scale: by what the recipe's learning rate is multiplied from now on.
+        step: the step whose weights were restored.
+        scale: what the recipe's learning rate is multiplied by from now on.
     """
 
     diverged: int
@@ -82,7 +82,7 @@ TrainerEvent = Step | EpochEnd | WentBack | Finished | Stopped
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that a training is: put back, it goes on as if it had never been stopped.
+    """The whole state of a training: restored, it goes on as if it had never been stopped.
 
     Attributes:
         weights: of the model as it is now.
@@ -127,7 +127,7 @@ class Trainer:
     ) -> None:
         if recipe.precision == "bfloat16" and backend == "torch" and device.type == "cuda":
             raise RecipeError(
-                "On a GPU the library's layers would take float16 for bfloat16; use --precision "
+                "On a GPU the library's layers would use float16, not bfloat16; use --precision "
                 "float32, or --backend scratch."
             )
         self.recipe = recipe
@@ -163,7 +163,7 @@ class Trainer:
         # The epoch's summed nats and their count: divided once, when it is reported.
         self._loss_sum = torch.zeros((), device=device, dtype=_sum_dtype(device))
         self._loss_count = 0
-        # By what the schedule's rate is multiplied, and how often training went back.
+        # What the schedule's rate is multiplied by, and how often training went back.
         self._scale = 1.0
         self._returns = 0
         # The clock of a budget in minutes: what earlier sessions took, and when this one began.
@@ -189,7 +189,7 @@ class Trainer:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since training began: steps, measuring, and whatever its reader did meanwhile.
+        """Seconds since training began: steps, measuring, and whatever the caller did meanwhile.
 
         The time between a stop and the resume after it is not counted.
         """
@@ -198,11 +198,11 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """How much of the plan is behind it, from 0 to 1: of its steps, or of its minutes."""
+        """How much of the plan is done, from 0 to 1: of its steps, or of its minutes."""
         done = self.step / self.total_steps
         if self.recipe.minutes is not None:
             # The last measurement is part of the budget. It takes as long as the one before;
-            # until there was one, a third of what learning from as much text would.
+            # until there is one, a third of what learning from as much text would.
             learning = self.seconds / max(self.characters, 1)
             measuring = self._measuring or learning * len(self.held_out) / 3
             budget = max(60 * self.recipe.minutes - measuring, 1e-9)
@@ -261,7 +261,7 @@ class Trainer:
     def time_step(self) -> float:
         """Make the next step and return the seconds it took: for a trainer that is thrown away.
 
-        Some settings are best chosen by timing; whoever does gets another trainer to train with.
+        Some settings are best chosen by timing; whoever does so trains with another trainer.
         """
         before = self.seconds
         window = next(self.windows.epoch(*divmod(self.step, self.windows.steps)))
@@ -275,8 +275,8 @@ class Trainer:
     def begin_from(self, weights: Arrays) -> None:
         """Begin with these weights instead of random ones.
 
-        They may be of a smaller vocabulary whose ids this one keeps: the rows of the characters
-        that are new stay as they were drawn.
+        They may be of a smaller vocabulary whose ids this one keeps: the rows of the
+        new characters stay as they were drawn.
         """
         for name, parameter in self.model.named_parameters():
             known = tuple(slice(size) for size in weights[name].shape)
@@ -323,7 +323,7 @@ class Trainer:
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Put a snapshot of the same recipe and text back."""
+        """Restore a snapshot of the same recipe and text."""
         for name, parameter in self.model.named_parameters():
             parameter.data.copy_(torch.from_numpy(snapshot.weights[name]))
         _restore_moments(self.model, self.optimizer, snapshot.moments)
@@ -347,7 +347,7 @@ class Trainer:
         self._loss_count = position["loss_count"]
 
     def _planned_rate(self) -> float:
-        """Return the learning rate of the next step, as the schedule and what happened have it."""
+        """Return the learning rate of the next step, by the schedule and what has happened."""
         peak = self.recipe.learning_rate * self._scale
         if self.recipe.schedule == "constant":
             return peak
@@ -374,7 +374,7 @@ class Trainer:
         self._step(window)
         self.step += 1
         if self.device.type == "cuda" and self._at_epoch_end():
-            torch.cuda.synchronize(self.device)  # or the last step's time would be nobody's
+            torch.cuda.synchronize(self.device)  # or the last step's time would be lost
         self.seconds += time.perf_counter() - began
 
     def _step(self, window: Window) -> None:
@@ -403,7 +403,7 @@ class Trainer:
 
     def _backward(self, state: State, inputs: Tensor, targets: Tensor) -> tuple[Tensor, State]:
         """Leave the loss's gradients in the weights; return it, and the state after the window."""
-        # Dropout depends on the seed and the step alone, so that a resumed run has its masks.
+        # Dropout depends on the seed and the step alone, so that a resumed run has the same masks.
         self._generator.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
         low = self.recipe.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
@@ -419,7 +419,7 @@ class Trainer:
         return self.running_loss < 2 * math.log(self.model.vocabulary_size) + 1
 
     def _go_back(self) -> WentBack:
-        """Put the last good weights back, and train on with half the learning rate.
+        """Restore the last good weights, and train on with half the learning rate.
 
         Raises:
             TrainingError: it has been done often enough.
@@ -431,8 +431,8 @@ class Trainer:
         if returns >= _RETURNS:
             raise TrainingError(
                 f"The training has diverged (epoch {epoch}, step {diverged:,}, loss {loss:.4g}), "
-                f"and going back with half the learning rate did not help {_RETURNS} times. Train "
-                "anew with a lower --lr or a smaller --clip; what was good before is kept."
+                f"and going back {_RETURNS} times, each with half the learning rate, did not help. "
+                "Train anew with a lower --lr or a smaller --clip; what was good before is kept."
             )
         # The minutes are spent, whatever came of them.
         self._earlier, self._began = elapsed, time.perf_counter()
@@ -504,7 +504,7 @@ def _restore_moments(model: CharLM, optimizer: torch.optim.Optimizer, moments: A
         name, moment = key.rsplit("/", 1)
         parameter = parameters[name]
         tensor = torch.from_numpy(np.array(value))
-        # The moments lie in memory as their parameter does; Adam's count of steps is a scalar.
+        # The moments have their parameter's memory layout; Adam's count of steps is a scalar.
         if tensor.ndim:
             tensor = torch.empty_like(parameter).copy_(tensor)
         optimizer.state[parameter][moment] = tensor.to(parameter.device)

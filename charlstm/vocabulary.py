@@ -11,7 +11,7 @@ from charlstm.corpus import Corpus, Ids, code_points, from_code_points, narrowes
 from charlstm.errors import CorpusError
 
 UNKNOWN = 0
-"""The id of ``<unk>``: whatever stands in no other place."""
+"""The id of ``<unk>``: whatever has no id of its own."""
 
 _CODE_POINTS = 0x110000
 # Text passes through the tables a piece at a time, so that 4 bytes a character are never held
@@ -22,11 +22,11 @@ _PIECE = 1 << 20
 class Vocabulary:
     """The characters a model knows: id 0 is ``<unk>``, the others are in the order of their ids.
 
-    `build` orders them by falling count, then by code point; `grown` adds new ones behind.
+    `build` orders them by falling count, then by code point; `grown` adds new ones at the end.
 
     Args:
         characters: the characters in the order of their ids, from id 1.
-        counts: how often each stood in the training text, ``<unk>`` first; V numbers.
+        counts: how often each appeared in the training text, ``<unk>`` first; V numbers.
 
     Raises:
         CorpusError: a character appears twice, or the counts do not fit the characters.
@@ -50,11 +50,11 @@ class Vocabulary:
 
     @classmethod
     def build(cls, text: str | Mapping[str, int], *, min_count: int = 1) -> "Vocabulary":
-        """Take every character that stands in a text at least `min_count` times.
+        """Take every character that appears in a text at least `min_count` times.
 
         Args:
-            text: the text itself, or how often each character stands in it.
-            min_count: those that stand there fewer times become ``<unk>``.
+            text: the text itself, or how often each character appears in it.
+            min_count: those that appear fewer times become ``<unk>``.
         """
         counts = Counter(text)
         chosen = [character for character in counts if counts[character] >= max(min_count, 1)]
@@ -63,7 +63,7 @@ class Vocabulary:
         return cls("".join(chosen), [counts.total() - sum(kept), *kept])
 
     def grown(self, other: "Vocabulary", text: str | Mapping[str, int]) -> "Vocabulary":
-        """Return this vocabulary with the characters that only `other` has behind its own.
+        """Return this vocabulary followed by the characters that only `other` has.
 
         Every id keeps its character. The counts are those of `text`, which is given as to `build`.
         """
@@ -106,17 +106,17 @@ class Vocabulary:
 
     @property
     def seen_once(self) -> float:
-        """The share of the vocabulary's characters that stood in the text a single time."""
+        """The share of the vocabulary's characters that appeared in the text only once."""
         return sum(1 for count in self.counts[1:] if count == 1) / max(len(self.characters), 1)
 
 
 class Tokens:
-    """A stretch of a corpus as ids of a vocabulary, made where it is looked at.
+    """A stretch of a corpus as ids of a vocabulary, made when it is looked at.
 
-    Looked at as an array of ids is: its length, a slice of it, or the ids at many places.
+    It is used like an array of ids: its length, a slice of it, or the ids at many places.
 
     Args:
-        corpus: where the text lies.
+        corpus: where the text is.
         vocabulary: whose ids are asked for.
         start: of the stretch, in characters.
         end: of the stretch.

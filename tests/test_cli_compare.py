@@ -64,8 +64,8 @@ def test_the_table_is_on_standard_output_and_the_rest_beside_it(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--hidden", "8,a"), 2, "--hidden takes numbers with commas, not 'a'."),
-        (("--lr", "fast"), 2, "--lr takes numbers with commas, not 'fast'."),
+        (("--hidden", "8,a"), 2, "--hidden takes numbers separated by commas, not 'a'."),
+        (("--lr", "fast"), 2, "--lr takes numbers separated by commas, not 'fast'."),
         (
             ("--cells", "lstm,transformer"),
             1,

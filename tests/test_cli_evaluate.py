@@ -201,4 +201,4 @@ def test_a_drawing_as_json_is_wrong_usage(charlstm: Charlstm) -> None:
     assert result.code == 2
     assert result.stdout == ""
     message = re.sub(r"\x1b\[[\d;]*m|[│|]", "", result.stderr)
-    assert "--show draws and --json does not; take one of them." in " ".join(message.split())
+    assert "--show and --json cannot be combined." in " ".join(message.split())

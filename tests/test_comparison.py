@@ -366,7 +366,7 @@ def test_a_trial_that_is_trained_by_another_process_is_refused_and_left_as_it_is
     path = compared.path / FIRST
     left = files(path)
     assert ("resume.safetensors" in left) is saved
-    refused = f"Another training goes on in {path}: wait until it has ended, or stop it."
+    refused = f"Another training is running in {path}: wait until it ends, or stop it."
     with RunDirectory(path).locked():
         with pytest.raises(RunError) as caught:
             list(comparison(corpus, root, CHOSEN[:1]).run())
@@ -383,7 +383,7 @@ def test_a_second_comparison_does_not_disturb_the_first_one(
     first = comparison(corpus, root, CHOSEN[:1])
     for event in first.run():
         if event == Step(3, 1):
-            with pytest.raises(RunError, match=r"^Another training goes on in "):
+            with pytest.raises(RunError, match=r"^Another training is running in "):
                 list(comparison(corpus, root, CHOSEN[:1]).run())
     assert files(first.path / FIRST).keys() == files(done.path / FIRST).keys()
     assert model(first.path, FIRST) == model(done.path, FIRST)
@@ -459,8 +459,8 @@ def test_other_settings_or_another_text_under_the_same_name_are_refused(
     with pytest.raises(RunError) as caught:
         list(comparison(corpus, root, **settings).run())
     assert str(caught.value) == (
-        f"{copied} compares on another text or with other settings. Give this comparison a --name "
-        "of its own, or repeat the settings to go on with that one."
+        f"{copied} is a comparison on another text or with other settings. Give this one a "
+        "--name of its own, or repeat the settings to go on with that one."
     )
     for name in (".", FIRST, SECOND):
         assert files(copied / name) == files(done.path / name)

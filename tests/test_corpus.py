@@ -236,7 +236,8 @@ def test_a_corpus_that_is_changed_while_it_is_read_is_refused(tmp_path: Path, af
         with pytest.raises(CorpusError) as caught:
             held_in_memory(reading)
     assert str(caught.value) == (
-        "The corpus was changed while it was read: run the command again when it is at rest."
+        "The corpus changed while it was being read: run the command again when it no longer "
+        "changes."
     )
 
 
@@ -255,7 +256,7 @@ def test_an_archive_that_is_changed_while_it_is_read_is_refused(
     with Reading([path], options=TextOptions()) as reading:
         archive(members)
         with pytest.raises(
-            CorpusError, match=r"^The corpus was changed while it was read: .* at rest\.$"
+            CorpusError, match=r"^The corpus changed while it was being read: .* longer changes\.$"
         ):
             held_in_memory(reading)
 

@@ -177,7 +177,7 @@ def test_a_disk_that_is_full_at_any_write_of_a_save_costs_nothing_that_was_saved
         (name,) = (name for name in before if f"{run_of(Path())}/{name} " in message)
         assert message == (
             f"{run_of(Path())}/{name} cannot be written: No space left on device. "
-            "What was saved before stands."
+            "What was saved before is kept."
         )
         failed.append(name)
         after = files(copy)
@@ -199,7 +199,7 @@ def test_a_file_that_cannot_grow_is_told_in_a_sentence_and_the_last_save_stands(
     assert_one_sentence(
         ended,
         "checkpoints/song/model.safetensors cannot be written: File too large. "
-        "What was saved before stands.",
+        "What was saved before is kept.",
     )
     assert files(copy) == before
     assert_it_can_be_used(copy)
@@ -364,7 +364,7 @@ def test_a_second_training_into_the_same_run_is_refused_until_the_first_is_dead(
     first.end()
     assert_one_sentence(
         second,
-        f"Another training goes on in {run_of(Path())}: wait until it has ended, or stop it.",
+        f"Another training is running in {run_of(Path())}: wait until it ends, or stop it.",
     )
     third = commands.run(*RESUME, "--steps", "1", where=where)
     assert (third.code, third.errors.count("Another training")) == (0, 0)

@@ -160,7 +160,7 @@ def test_an_index_that_is_not_that_of_the_run_is_refused(damage: str, place: Pat
         _ = run.training_text
     assert str(caught.value) == (
         f"{path} is damaged: it does not hold the text that the run learned from. Without the "
-        "file the run works as one made with --no-index."
+        "file the run works like one made with --no-index."
     )
 
 

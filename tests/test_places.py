@@ -349,7 +349,7 @@ def test_a_pipe_into_which_nobody_writes_is_refused_at_once(tmp_path: Path, name
     path = tmp_path / name
     os.mkfifo(path)
     assert message_of(path) == (
-        f"{path} is a pipe into which nobody writes: start what writes into it first."
+        f"{path} is a pipe that nobody writes to: start what writes to it first."
     ).replace("\n", "⏎")
 
 
@@ -522,7 +522,7 @@ def test_an_unusual_kind_of_compression_is_an_error(tmp_path: Path, kind: int) -
     data[data.index(b"PK\x03\x04") + 8] = data[data.index(b"PK\x01\x02") + 10] = kind
     path.write_bytes(data)
     assert message_of(path) == (
-        f"{path}/a.txt is packed in a way that is not read here: unpack the archive and name the "
+        f"{path}/a.txt is packed in a way that is not supported: unpack the archive and name the "
         "files."
     )
 

@@ -447,9 +447,9 @@ def test_a_field_too_few_or_too_many_is_refused_with_those_that_there_are(part: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": 5}, "the recipe's name must be text in a line, not 5."),
-        ({"name": "a\nb"}, "the recipe's name must be text in a line, not 'a\\nb'."),
-        ({"name": "n" * 101}, f"the recipe's name must be text in a line, not {LONG}."),
+        ({"name": 5}, "the recipe's name must be a line of text, not 5."),
+        ({"name": "a\nb"}, "the recipe's name must be a line of text, not 'a\\nb'."),
+        ({"name": "n" * 101}, f"the recipe's name must be a line of text, not {LONG}."),
         (
             {"epochs": 10**400},
             "epochs must be a whole number from 1 to 9,007,199,254,740,992, not "

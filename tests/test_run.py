@@ -429,7 +429,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_part_of_the_new_one(
         whole.write_info(BARE)
     assert str(caught.value) == (
         f"{whole.path / 'run.json'} cannot be written: No space left on device. What was saved "
-        "before stands."
+        "before is kept."
     )
     assert files(whole) == before
     assert replace(whole.read_info(), saved=0.0) == INFO
@@ -762,7 +762,7 @@ def test_a_file_that_is_missing_is_named(whole: RunDirectory, name: str) -> None
     if name == "model.safetensors":
         assert message == (
             f"{whole.path} has no model yet: go on with charlstm train --resume --name "
-            f"{whole.path}, or copy it from where it is whole."
+            f"{whole.path}, or restore it from an intact copy."
         )
         return
     assert message.startswith(f"{whole.path / name} cannot be read: No such file or directory")

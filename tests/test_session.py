@@ -409,7 +409,7 @@ def test_a_resume_with_another_text_is_refused(corpus: Path, root: Path, song: s
         resume(root)
     assert str(caught.value) == (
         f"The text of {corpus} is not the one that {root / 'song'} was trained on, so it cannot "
-        "go on from there. Bring the text back, or train anew without --resume."
+        "go on from there. Restore the text, or train anew without --resume."
     )
 
 
@@ -603,9 +603,9 @@ def test_a_training_that_diverges_says_so_and_what_was_saved_stands(
     with pytest.raises(TrainingError) as caught:
         list(session.events())
     assert re.fullmatch(
-        r"The training has diverged \(epoch 1, step 2, loss [\d.e+]+\), and going back with half "
-        r"the learning rate did not help 3 times\. Train anew with a lower --lr or a smaller "
-        r"--clip; what was good before is kept\.",
+        r"The training has diverged \(epoch 1, step 2, loss [\d.e+]+\), and going back 3 times, "
+        r"each with half the learning rate, did not help\. Train anew with a lower --lr or a "
+        r"smaller --clip; what was good before is kept\.",
         str(caught.value),
     )
     left = files(root / "song")
@@ -623,9 +623,9 @@ def test_weights_that_the_last_step_made_infinite_are_not_saved(corpus: Path, ro
         list(session.events())
     # The loss is that of the weights before the step.
     assert re.fullmatch(
-        r"The training has diverged \(epoch 1, step 1, loss \d\.\d+\), and going back with half "
-        r"the learning rate did not help 3 times\. Train anew with a lower --lr or a smaller "
-        r"--clip; what was good before is kept\.",
+        r"The training has diverged \(epoch 1, step 1, loss \d\.\d+\), and going back 3 times, "
+        r"each with half the learning rate, did not help\. Train anew with a lower --lr or a "
+        r"smaller --clip; what was good before is kept\.",
         str(caught.value),
     )
     left = files(root / "song")

@@ -193,7 +193,7 @@ def test_another_architecture_or_newline_than_the_old_ones_is_refused(
     with pytest.raises(RecipeError) as caught:
         begin(second, root, settings=settings)
     assert str(caught.value) == (
-        f"{old} has {has}, and so has whatever starts from it; leave {option} out."
+        f"{old} has {has}, and so does whatever starts from it; leave {option} out."
     )
     assert [path.name for path in root.iterdir()] == ["old"]
 
@@ -452,7 +452,7 @@ def test_deterministic_takes_the_clock_out_of_everything_and_says_what_it_costs(
     kept, cost = precision(deterministic=True)
     assert kept == "float32"
     assert cost == (
-        "All is computed deterministically: a step takes no longer than without, and bfloat16 was "
+        "All computation is deterministic: a step takes no longer than without, and bfloat16 was "
         "not tried."
     )
     _, cost = precision(deterministic=True)
@@ -469,7 +469,7 @@ def test_a_run_is_resumed_deterministically_as_well(first: Path, root: Path) -> 
 
 
 def test_minutes_cannot_be_repeated(first: Path, root: Path) -> None:
-    with pytest.raises(RecipeError, match=r"What --minutes ends cannot be repeated to the bit"):
+    with pytest.raises(RecipeError, match=r"^A run that --minutes ends cannot be repeated"):
         start_session(
             [first], settings={**OLD, "minutes": 1.0}, root=root, device="cpu", deterministic=True
         )

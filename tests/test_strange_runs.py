@@ -212,7 +212,7 @@ def test_json_that_is_too_long_is_not_even_read(
     monkeypatch.setattr(json, "loads", None)
     assert sentence(reads(run)[name]) == (
         f"{run.path / name} is damaged: it has {limit + 1:,} bytes, and more than {limit:,} cannot "
-        "be right. Copy the run from where it is whole, or train again."
+        "be right. Restore the run from an intact copy, or train again."
     )
     if name == "run.json":  # and when the newest is looked for
         assert RunDirectory.find(root=run.path.parent).path == run.path
@@ -226,7 +226,7 @@ def test_a_run_json_that_could_not_be_read_again_is_not_written(
     assert RunDirectory.create("song", tmp_path, replace(INFO, sources=(source,) * 40))
     many = replace(INFO, sources=(source,) * 60)
     told = sentence(lambda: RunDirectory.create("song", tmp_path, many))
-    assert told.startswith("The corpus has too many files, 60, for run.json to name them: put ")
+    assert told.startswith("The corpus has too many files, 60, for run.json to name them: join ")
     assert [path.name for path in tmp_path.iterdir()] == ["song"]
 
 

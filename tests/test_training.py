@@ -554,8 +554,8 @@ def test_a_training_that_diverges_goes_back_three_times_and_then_says_what_to_tr
         spoil_every_step()
     assert returns == [(2, 0, 0.5), (2, 0, 0.25), (2, 0, 0.125)]
     assert re.fullmatch(
-        r"The training has diverged \(epoch 1, step 2, loss nan\), and going back with half the "
-        r"learning rate did not help 3 times\. Train anew with a lower --lr or a smaller "
+        r"The training has diverged \(epoch 1, step 2, loss nan\), and going back 3 times, each "
+        r"with half the learning rate, did not help\. Train anew with a lower --lr or a smaller "
         r"--clip; what was good before is kept\.",
         str(caught.value),
     )

@@ -1,7 +1,7 @@
 """The command line: the only part that draws, catches and exits.
 
 Results go to standard output and everything else to standard error. Exit codes: 0 done, 1 an error
-that the user can mend, 2 wrong usage, 130 interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
+that the user can fix, 2 wrong usage, 130 interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 """
 
 import os
@@ -20,7 +20,7 @@ from charlstm.errors import CharLSTMError
 
 
 class _Commands(TyperGroup):
-    """The commands, whose complaints about what was typed show it and do not obey it."""
+    """The commands, whose usage errors show control characters and do not send them."""
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:
         with _visibly():
@@ -33,11 +33,11 @@ class _Commands(TyperGroup):
 
 @contextmanager
 def _visibly() -> Iterator[None]:
-    """Let wrong usage be told in characters that no terminal obeys."""
+    """Let usage errors be shown in characters that no terminal obeys."""
     try:
         yield
     except Exception as error:
-        # The class of these errors has no name that every version of typer has.
+        # The class of these errors has no name common to every version of typer.
         if hasattr(error, "format_message") and hasattr(error, "message"):
             error.message = visible(error.message)
         raise
@@ -62,7 +62,7 @@ app.add_typer(evaluate.app, name="eval")
 
 def main() -> None:
     """Run the command line and exit."""
-    if sys.stderr is None:  # it was closed, and its number must not become that of a run's file
+    if sys.stderr is None:  # it was closed, and its descriptor must not become a run's file
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115, open until the end
     # Text is UTF-8 here whatever the locale says, and a lone surrogate cannot end a song.
     for stream in (sys.stdout, sys.stderr):

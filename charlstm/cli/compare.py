@@ -29,20 +29,21 @@ def compare(
         list[str],
         typer.Argument(help="Files, directories, globs or .zip and .gz text.", show_default=False),
     ],
-    cells: Annotated[str, typer.Option(help="The recurrent cells, with commas.")] = _CELLS,
+    cells: Annotated[str, typer.Option(help="The recurrent cells, separated by commas.")] = _CELLS,
     backends: Annotated[
         str,
         typer.Option(
-            help="scratch, torch or scratch,torch; torch lacks peephole and coupled, left out "
-            "there."
+            help="scratch, torch or scratch,torch; torch lacks peephole and coupled, which "
+            "are left out there."
         ),
     ] = "scratch",
     hidden: Annotated[
         str | None,
-        typer.Option(help="Widths of a layer, with commas.", show_default="the recipe's"),
+        typer.Option(help="Widths of a layer, separated by commas.", show_default="the recipe's"),
     ] = None,
     lr: Annotated[
-        str | None, typer.Option(help="Learning rates, with commas.", show_default="the recipe's")
+        str | None,
+        typer.Option(help="Learning rates, separated by commas.", show_default="the recipe's"),
     ] = None,
     epochs: Annotated[
         int | None,
@@ -61,7 +62,7 @@ def compare(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """Train several models on the same text, budget and seed, and say how they compare.
+    """Train several models with the same text, budget and seed, and say how they compare.
 
     Repeat the command to go on with a comparison that was interrupted.
     """
@@ -96,7 +97,9 @@ def _number(kind: type[Any], option: str, value: str) -> Any:
     try:
         return kind(value)
     except ValueError:
-        raise typer.BadParameter(f"{option} takes numbers with commas, not {value!r}.") from None
+        raise typer.BadParameter(
+            f"{option} takes numbers separated by commas, not {value!r}."
+        ) from None
 
 
 def _follow(comparison: "Comparison") -> "tuple[list[Outcome], int]":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from tqdm import tqdm
 
-# What can command a terminal, turn the order of a line round, end it, or hide something in it.
+# What can control a terminal, reverse the order of a line, end it, or hide something in it.
 # Characters that Arabic, Hebrew, Persian, Thai and emoji need are not among them: their letters,
 # U+200B to 200F, variation selectors.
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
@@ -32,8 +32,8 @@ for _first, _last in (
     _VISIBLE |= dict.fromkeys(range(_first, _last + 1), 0xFFFD)
 
 # What asks a training to end, and how the same signal is answered from then on. A terminal that is
-# closed may say so twice, once by its shell and once by the kernel: the second one must not end the
-# save that the first one asked for.
+# closed may say so twice, once through its shell and once through the kernel: the second must not
+# end the save that the first one asked for.
 _INTERRUPTS: dict[int, Any] = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGTERM: signal.SIG_DFL,
@@ -41,7 +41,7 @@ _INTERRUPTS: dict[int, Any] = {
 if hasattr(signal, "SIGHUP"):  # Windows has none
     _INTERRUPTS[signal.SIGHUP] = signal.SIG_IGN
 
-# Of a long text so much is shown from its beginning and from its end.
+# This much of a long text is shown from its beginning and from its end.
 _ENDS = 30
 # What is read in less time needs no bar.
 _PATIENCE_SECONDS = 0.5
@@ -50,8 +50,8 @@ _PATIENCE_SECONDS = 0.5
 class StandardError:
     """Standard error for as long as there is one: what cannot be written any more is dropped.
 
-    Its reader may go away, its terminal be closed, its disk be full. None of them may cost more
-    than words; `interruptible` ends what nobody sees any more.
+    Its reader may go away, its terminal be closed, its disk be full. None of that may cost more
+    than messages; `interruptible` ends what nobody sees any more.
 
     Attributes:
         broken: whether something could not be written.
@@ -72,7 +72,7 @@ class StandardError:
         """Write text, if that can be done.
 
         A write may take as long as a pager likes, and a signal that comes meanwhile has something
-        to say as well: that waits for its turn, because a stream cannot be written within a write.
+        to say as well: that waits for its turn, because a stream cannot be written to in a write.
         """
         self._waiting.append(text)
         if not self._writing:
@@ -116,16 +116,16 @@ def results() -> "Console":
 
 
 def visible(text: str) -> str:
-    """Show control characters as pictures, so that no text can command the terminal.
+    """Show control characters as pictures, so that no text can control the terminal.
 
-    What has no picture, as the characters that turn the writing direction round, is shown as
+    What has no picture, such as the characters that reverse the writing direction, is shown as
     U+FFFD. Line breaks and tabs stay, and no character becomes more than one.
     """
     return text.translate(_VISIBLE)
 
 
 def shown_line(text: str) -> str:
-    """Show text within a line: control characters as pictures, line breaks as an arrow, not all."""
+    """Show text within a line, shortened: control characters as pictures, line breaks as arrows."""
     if len(text) > 2 * _ENDS:
         text = f"{text[:_ENDS]} … {text[-_ENDS:]}"
     return visible(text).replace("\n", "⏎")
@@ -160,7 +160,7 @@ def progress_bar(total: float, done: float = 0.0, title: str = "") -> "tqdm[None
 
 @contextmanager
 def reading_bar() -> Iterator[Callable[[int, int], None]]:
-    """Show a bar where reading takes long; yields what is told how many bytes of how many were."""
+    """Show a bar if reading takes long; yields what to call with the bytes read and in all."""
     bar: tqdm[None] | None = None
     begun = False
     start = time.monotonic()
@@ -198,7 +198,7 @@ class Interruption:
 def interruptible(stop: Callable[[], None]) -> Iterator[Interruption]:
     """Call `stop` at the first Ctrl-C, SIGTERM or SIGHUP, or when standard error breaks.
 
-    The second Ctrl-C or SIGTERM gets the usual answer.
+    The second Ctrl-C or SIGTERM has its usual effect.
     """
     interruption = Interruption()
 
@@ -213,7 +213,7 @@ def interruptible(stop: Callable[[], None]) -> Iterator[Interruption]:
         interrupt(128 + number)
         interruption.code = 128 + number  # a terminal that is closed breaks standard error as well
 
-    # A SIGHUP that is ignored already stays so: that is what nohup is for.
+    # A SIGHUP that is ignored already stays ignored: that is what nohup is for.
     hangup = getattr(signal, "SIGHUP", None)
     numbers = [
         number
@@ -242,8 +242,8 @@ def write_result(text: str, *, code: int = 0) -> None:
 
     Args:
         text: the result, or a part of it.
-        code: what the command will exit with; where that is not 0, a result that cannot be written
-            changes nothing about it.
+        code: what the command will exit with; if that is not 0, a result that cannot be written
+            does not change it.
 
     Raises:
         SystemExit: whoever read it, ``head`` for one, has had enough.
@@ -263,9 +263,9 @@ def write_result(text: str, *, code: int = 0) -> None:
 
 
 def write_json(answer: object) -> None:
-    """Write an object, in a line of its own, as `write_result` does.
+    """Write an object, on a line of its own, as `write_result` does.
 
-    A pipe gets every character as it is. On a terminal those that could command it stand as
+    A pipe gets every character as it is. On a terminal those that could control it are written as
     escapes, which mean the same to whatever reads JSON.
     """
     line = json.dumps(answer, ensure_ascii=False)
@@ -275,7 +275,7 @@ def write_json(answer: object) -> None:
 
 
 def _escaped(character: str) -> str:
-    """Return a character as JSON has it in ASCII; json.dumps would leave a DEL as it is."""
+    """Return a character as JSON writes it in ASCII; json.dumps would leave a DEL as it is."""
     units = character.encode("utf-16-be").hex()
     return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
 
@@ -287,7 +287,7 @@ def is_terminal(stream: "TextIO | None") -> bool:
 
 def fail(message: str) -> None:
     """Show an error: one plain line, or a coloured one on a terminal."""
-    message = visible(message).replace("\n", "⏎")  # of a file's name
+    message = visible(message).replace("\n", "⏎")  # from a file's name
     if not is_terminal(sys.stderr):
         print(f"error: {message}", file=sys.stderr)
         return

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from charlstm.evaluation import Evaluation
     from charlstm.highlight import Line
 
-# So many lines are shown at either end of the ranking.
+# This many lines are shown at either end of the ranking.
 _RANKED = 10
 
 app = typer.Typer(help="Say how good a model is.", no_args_is_help=True)
@@ -59,20 +59,20 @@ def perplexity(
         bool,
         typer.Option(
             "--dynamic",
-            help="Measure also how well the model does when it goes on learning from the text as "
+            help="Also measure how well the model does when it goes on learning from the text as "
             "it reads (dynamic evaluation). Takes longer; the saved model stays as it is.",
         ),
     ] = False,
     show: Annotated[
         bool,
         typer.Option(
-            "--show", help="Show the text, each character coloured by how much it surprised."
+            "--show", help="Show the text, each character coloured by how surprising it was."
         ),
     ] = False,
     html: Annotated[
         Path | None,
         typer.Option(
-            help="Write the text, coloured in the same way, as a page that stands alone.",
+            help="Write the text, coloured in the same way, as a self-contained page.",
             show_default=False,
         ),
     ] = None,
@@ -86,7 +86,7 @@ def perplexity(
 ) -> None:
     """Measure how well the newest model predicts a text it has not learned from."""
     if show and as_json:
-        raise typer.BadParameter("--show draws and --json does not; take one of them.")
+        raise typer.BadParameter("--show and --json cannot be combined.")
     if html is not None and html.is_dir():
         raise OutputError(f"{html} cannot be written: it is a directory.")
     if html is not None and not html.parent.is_dir():
@@ -124,7 +124,7 @@ def perplexity(
 
 @contextmanager
 def _progress(characters: int | None) -> Iterator[Callable[[int], object] | None]:
-    """Show a bar on a terminal while so many characters are read."""
+    """Show a bar on a terminal while this many characters are read."""
     bar = None if characters is None else progress_bar(characters, title="dynamic evaluation")
     try:
         yield None if bar is None else bar.update
@@ -164,7 +164,7 @@ def _draw(figures: "Evaluation", measured: str, shown: str | None) -> None:
         table.add_column("adapting", justify="right")
     table.add_column("unigram", justify="right")
     table.add_column("uniform", justify="right")
-    # Static first, and never the dynamic figure alone: they answer two questions.
+    # Static first, and never the dynamic figure alone: they answer different questions.
     losses = [figures.loss]
     if figures.dynamic_loss is not None:
         losses.append(figures.dynamic_loss)

@@ -1,6 +1,6 @@
-"""What a training looks like: a plan, a line a report, a bar while it works, a last word.
+"""What a training looks like: a plan, a line per report, a bar while it works, a last word.
 
-Everything goes to standard error but the last word, which is the result. Where standard error is
+Everything goes to standard error except the last word, which is the result. Where standard error is
 not a terminal there is no bar and no colour, and every event is one plain line.
 """
 
@@ -70,7 +70,7 @@ class Screen:
                 self._before = self._session.last
                 self.say(
                     f"training diverged at step {diverged:,}: back at step {step:,}, with "
-                    f"{scale:g} of the learning rate"
+                    f"{scale:g} times the learning rate"
                 )
             case Finished(reason):
                 self._line(Text(f"done: {reason}", style="dim"))
@@ -252,7 +252,7 @@ def _figure(value: float | None, form: str) -> str:
 
 
 def _speed(report: Report, before: Report | None) -> float:
-    """Characters a second since the report before."""
+    """Characters a second since the previous report."""
     characters = report.characters - (before.characters if before else 0)
     seconds = report.seconds - (before.seconds if before else 0.0)
     return characters / max(seconds, 1e-9)

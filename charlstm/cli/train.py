@@ -1,4 +1,4 @@
-"""`charlstm train`: train a model on one's own text."""
+"""`charlstm train`: train a model on your own text."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -54,7 +54,7 @@ def train(
     minutes: Annotated[
         float | None,
         typer.Option(
-            help="Train for so many minutes, counted from the run's beginning, or less where the "
+            help="Train for this many minutes, counted from the run's beginning, or less if the "
             "text needs less; the learning rate comes to its end with them.",
             show_default=False,
         ),
@@ -80,7 +80,7 @@ def train(
         bool,
         typer.Option(
             "--no-index",
-            help="Do not keep the text, compressed, in the run. Without it nobody can tell what "
+            help="Do not keep the compressed text in the run. Without it nobody can tell what "
             "the model copies.",
         ),
     ] = False,
@@ -108,7 +108,7 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="Take only the first so many characters.",
+            help="Take only this many characters from the beginning.",
             show_default=False,
             rich_help_panel=_TEXT,
         ),
@@ -154,14 +154,16 @@ def train(
     dropout: Annotated[
         float | None,
         typer.Option(
-            help="Share dropped between the layers, and before and behind them.",
+            help="Share dropped between the layers, and before and after them.",
             show_default=False,
             rich_help_panel=_MODEL,
         ),
     ] = None,
     initialization: Annotated[
         Literal["orthogonal", "d2l", "torch"] | None,
-        typer.Option(help="How the weights begin.", show_default=False, rich_help_panel=_MODEL),
+        typer.Option(
+            help="How the weights are initialised.", show_default=False, rich_help_panel=_MODEL
+        ),
     ] = None,
     epochs: Annotated[
         int | None,
@@ -176,7 +178,7 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="Stop after so many steps, if that comes first.",
+            help="Stop after this many steps, if that comes first.",
             show_default=False,
             rich_help_panel=_TRAINING,
         ),
@@ -185,7 +187,7 @@ def train(
         int | None,
         typer.Option(
             min=0,
-            help="Stop when the held-out text has not improved for so many epochs; 0 for never.",
+            help="Stop when the held-out loss has not improved for this many epochs; 0 for never.",
             show_default=False,
             rich_help_panel=_TRAINING,
         ),
@@ -231,7 +233,7 @@ def train(
     head_rate: Annotated[
         float | None,
         typer.Option(
-            help="The head learns with so many times the learning rate.",
+            help="The head learns at this many times the learning rate.",
             show_default=False,
             rich_help_panel=_TRAINING,
         ),
@@ -247,7 +249,7 @@ def train(
     weight_decay: Annotated[
         float | None,
         typer.Option(
-            help="How strongly adamw draws matrices to zero.",
+            help="How strongly adamw draws matrices towards zero.",
             show_default=False,
             rich_help_panel=_TRAINING,
         ),
@@ -272,7 +274,7 @@ def train(
         int | None,
         typer.Option(
             min=0,
-            help="The same seed trains the same model, precision and threads being the same.",
+            help="The same seed trains the same model, given the same precision and threads.",
             show_default=False,
             rich_help_panel=_TRAINING,
         ),
@@ -281,8 +283,8 @@ def train(
         bool,
         typer.Option(
             "--deterministic",
-            help="See to it that the same seed, machine and threads give the same weights to the "
-            "bit, and say what it costs.",
+            help="Make the same seed, machine and threads give the same weights, bit for bit, and "
+            "say what it costs.",
             rich_help_panel=_TRAINING,
         ),
     ] = False,

@@ -1,6 +1,6 @@
 """The LSTM over a window, forward and backward, with the backward pass derived by hand.
 
-The derivation stands in ``docs/backpropagation.md``, in the names used here. What makes the pair
+The derivation is in ``docs/backpropagation.md``, in the names used here. What makes the pair
 fast on a CPU, where a step of a layer is small and every call counts:
 
 - The input's share of all pre-activations is one gather (one-hot) or one product, before the loop.
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# The derivative factors of so many numbers at a time: 2 MB in float32.
+# The derivative factors of this many numbers at a time: 2 MB in float32.
 _CHUNK = 1 << 19
 
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
@@ -59,7 +59,7 @@ class Workspace:
 
     def give_back(self, buffer: Tensor) -> None:
         """Take the buffer of a finished window back."""
-        # Torch forbids writing into memory of inference mode outside of it.
+        # Torch forbids writing to memory made in inference mode outside of it.
         if not buffer.is_inference():
             self._idle = buffer.detach().view(-1)
 
@@ -251,7 +251,7 @@ def _backward(
         ):
             d_h.add_(d_output)
             d_c.addcmul_(d_h, d_tanh_t)
-            torch.mul(d_c, f_t, out=d_c_before)  # before f is written over
+            torch.mul(d_c, f_t, out=d_c_before)  # before f is overwritten
             torch.mul(factors_ifg, d_c.unsqueeze(1), out=d_ifg)
             torch.mul(factor_o, d_h, out=d_o)
             multiply(d_a, d_h)
@@ -266,7 +266,7 @@ def _rounded(tensor: Tensor, low: torch.dtype | None) -> Tensor:
 def _multiplier(
     matrix: Tensor, low: torch.dtype | None, like: Tensor, *, add: bool = False
 ) -> Callable[[Tensor, Tensor], object]:
-    """Return what writes ``rows @ matrix`` into its second argument, or adds it there."""
+    """Return a function that writes ``rows @ matrix`` into its second argument, or adds it."""
     if low is None:
         if add:
             return lambda rows, out: out.addmm_(rows, matrix)

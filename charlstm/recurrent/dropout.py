@@ -1,7 +1,7 @@
 """Dropout with a generator of its own.
 
 The library's draws from one generator for the whole process, which threads would share in an
-order that nobody knows; and a resumed run could not have the masks of the unbroken one.
+unknown order; and a resumed run could not have the masks of an uninterrupted one.
 """
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def drop(x: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
-    """Zero a random `share` of `x`, and scale the rest so that its mean stays (Hinton et al. 2012).
+    """Zero a random `share` of `x`, and scale the rest to keep its mean (Hinton et al. 2012).
 
     Args:
         x: any shape.

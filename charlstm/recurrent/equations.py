@@ -1,12 +1,12 @@
 """One step of each cell, written as in the papers.
 
 Every function takes ``a``, ``[B, G*H]``: the input's share of the pre-activations,
-``W_ih x_t + b_ih``, in blocks of H columns, one a gate. It does not depend on the state, so
+``W_ih x_t + b_ih``, in blocks of H columns, one per gate. It does not depend on the state, so
 whoever runs many steps computes it for all of them at once. The state goes in as
 ``h, c`` of ``[B, H]`` each (``h`` alone where there is no cell state) and comes out the same way.
 ``U`` is ``weight_hh``, ``[G*H, H]``, and ``b`` is ``bias_hh``, ``[G*H]``.
 
-Blocks stand in the order of `torch.nn`: i, f, g, o for the LSTM; r, z, n for the GRU.
+Blocks are in the order of `torch.nn`: i, f, g, o for the LSTM; r, z, n for the GRU.
 """
 
 from collections.abc import Callable
@@ -73,7 +73,7 @@ def coupled(a: Tensor, state: State, weights: Weights) -> State:
 
 
 def gru(a: Tensor, state: State, weights: Weights) -> State:
-    """Gated recurrent unit (Cho et al. 2014), the reset gate behind the product, as in cuDNN."""
+    """Gated recurrent unit (Cho et al. 2014), the reset gate after the product, as in cuDNN."""
     (h,) = state
     a_r, a_z, a_n = a.chunk(3, dim=-1)
     u_r, u_z, u_n = (h @ weights.U.T + weights.b).chunk(3, dim=-1)
@@ -100,7 +100,7 @@ STEPS: dict[str, Step] = {
 
 
 def run(step: Step, a: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
-    """Apply `step` along time.
+    """Apply `step` over time.
 
     Args:
         step: one of `STEPS`.

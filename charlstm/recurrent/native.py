@@ -25,7 +25,7 @@ class _Unroll(nn.RNNBase):
             inputs = functional.one_hot(inputs, self.input_size).to(dtype)
         if generator is not None and self.drops and self.num_layers > 1:
             return self._by_layers(inputs, state, generator)
-        # The library wants h alone where there is no c, and gives it back alone.
+        # The library wants h alone where there is no c, and returns it alone.
         outputs, last = self(inputs, state if len(state) > 1 else state[0])
         return outputs, last if isinstance(last, tuple) else (last,)
 

@@ -1,6 +1,6 @@
 """The scratch backend: layers over time, from the equations.
 
-The LSTM, which is trained most, goes through its hand-derived pair of passes in
+The LSTM, which is used most, goes through its hand-derived pair of passes in
 `charlstm.recurrent.bptt`; the other cells through `charlstm.recurrent.equations` and autograd.
 """
 
