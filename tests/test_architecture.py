@@ -51,6 +51,7 @@ ORDER = (
     "rhyme",
     "constraints",
     "forms",
+    "candidates",
     "composing",
     "matching",
     "novelty",

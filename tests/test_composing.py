@@ -20,7 +20,7 @@ from charlstm.composing import Candidate, Composer, Place
 from charlstm.constraints import Constraint, Draft, LineLength, Rhyme, line_ends
 from charlstm.corpus import TextOptions
 from charlstm.decoding import Decoding, MaxCopy
-from charlstm.errors import FormError, UnknownCharactersError
+from charlstm.errors import FormError, RecipeError, UnknownCharactersError
 from charlstm.forms import Form
 from charlstm.model import CharLM, initialize
 from charlstm.network import Network
@@ -447,12 +447,16 @@ def test_what_the_model_has_never_seen_of_a_line_begun_is_shown_and_counted(
 def test_in_verse_a_clause_of_the_prefix_is_a_line(poems: Sampler) -> None:
     start = composer(poems, [], 1).start("我在海上，你在花")
     assert start.begun == "你在花"
-    assert start.shown == "我在海上，你在花"
-    assert composer(poems, [], 1).start("我在海上，").begun == ""
+    # It is shown as the lines to come are, each on its own.
+    assert start.shown == "我在海上，\n你在花"
+    assert start.given == len(start.shown)
+    whole = composer(poems, [], 1).start("我在海上，你在花。」看\n山外，", "map")
+    assert (whole.begun, whole.shown) == ("", "我在海上，\n你在花。」\n看\n山外，\n")
     for seed in range(5):
         text = composer(poems, Form(line_length="6"), seed).write("我在海上，你在花", lines=2)
-        first, second = text.split("\n")
-        assert re.fullmatch(r"我在海上，你在花\w{3}[，。]", first)
+        given, first, second = text.split("\n")
+        assert given == "我在海上，"
+        assert re.fullmatch(r"你在花\w{3}[，。]", first)
         assert re.fullmatch(r"\w{6}[，。]", second)
 
 
@@ -518,21 +522,65 @@ def test_nothing_longer_is_copied_in_a_form_than_may_be(chinese: Sampler) -> Non
         assert not any(text[at : at + 5] in song for at in range(len(text) - 4))
 
 
-def test_processors_see_the_prefix_and_the_lines_as_they_stand(poems: Sampler) -> None:
-    seen: set[str] = set()
+def test_processors_are_told_the_text_as_it_is_shown_or_as_it_is_read(poems: Sampler) -> None:
+    shown: set[str] = set()
+    read: set[str] = set()
 
     def note(text: str, logits: NDArray[np.float32]) -> None:
-        seen.add(text)
+        shown.add(text)
 
-    form = Form(lines=2, line_length="5")
-    text = composer(poems, form, 1, processors=[note]).write("我在海上，", lines=2)
-    first = text.split("\n")[0]
-    assert all(before.startswith("我在海上，") for before in seen)
-    assert any(before.startswith(first + "\n") for before in seen)
-    # Without the break that only a person sees, too.
-    assert any(
-        before.startswith(first) and before[len(first) :][:1] in "我你他在" for before in seen
-    )
+    def note_read(text: str, logits: NDArray[np.float32]) -> None:
+        read.add(text)
+
+    one = composer(poems, Form(line_length="5"), 1, processors=[note], read_processors=[note_read])
+    text = one.write("我在海上，", lines=2)
+    _, first, second = text.split("\n")
+    assert all(before.startswith("我在海上，\n") for before in shown)
+    assert text[:-1] in shown
+    # Where the line ends, about the break as well that only a person sees.
+    assert f"我在海上，\n{first}" in shown
+    assert all(before.startswith("我在海上，") for before in read)
+    assert any(before.startswith(f"我在海上，{first}{second[:2]}") for before in read)
+
+
+@pytest.mark.parametrize("prefix", ["我在车站\r\n", "我e\u0301\n"])
+def test_processors_are_told_the_prefix_as_texts_are_normalised(prefix: str) -> None:
+    sampler = uniform("我在车站é\n")
+    told: list[str] = []
+
+    def note(text: str, logits: NDArray[np.float32]) -> None:
+        told.append(text)
+
+    one = composer(sampler, Form(line_length="2"), 1, processors=[note])
+    one.write(prefix, lines=1)
+    assert told[0] == prefix.replace("\r", "").replace("e\u0301", "é")
+
+
+def test_no_longer_copy_runs_over_the_end_of_a_verse(poems: Sampler) -> None:
+    learned_from = verse()
+
+    def followers(passage: str) -> str:
+        found = re.finditer(f"(?={re.escape(passage)}(.))", learned_from, re.DOTALL)
+        return "".join(m[1] for m in found)
+
+    copy = MaxCopy(4, followers, poems.vocabulary)
+    longest = []
+    for read_processors in ([], [copy]):
+        texts = []
+        for seed in range(10):
+            one = composer(poems, Form(), seed, processors=[copy], read_processors=read_processors)
+            texts.append(one.compose("", lines=2).read)
+        longest.append(
+            max(
+                size
+                for text in texts
+                for at in range(len(text))
+                for size in range(1, 8)
+                if text[at : at + size] in learned_from and at + size <= len(text)
+            )
+        )
+    assert longest[0] > 4
+    assert longest[1] == 4
 
 
 # Choosing as the model would.
@@ -727,8 +775,10 @@ def test_a_length_that_the_prefix_has_passed_is_named(chinese: Sampler) -> None:
     with pytest.raises(FormError) as caught:
         composer(chinese, Form(line_length="3"), 1).write("我在车站", lines=1)
     found = str(caught.value)
-    assert found.startswith("No line 1 was found that meets --line-length 3, in 224 tries. ")
-    assert re.search(r"The nearest was: 我在车站", found)
+    assert found.startswith(
+        "No line 1 that begins with 我在车站 was found that meets --line-length 3, in 224 tries. "
+        "The nearest was: 我在车站"
+    )
 
 
 def test_what_leaves_no_character_at_all_is_told_too(chinese: Sampler) -> None:
@@ -740,9 +790,87 @@ def test_what_leaves_no_character_at_all_is_told_too(chinese: Sampler) -> None:
     )
 
 
+def test_a_rhyme_that_nothing_answers_is_named_at_once() -> None:
+    sampler = uniform("花家在\n")
+    song = composer(sampler, [Rhyme("AA", sampler.vocabulary.characters, 0)], 1)
+    place = song.after(song.start(), "风")
+    with pytest.raises(FormError) as caught:
+        song.candidates(place)
+    assert str(caught.value) == (
+        "No line 2 can end as the rhyme asks: the model can write no word that would do. Ask for "
+        "less, or change the lines before it."
+    )
+
+
+def test_where_only_processors_are_in_the_way_they_are_named() -> None:
+    sampler = uniform("我花\n")
+    form = Form(line_length="3")
+    with pytest.raises(FormError) as caught:
+        composer(sampler, form, 1, decoding=Decoding(no_repeat=1)).write(lines=2)
+    assert str(caught.value) == (
+        "No line 1 was found: whatever the form would let follow is ruled out by --no-repeat, "
+        "--max-copy or another processor. Ask for less."
+    )
+
+
+def test_at_temperature_0_bolder_lines_are_tried_where_the_likeliest_does_not_fit() -> None:
+    sampler = bigrams(
+        {
+            "\n": {"a": 0.6, "b": 0.4},
+            "a": {"\n": 1.0},
+            "b": {"\n": 1.0},
+        }
+    )
+    cold = Decoding(temperature=0.0)
+    assert composer(sampler, [], 1, decoding=cold).write(lines=1) == "a"
+    assert composer(sampler, [Never("x")], 1, decoding=cold).write("", lines=0) == ""
+
+    class NotA(Constraint):
+        def fits(self, draft: Draft) -> bool:
+            return draft.line != "a"
+
+    assert composer(sampler, [NotA()], 1, decoding=cold).write(lines=1) == "b"
+    one = composer(sampler, [], 1, decoding=cold)
+    assert {candidate.line for candidate in one.candidates(one.start(), 2)} == {"a", "b"}
+
+
+def test_a_constraint_that_allows_all_but_a_few_characters_allows_no_line_break() -> None:
+    class Lipogram(Constraint):
+        def allowed(self, draft: Draft) -> str:
+            return "我你 \n"
+
+    sampler = uniform("我你花 \n")
+    for seed in range(20):
+        constraints = [Lipogram(), LineLength(((4, 4),))]
+        line = composer(sampler, constraints, seed).write(lines=1)
+        assert re.fullmatch("[我你][我你 ]*", line)
+        assert len(letters(line)) == 4
+
+
+def test_a_full_line_is_closed_by_one_mark_and_by_what_it_opened() -> None:
+    sampler = uniform("我，。！」「\"'\n")
+    lines = set()
+    for seed in range(40):
+        one = composer(sampler, [LineLength(((2, 2),))], seed)
+        lines |= {candidate.line for candidate in one.candidates(one.start(), 20)}
+    for line in lines:
+        tail = line[line.rindex("我") + 1 :]
+        assert sum(mark in "，。！" for mark in tail) <= 1
+        if line.count("「") <= line[: len(line) - len(tail)].count("」"):
+            assert "」" not in tail
+    assert any("」" in line for line in lines)
+
+
+def test_a_line_must_begin_as_it_was_begun(chinese: Sampler) -> None:
+    one = composer(chinese, [], 1)
+    with pytest.raises(RecipeError) as caught:
+        one.after(one.start("我在"), "花开")
+    assert str(caught.value) == "The line '花开' must begin with '我在'."
+
+
 def test_a_model_that_never_ends_a_line_is_no_endless_loop() -> None:
     sampler = bigrams({"a": {"b": 1.0}, "b": {"a": 1.0}, "\n": {"a": 1.0}})
-    with pytest.raises(FormError, match=r"^No line 1 was found that meets what may follow, in 224"):
+    with pytest.raises(FormError, match=r"^No line 1 was found, in 224 tries"):
         composer(sampler, [], 1, decoding=LITTLE).write(lines=1)
 
 
@@ -774,7 +902,7 @@ def test_as_many_candidates_are_found_as_are_wanted_and_all_differ(chinese: Samp
     lines = [candidate.line for candidate in found]
     assert len(lines) == len(set(lines)) >= 60
     assert all(len(letters(line)) == 7 for line in lines)
-    assert all(math.isfinite(candidate.weight) for candidate in found)
+    assert all(math.isfinite(candidate.log_weight) for candidate in found)
 
 
 # Places.
@@ -875,7 +1003,6 @@ def test_a_text_without_line_breaks_or_clauses_ends_lines_at_its_spaces(text: st
 
 def test_no_line_of_verse_holds_a_line_break() -> None:
     sampler = uniform("我你花，。\n")
-    assert "\n" not in "".join(mark for mark in line_ends(sampler.vocabulary) if mark in "我你花")
     counts = Vocabulary("我你花，。\n", [0, 5, 5, 5, 4, 4, 2])
     sampler = Sampler(sampler.network, counts)
     for seed in range(10):
