@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from string import ascii_lowercase
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
-from charlstm.composing import Composer, Place
+from charlstm.candidates import Place
+from charlstm.composing import Composer
+from charlstm.constraints import Constraint
 from charlstm.corpus import read_corpus
 from charlstm.decoding import Decoding, MaxCopy, Processor
 from charlstm.errors import FormError, RunError
@@ -18,7 +21,7 @@ from charlstm.network import Network
 from charlstm.novelty import Novelty, TrainingText
 from charlstm.recipes import check_whole
 from charlstm.run import ROOT, RunDirectory
-from charlstm.sampling import Sampler, fresh_seed
+from charlstm.sampling import Sampler, SamplingSettings, fresh_seed
 
 if TYPE_CHECKING:  # these need torch, which a model that only writes does without
     from charlstm.evaluation import Evaluation
@@ -27,6 +30,61 @@ if TYPE_CHECKING:  # these need torch, which a model that only writes does witho
 
 # How often words that must occur are put in other lines before giving up.
 _PLACINGS = 4
+# A model that knows this many of the letters from a to z may write words with them.
+_LATIN = 20
+
+
+class WritingSettings(TypedDict, total=False):
+    """How a model writes; every part may be left out.
+
+    Attributes:
+        temperature: see `charlstm.decoding.Decoding`, as for the next five.
+        top_k: see there.
+        top_p: see there.
+        min_p: see there.
+        no_repeat: see there.
+        allow_loops: see there.
+        max_copy: never write more than this many characters in a row that appear in this order in
+            the training text; ``None`` does not look.
+        processors: what else may change the logits; see `charlstm.decoding`.
+        seed: the same one writes the same text; by default a fresh one.
+        unknown: see `charlstm.sampling.SamplingSettings`.
+    """
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    no_repeat: int
+    allow_loops: bool
+    max_copy: int | None
+    processors: Sequence[Processor]
+    seed: int | None
+    unknown: str
+
+
+class GenerationSettings(WritingSettings, total=False):
+    """How a model continues a prefix; every part may be left out.
+
+    Attributes:
+        length: see `charlstm.sampling.SamplingSettings`, as for the others.
+        lines: see there.
+        stop: see there.
+    """
+
+    length: int | None
+    lines: int | None
+    stop: Sequence[str]
+
+
+class FormSettings(WritingSettings, total=False):
+    """How a model writes to a form; every part may be left out.
+
+    Attributes:
+        constraints: what else each line must meet.
+    """
+
+    constraints: Sequence[Constraint]
 
 
 class TrainedModel:
@@ -70,136 +128,95 @@ class TrainedModel:
             )
         return TrainingText(text)
 
-    def stream(
-        self,
-        prefix: str = "",
-        *,
-        length: int | None = None,
-        lines: int | None = None,
-        stop: Sequence[str] = (),
-        max_copy: int | None = None,
-        seed: int | None = None,
-        unknown: str = "error",
-        **decoding: Any,
-    ) -> Iterator[str]:
+    def stream(self, prefix: str = "", **settings: Unpack[GenerationSettings]) -> Iterator[str]:
         """Continue `prefix`; yields what is written, without the prefix.
-
-        Args:
-            prefix: see `charlstm.sampling.Sampler.stream`, as for the others.
-            length: how many characters at most.
-            lines: how many lines.
-            stop: texts at which to end.
-            max_copy: never write more than so many characters in a row that stand in this order in
-                the training text; ``None`` does not look.
-            seed: the same one writes the same text.
-            unknown: what to do with characters that the model has never seen.
-            decoding: settings of `charlstm.decoding.Decoding`, by their names: ``temperature=0.7``.
 
         Raises:
             UnknownCharactersError: of the prefix.
-            RecipeError: a setting is out of its range.
+            RecipeError: a setting is out of range.
             RunError: `max_copy` is asked for and the run keeps no index.
         """
-        return self.sampler.stream(
-            prefix,
-            length=length,
-            lines=lines,
-            stop=stop,
-            decoding=Decoding(**decoding),
-            processors=self._processors(max_copy),
-            seed=seed,
-            unknown=unknown,
-        )
+        return self.sampler.stream(prefix, **self._sampling(**settings))
 
-    def generate(self, prefix: str = "", **settings: Any) -> str:
-        """Return `prefix` and what `stream`, which has the same settings, writes after it."""
-        return self.generate_many(prefix, samples=1, **settings)[0]
+    def generate(self, prefix: str = "", **settings: Unpack[GenerationSettings]) -> str:
+        """Return `prefix` and what `stream` writes after it."""
+        return self.sampler.generate(prefix, **self._sampling(**settings))
 
     def generate_many(
+        self, prefix: str = "", *, samples: int, **settings: Unpack[GenerationSettings]
+    ) -> list[str]:
+        """Return `samples` texts, written side by side; sample k has the seed ``seed + k``."""
+        return self.sampler.generate_many(prefix, samples=samples, **self._sampling(**settings))
+
+    def _sampling(
         self,
-        prefix: str = "",
         *,
-        samples: int,
         length: int | None = None,
         lines: int | None = None,
         stop: Sequence[str] = (),
         max_copy: int | None = None,
+        processors: Sequence[Processor] = (),
         seed: int | None = None,
         unknown: str = "error",
         **decoding: Any,
-    ) -> list[str]:
-        """Return `samples` texts, written side by side; sample k has the seed ``seed + k``.
+    ) -> SamplingSettings:
+        return {
+            "length": length,
+            "lines": lines,
+            "stop": stop,
+            "decoding": Decoding(**decoding),
+            "processors": (*processors, *self._copy_processors(max_copy)),
+            "seed": seed,
+            "unknown": unknown,
+        }
 
-        The other arguments are those of `stream`.
-        """
-        return self.sampler.generate_many(
-            prefix,
-            samples=samples,
-            length=length,
-            lines=lines,
-            stop=stop,
-            decoding=Decoding(**decoding),
-            processors=self._processors(max_copy),
-            seed=seed,
-            unknown=unknown,
-        )
-
-    def compose(
-        self,
-        form: Form,
-        prefix: str = "",
-        *,
-        max_copy: int | None = None,
-        seed: int | None = None,
-        unknown: str = "error",
-        **decoding: Any,
-    ) -> str:
+    def compose(self, form: Form, prefix: str = "", **settings: Unpack[FormSettings]) -> str:
         """Return `prefix` and lines that meet a form; see `compose_place`."""
-        place = self.compose_place(
-            form, prefix, max_copy=max_copy, seed=seed, unknown=unknown, **decoding
-        )
-        return place.shown.removesuffix("\n")
+        return self.compose_place(form, prefix, **settings).text
 
     def compose_place(
-        self,
-        form: Form,
-        prefix: str = "",
-        *,
-        max_copy: int | None = None,
-        seed: int | None = None,
-        unknown: str = "error",
-        **decoding: Any,
+        self, form: Form, prefix: str = "", **settings: Unpack[FormSettings]
     ) -> Place:
         """Write lines that meet a form; the line that `prefix` begins is the first.
 
-        Args:
-            form: what the lines should be.
-            prefix: see `stream`, as for the others.
-            max_copy: see `stream`.
-            seed: see `stream`.
-            unknown: see `stream`.
-            decoding: see `stream`.
-
         Returns:
-            The place behind them: ``shown`` is the text, ``read`` what the model has read of it.
+            The place behind them: ``text`` is what was written, ``read`` how the model read it.
 
         Raises:
             FormError: no line was found that meets the form, in a bounded number of tries.
             UnknownCharactersError: of the prefix, or of a part of the form.
-            RecipeError: parts of the form exclude each other, or a setting is out of its range.
+            RecipeError: parts of the form cannot be combined, or a setting is out of range.
             MissingLibraryError: rhymes are asked for, and ``charlstm[rhyme]`` is not installed.
-            RunError: see `stream`.
+            RunError: `max_copy` is asked for and the run keeps no index.
         """
+        return self._compose(form, prefix, **settings)
+
+    def _compose(
+        self,
+        form: Form,
+        prefix: str,
+        *,
+        constraints: Sequence[Constraint] = (),
+        max_copy: int | None = None,
+        processors: Sequence[Processor] = (),
+        seed: int | None = None,
+        unknown: str = "error",
+        **decoding: Any,
+    ) -> Place:
         seed = fresh_seed() if seed is None else seed
         check_whole("seed", seed, 0)
         generator = np.random.default_rng(seed)
+        copy = self._copy_processors(max_copy)
+        words = self._words() if form.ends_on_words else None
         tries = _PLACINGS if form.must else 1
         while True:
+            parts = form.constraints(self.sampler.vocabulary, generator, words)
             composer = Composer(
                 self.sampler,
-                form.constraints(self.sampler.vocabulary, generator),
+                (*parts, *constraints),
                 decoding=Decoding(**decoding),
-                processors=self._processors(max_copy),
+                processors=(*processors, *copy),
+                read_processors=copy,
                 generator=generator,
             )
             try:
@@ -223,7 +240,17 @@ class TrainedModel:
         """
         return self.training_text.novelty(texts, after=after)
 
-    def _processors(self, max_copy: int | None) -> tuple[Processor, ...]:
+    def _words(self) -> frozenset[str] | None:
+        """Return the words of the training text, where it is at hand and has any."""
+        latin = sum(letter in self.sampler.vocabulary for letter in ascii_lowercase)
+        if latin < _LATIN or not self.has_index:
+            return None
+        try:
+            return self.training_text.words
+        except RunError:  # a damaged index is no reason not to write
+            return None
+
+    def _copy_processors(self, max_copy: int | None) -> tuple[Processor, ...]:
         if max_copy is None:
             return ()
         return (MaxCopy(max_copy, self.training_text.followers, self.sampler.vocabulary),)

@@ -137,7 +137,9 @@ class LineLength(Constraint):
 
 @dataclass(frozen=True)
 class Acrostic(Constraint):
-    """The n-th line begins with the n-th of some characters, in either case (藏头诗).
+    """The n-th line begins with the n-th of some characters (藏头诗).
+
+    A capital letter is written as one, a small one in either case.
 
     Attributes:
         characters: one for each line; lines after them are free.
@@ -155,7 +157,9 @@ class Acrostic(Constraint):
     def allowed(self, draft: Draft) -> str | None:
         """See `Constraint`."""
         asked = self.characters[draft.number : draft.number + 1]
-        return None if counted(draft.line) or not asked else asked + asked.swapcase()
+        if counted(draft.line) or not asked:
+            return None
+        return asked if asked.isupper() else asked + asked.swapcase()
 
 
 @dataclass(frozen=True)
@@ -165,11 +169,14 @@ class AcrosticEnd(Constraint):
     Attributes:
         letters: one for each line; lines after them are free.
         characters: the model's.
+        words: the words in Latin letters, in lower case, that lines are led to end on, if there are
+            any among them that fit; where ``None``, all of the dictionary, rare names and all.
         wish: see `Constraint`.
     """
 
     letters: str
     characters: str
+    words: frozenset[str] | None = None
     wish: str = "the acrostic at the end"
 
     def fits(self, draft: Draft) -> bool:
@@ -187,7 +194,8 @@ class AcrosticEnd(Constraint):
         if is_unit(asked):
             return frozenset({asked})
         # Without the dictionary the line must come to the letter by itself.
-        return words_ending_in(asked, self.characters) if asked else None
+        found = words_ending_in(asked, self.characters) if asked else None
+        return None if found is None else _preferred(found, self.words)
 
     def _met(self, draft: Draft) -> bool:
         asked = self.letters[draft.number : draft.number + 1]
@@ -202,12 +210,14 @@ class Rhyme(Constraint):
         scheme: a letter for each line, ``AABA``; further lines begin it again with sounds of their
             own.
         characters: the model's.
+        words: see `AcrosticEnd`.
         answers: so many units must rhyme with the first one of a rhyme, so that it can be answered.
         wish: see `Constraint`.
     """
 
     scheme: str
     characters: str
+    words: frozenset[str] | None = None
     answers: int = _ANSWERS
     wish: str = "the rhyme"
 
@@ -217,7 +227,9 @@ class Rhyme(Constraint):
             return True
         earlier = self._earlier(draft)
         if not earlier:
-            return len(endings_on(sounds(draft.line), self.characters)) >= self.answers
+            unit = _unit(draft.line)
+            known = self.words is None or unit in self.words or not in_word(unit[:1])
+            return known and len(self._endings_on(sounds(draft.line))) >= self.answers
         return all(rhyme(draft.line, line) for line in earlier)
 
     def endings(self, draft: Draft) -> frozenset[str] | None:
@@ -226,8 +238,11 @@ class Rhyme(Constraint):
         if not earlier:
             return None
         shared = frozenset.intersection(*map(sounds, earlier))
-        used = {line[slice(*ending(line))].casefold() for line in earlier}
-        return endings_on(shared, self.characters) - used
+        used = {_unit(line) for line in earlier}
+        return self._endings_on(shared) - used
+
+    def _endings_on(self, sounds: frozenset[str]) -> frozenset[str]:
+        return _preferred(endings_on(sounds, self.characters), self.words)
 
     def _rhymes_at_all(self, draft: Draft) -> bool:
         return self.scheme.count(self.scheme[draft.number % len(self.scheme)]) > 1
@@ -302,6 +317,18 @@ class Must(Constraint):
 
     def _most(self, draft: Draft) -> int | None:
         return self.lengths[draft.number % len(self.lengths)][1] if self.lengths else None
+
+
+def _unit(line: str) -> str:
+    """Return what a line rhymes on, in lower case and with straight apostrophes."""
+    return line[slice(*ending(line))].casefold().replace("’", "'")
+
+
+def _preferred(endings: frozenset[str], words: frozenset[str] | None) -> frozenset[str]:
+    """Return the endings that are not words in Latin letters, or are among `words`."""
+    if words is None:
+        return endings
+    return frozenset(one for one in endings if one in words or not in_word(one[0])) or endings
 
 
 def is_unit(character: str) -> bool:

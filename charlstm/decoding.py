@@ -18,7 +18,11 @@ from charlstm.recipes import check_real, check_whole
 from charlstm.vocabulary import UNKNOWN, Vocabulary
 
 Processor = Callable[[str, Array], None]
-"""Called with the text so far, its prefix included, and the logits of the next character."""
+"""Called with the text so far and the logits of the next character.
+
+The text begins with the prefix, normalised but otherwise as it was given: a processor sees what a
+person sees, the characters that the model has never seen included.
+"""
 
 # Below this a temperature is zero: dividing by it could only overflow.
 _COLD = 1e-6
@@ -46,7 +50,8 @@ class Decoding:
         top_k: draw among the k likeliest only; 0 for all.
         top_p: draw among the likeliest that together reach this probability.
         min_p: draw only among those at least so many times as likely as the likeliest; 0 for all.
-        no_repeat: never write n characters that stand in the text already, in this order; 0 may.
+        no_repeat: never write n characters in an order in which the text has them already; 0 turns
+            this off.
         allow_loops: leave passages that repeat themselves three times over alone.
     """
 
@@ -191,7 +196,9 @@ class Drawer:
         self._ones = np.ones(_GROUP, dtype=np.float32)
 
     def one(self, logits: Array, uniform: float) -> int:
-        """Draw from ``[1, V]`` logits, which are used up, by a uniform number; never ``<unk>``.
+        """Draw from ``[1, V]`` float32 logits, which are overwritten, by a uniform number.
+
+        Never ``<unk>``.
 
         Raises:
             RecipeError: every character is ruled out.
@@ -206,10 +213,11 @@ class Drawer:
         return int(cumulative.searchsorted(uniform * cumulative[-1], side="right"))
 
     def all(self, logits: Array, uniforms: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Draw from ``[N, V]`` logits, which are used up, by N uniform numbers.
+        """Draw from ``[N, V]`` float32 logits, which are overwritten, by N uniform numbers.
 
-        A cumulative sum cannot be vectorised, a sum can: so the group that the uniform number
-        falls into is found by the groups' sums, and only that group is summed up step by step.
+        N is at most `streams`. A cumulative sum cannot be vectorised, a sum can: so the group that
+        the uniform number falls into is found by the groups' sums, and only that group is summed
+        up step by step.
 
         Raises:
             RecipeError: every character of a stream is ruled out.
@@ -258,8 +266,8 @@ class Drawer:
 def _check_left(highest: np.floating) -> None:
     if highest == -np.inf:
         raise RecipeError(
-            "No character is left that may follow: what was ruled out, by --no-repeat or "
-            "--max-copy, is all there is. Allow longer passages."
+            "No character is left that may follow: --no-repeat, --max-copy or another processor "
+            "has ruled out every one. Allow longer passages."
         )
 
 

@@ -25,8 +25,10 @@ from charlstm.recipes import check_whole
 from charlstm.rhyme import require_rhyme_libraries, rhyme
 from charlstm.vocabulary import Vocabulary
 
-# Of a form that says nothing about the number of lines.
+# Where nothing says how many lines there are.
 _LINES = 4
+# A form of more lines would take hours; all of it is in memory.
+_MOST_LINES = 10_000
 # The longest word, or line, that can be asked for.
 _LONGEST = 100
 # A line without a length has room for any word.
@@ -38,16 +40,16 @@ class Form:
     """What a text should be; its parts are combined.
 
     Attributes:
-        lines: how many; where ``None``, what the other parts speak of, else four.
-        line_length: characters a line, punctuation and spaces aside: ``"7"``, ``"6-9"``,
+        lines: how many; where ``None``, as many as the other parts imply, else four.
+        line_length: characters per line, not counting punctuation and spaces: ``"7"``, ``"6-9"``,
             ``"5,7,5,7"``.
         acrostic: the first characters of the lines, together.
         acrostic_end: their last characters, together.
-        rhyme: a letter a line: ``"AABA"``.
+        rhyme: a letter for each line: ``"AABA"``.
         must: words that occur somewhere.
 
     Raises:
-        RecipeError: a part cannot be understood, or two exclude each other.
+        RecipeError: a part cannot be understood, or two cannot be combined.
     """
 
     lines: int | None = None
@@ -62,6 +64,8 @@ class Form:
             object.__setattr__(self, "must", (self.must,))
         if self.lines is not None:
             check_whole("lines", self.lines, 1)
+            if self.has_constraints:
+                check_whole("the lines of a form", self.lines, 1, _MOST_LINES)
         _ = self.lengths
         if self.rhyme and not re.fullmatch("[A-Za-z]+", self.rhyme):
             raise RecipeError(
@@ -99,6 +103,11 @@ class Form:
         )
 
     @property
+    def ends_on_words(self) -> bool:
+        """Whether lines are led to the words that they end on."""
+        return bool(self.rhyme or self.acrostic_end)
+
+    @property
     def count(self) -> int:
         """How many lines the text has."""
         several = len(self.lengths) if "," in self.line_length else 0
@@ -106,7 +115,10 @@ class Form:
         return self.lines or max(several, *map(len, parts)) or _LINES
 
     def constraints(
-        self, vocabulary: Vocabulary, generator: np.random.Generator | None = None
+        self,
+        vocabulary: Vocabulary,
+        generator: np.random.Generator | None = None,
+        words: frozenset[str] | None = None,
     ) -> list[Constraint]:
         """Return the parts of this form.
 
@@ -114,10 +126,12 @@ class Form:
             vocabulary: the model's.
             generator: chooses the line of each word of `must`; where ``None``, as for a text whose
                 end is open, each line has one of them until all have occurred.
+            words: the words in Latin letters, in lower case, that lines are led to end on, if there
+                are any among them that fit; where ``None``, all of the dictionary.
 
         Raises:
             UnknownCharactersError: a part has characters that the model has never seen.
-            RecipeError: two parts exclude each other.
+            RecipeError: two parts cannot be combined.
             MissingLibraryError: see `charlstm.rhyme.require_rhyme_libraries`.
         """
         found: list[Constraint] = []
@@ -126,16 +140,18 @@ class Form:
         if self.acrostic:
             letters = _letters(self.acrostic)
             self._check_known(letters, "acrostic", vocabulary, either_case=True)
+            letters = "".join(c if c in vocabulary else c.swapcase() for c in letters)
             found.append(Acrostic(letters, f"--acrostic {self.acrostic}"))
         if self.acrostic_end:
             letters = _letters(self.acrostic_end)
             self._check_known(letters, "acrostic-end", vocabulary, either_case=True)
             wish = f"--acrostic-end {self.acrostic_end}"
-            found.append(AcrosticEnd(letters, vocabulary.characters, wish))
+            found.append(AcrosticEnd(letters, vocabulary.characters, words, wish))
         if self.rhyme:
             require_rhyme_libraries()
             scheme = self.rhyme.upper()
-            wanted = Rhyme(scheme, vocabulary.characters, wish=f"--rhyme {self.rhyme}")
+            wish = f"--rhyme {self.rhyme}"
+            wanted = Rhyme(scheme, vocabulary.characters, words, wish=wish)
             # Where the ends are given, they need no other answers.
             found.append(replace(wanted, answers=0) if self.acrostic_end else wanted)
             self._check_ends_rhyme(scheme)
@@ -214,8 +230,9 @@ class Form:
                 earlier = ends[number - place + other]
                 if scheme[other] == scheme[place] and not rhyme(earlier, end):
                     raise RecipeError(
-                        f"--rhyme {self.rhyme} asks for lines that rhyme, and the characters "
-                        f"{earlier} and {end} of --acrostic-end do not."
+                        f"--rhyme {self.rhyme} asks for lines that rhyme, and {earlier} and {end} "
+                        "of --acrostic-end do not"
+                        f"{': nothing rhymes with itself' if earlier == end else ''}."
                     )
 
 

@@ -1,10 +1,10 @@
-"""Where parts of one text, the sample, stand in another that is far longer.
+"""Where parts of one text, the sample, appear in another that is far longer.
 
-So it is the sample that is indexed, anew each time, and the other text is passed over. Each n-gram
-of the sample gets a number, its name, and each place of the other text where one of them stands
-gets the same. The name of an (n+1)-gram follows from that of its first n characters and its last
-character: so the places grow fewer from n to n+1, and as names stand for characters and not for
-hashes, two n-grams never pass for the same one.
+So it is the sample that is indexed, anew each time, and the other text that is scanned. Each n-gram
+of the sample gets a number, its name, and each place of the other text where it appears gets the
+same. The name of an (n+1)-gram follows from that of its first n characters and its last character:
+so the places grow fewer from n to n+1, and as names stand for characters and not for hashes, two
+n-grams are never taken for the same one.
 """
 
 import bisect
@@ -19,18 +19,18 @@ from numpy.typing import NDArray
 SHORTEST, LONGEST = 4, 12
 """The least and the greatest n of the n-grams that are counted."""
 
-# The training text is passed over a piece at a time, so that temporary arrays stay small.
+# The training text is scanned a piece at a time, so that temporary arrays stay small.
 _PIECE = 1 << 20
-# Stands between two texts and after the last. It is no code point, so no training text has it.
+# Comes between two texts and after the last. It is no code point, so no training text has it.
 _BORDER = 0x110000
 # Odd, so that multiplying by it modulo 2^64 loses nothing; 2^64 and 2^32 over the golden ratio.
 _FACTOR = 0x9E3779B97F4A7C15
 _SHORT_FACTOR = 0x9E3779B1
-# A string whose rarest n-gram stands in more places than this is looked for in the whole text.
+# A string whose rarest n-gram has more places than this is looked for in the whole text.
 _PLACES = 64
-# So many characters are compared for passages before what was found has to do: a few seconds.
+# How many characters are compared after which partial results are returned: a few seconds' worth.
 _EFFORT = 10**9
-# So much of it goes for a comparison, however short it is.
+# A comparison counts as so many more, however short it is.
 _COMPARISON = 500
 
 _Numbers = NDArray[np.uint32]
@@ -40,13 +40,13 @@ _Keys = NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Sample:
-    """The texts looked at, as one.
+    """The texts to look for, as one.
 
     Attributes:
-        text: all of them, with a character between two that means nothing.
+        text: all of them, with a meaningless character after each.
         codes: their code points, with `_BORDER` after each text.
         starts: where each begins.
-        given: for every character, where what was written begins in the text that it belongs to.
+        given: for every character, where what was written begins in the text it belongs to.
     """
 
     text: str
@@ -56,7 +56,7 @@ class Sample:
 
     @classmethod
     def of(cls, texts: Sequence[str], given: Sequence[int]) -> "Sample":
-        """Join `texts`, of which so many characters were given and not written."""
+        """Join `texts`, each of which begins with `given` characters that were not written."""
         lengths = [len(text) + 1 for text in texts]
         starts = [0, *itertools.accumulate(lengths)]
         joined = "".join(text + "\n" for text in texts)
@@ -67,7 +67,7 @@ class Sample:
 
 
 class Matcher:
-    """A text in which parts of samples are looked for; holds 4 bytes a character besides it.
+    """A text in which parts of samples are looked for; takes 4 bytes a character beside it.
 
     Args:
         text: the text.
@@ -81,7 +81,7 @@ class Matcher:
     def compare(self, sample: Sample) -> tuple[_Indices, "_Stretches"]:
         """Return the longest n <= 12 of the n-gram at each character of the sample, and the 12s.
 
-        An n below 4 is told as 0.
+        An n below 4 is reported as 0.
         """
         codes = sample.codes
         longest = np.zeros(len(codes), np.int64)
@@ -90,7 +90,7 @@ class Matcher:
         ids[alphabet] = np.arange(1, len(alphabet) + 1)
         base = len(alphabet) + 1
 
-        # Where n-grams of the sample stand, and their names: in the sample, and in each piece of
+        # Where n-grams of the sample appear, and their names: in the sample, and in each piece of
         # the training text. An id is the name of a 1-gram.
         at = np.arange(len(codes))
         names = ids[codes]
@@ -125,18 +125,18 @@ class Matcher:
     def spans(
         self, sample: Sample, longest: _Indices, stretches: "_Stretches", most: int
     ) -> list[tuple[int, int]]:
-        """Return start and end of what the text has, too, and can be made longer on no side.
+        """Return start and end of what the text has too, and cannot be extended on either side.
 
         Args:
             sample: what was compared.
             longest: see `compare`.
             stretches: see `compare`.
-            most: the `most` longest are among them for certain.
+            most: how many of the longest must be among them.
 
         Returns:
             The longest first, then in the order of the sample.
         """
-        # What reaches no further than something that began before it can be made longer there.
+        # What reaches no further than something that began before it is only a part of that.
         reach = np.arange(len(longest)) + longest
         before = np.concatenate(([0], np.maximum.accumulate(reach)[:-1]))[: len(reach)]
         short = np.flatnonzero((longest > 0) & (longest < LONGEST) & (reach > before))
@@ -145,7 +145,7 @@ class Matcher:
         return sorted(spans, key=lambda span: (span[0] - span[1], span[0]))
 
     def followers(self, passage: str) -> str:
-        """Return every character that follows `passage` in the text, each once and in order."""
+        """Return every character that follows `passage` in the text, each once, sorted."""
         if self._followers is None or self._followers.length != len(passage):
             self._followers = None  # lets go of the old order before the new one is made
             self._followers = _Followers(self._text, self._codes, len(passage))
@@ -156,9 +156,9 @@ class Matcher:
     ) -> Iterator[tuple[int, int]]:
         """Yield start and end of passages of 12 characters and more: at least the `most` longest.
 
-        Between two neighbours of the sample whose 12-grams both stand in the training text, a
+        Between two neighbours of the sample whose 12-grams both appear in the training text, a
         passage may go on; where one of them does not, none does. The stretches without such a gap
-        are looked through from the longest, and as most are one passage it takes few of them.
+        are searched from the longest, and as most are a single passage, few of them need be.
         """
         seen: set[str] = set()
         told: set[str] = set()
@@ -190,16 +190,16 @@ class _Names:
     """
 
     def __init__(self, keys: _Keys) -> None:
-        # The product is the key in another form: it spreads the keys over the table by its first
-        # bits, and none is lost or becomes another's.
+        # The product is the key in another form: its first bits spread the keys over the table,
+        # and no two keys become one.
         values, names = np.unique(keys * np.uint64(_FACTOR), return_inverse=True)
         self.names = names.astype(np.uint32)
         bits = min(max((2 * len(values)).bit_length(), 1), 20)
         self._shift = np.uint64(64 - bits)
         counts = np.bincount((values >> self._shift).astype(np.int64), minlength=1 << bits)
-        # Where in the values those with such first bits begin, and where the last of them end.
+        # Where the values with the same first bits begin, and at the end where the last ones end.
         self._first = np.concatenate(([0], np.cumsum(counts))).astype(np.uint32)
-        # One more, so that there is something to read behind the last.
+        # One more, so that there is something to read after the last.
         self._values = np.concatenate((values, values[-1:]))
 
     def __len__(self) -> int:
@@ -213,7 +213,7 @@ class _Names:
         slots = (values >> self._shift).astype(np.int64)
         names = self._first[slots]
         hit = self._values[names] == values
-        # Where several share their first bits, it may be another of them.
+        # Where several share their first bits, it may be one of the others.
         rest = np.flatnonzero(~hit & (self._first[slots + 1] > names + 1))
         names[rest] = np.searchsorted(self._values[:-1], values[rest])
         hit[rest] = self._values[names[rest]] == values[rest]
@@ -221,7 +221,7 @@ class _Names:
 
 
 class _Stretches:
-    """Where 12-grams of the sample stand in the training text.
+    """Where 12-grams of the sample appear in the training text.
 
     Args:
         at: the places in the sample, ascending.
@@ -251,10 +251,10 @@ class _Stretches:
         return sorted(spans, key=lambda span: (span[0] - span[1], span[0]))
 
     def rarest(self, start: int, end: int) -> tuple[int, int, int]:
-        """Return which 12-gram within a stretch stands in the fewest places, and between which.
+        """Return which 12-gram within a stretch appears in the fewest places.
 
         Returns:
-            How far behind `start` it begins; the first and last of its places for `places`.
+            How far after `start` it begins, and between which two numbers `places` has its places.
         """
         first = int(np.searchsorted(self._at, start))
         behind = int(np.argmin(self._counts[first : first + end - start - LONGEST + 1]))
@@ -268,7 +268,7 @@ class _Stretches:
 
 
 class _Search:
-    """The passages of a stretch, found by asking of some of its parts whether they were copied."""
+    """Finds the passages of a stretch by asking of some of its parts whether they were copied."""
 
     def __init__(self, text: str, sample: Sample, stretches: _Stretches) -> None:
         self._text = text
@@ -279,8 +279,8 @@ class _Search:
     def passages(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Yield start and end of each passage of the stretch, from left to right.
 
-        What begins later ends no earlier, and whatever is a part of something copied was copied:
-        so ends and starts are found by halving.
+        What begins later ends no earlier, and any part of something copied was copied: so ends
+        and starts are found by bisection.
         """
         start = first
         while self._effort > 0:
@@ -313,7 +313,7 @@ class _Search:
                 place >= behind and self._text.startswith(wanted, place - behind)
                 for place in self._stretches.places(first, last)
             )
-        # Comparing at each place could take their number times the length; this cannot.
+        # Comparing at each place could cost their number times the length; this cannot.
         self._effort -= len(self._text)
         return wanted in self._text
 
@@ -324,14 +324,14 @@ class _Followers:
     Args:
         text: the text.
         codes: its code points.
-        length: of the passages whose followers are asked for.
+        length: that of the passages whose followers are wanted.
     """
 
     def __init__(self, text: str, codes: _Numbers, length: int) -> None:
         self.length = length
         self._text = text
         self._frequent: dict[str, str] = {}
-        # A place and the first bits of its hash share one number: sorting is all there is to do.
+        # A place and the first bits of its hash share one number, so sorting is all it takes.
         count = max(len(text) - length, 0)
         self._bits = max(count.bit_length(), 1)
         self._mask = (1 << self._bits) - 1
@@ -348,7 +348,7 @@ class _Followers:
         self._sorted.sort()
 
     def after(self, passage: str) -> str:
-        """Return the characters that follow `passage`, each once and in order."""
+        """Return the characters that follow `passage`, each once, sorted."""
         if passage in self._frequent:
             return self._frequent[passage]
         value = 0
@@ -359,7 +359,7 @@ class _Followers:
         first, last = np.searchsorted(self._sorted, limits).tolist()
         places: list[int] = (self._sorted[first:last] & np.uint64(self._mask)).tolist()
         text, length = self._text, self.length
-        # Another passage may have the same bits, so the characters have the last word.
+        # Another passage may have the same bits, so the characters themselves are compared.
         found = {text[place + length] for place in places if text.startswith(passage, place)}
         followers = "".join(sorted(found))
         if len(places) > _PLACES:
@@ -379,7 +379,7 @@ def _slots(codes: _Numbers, bits: int) -> _Numbers:
 
 
 def _keys(names: _Numbers, base: int, ids: _Numbers) -> _Keys:
-    """Return numbers that stand for n-grams by name and the characters after them."""
+    """Return numbers that stand for the names of n-grams and the characters after them."""
     return names.astype(np.uint64) * np.uint64(base) + ids
 
 

@@ -1,27 +1,31 @@
-"""How much of a text stands in the text that a model learned from."""
+"""How much of a text appears in the text that a model learned from."""
 
 import bisect
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from charlstm.matching import LONGEST, SHORTEST, Matcher, Sample
 
+_WORD = re.compile("[a-z]+(?:'[a-z]+)*'?")
+
 SIZES = range(SHORTEST, LONGEST + 1)
-"""The n of the n-grams whose share is told."""
+"""The n of the n-grams whose share is reported."""
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A stretch of a text that stands in the training text and can be made longer on no side.
+    """A stretch of a text that appears in the training text and cannot be extended on either side.
 
     Attributes:
-        sample: which of the texts looked at it is a part of, from 0.
-        start: the characters before it there.
+        sample: which of the texts it is a part of, from 0.
+        start: how many characters come before it in that text.
         text: its characters.
-        place: the characters before it in the training text, where it first stands there.
+        place: how many characters of the training text come before its first appearance there.
     """
 
     sample: int
@@ -36,12 +40,12 @@ class Novelty:
 
     Attributes:
         windows: how many n-grams the texts have, for each n of `SIZES`.
-        copied: how many of them stand in the training text.
-        passages: what was copied, the longest first, then in the order of the texts; of those
-            that read the same the first.
-        lines: how many lines have something else than white space.
-        verbatim_lines: how many of them are a whole line of the training text, apart from white
-            space around them.
+        copied: how many of them appear in the training text.
+        passages: what was copied, the longest first, then in the order of the texts; of identical
+            ones only the first.
+        lines: how many lines have more than white space.
+        verbatim_lines: how many of them are whole lines of the training text, white space around
+            them aside.
     """
 
     windows: dict[int, int]
@@ -50,9 +54,9 @@ class Novelty:
     lines: int
     verbatim_lines: int
 
-    def share(self, n: int) -> float:
-        """Return the share of n-grams that stand in the training text; 0 when there are none."""
-        return self.copied[n] / self.windows[n] if self.windows[n] else 0.0
+    def share(self, n: int) -> float | None:
+        """Return the share of n-grams that appear in the training text; ``None`` without any."""
+        return self.copied[n] / self.windows[n] if self.windows[n] else None
 
     @property
     def longest(self) -> Passage | None:
@@ -60,7 +64,7 @@ class Novelty:
         return self.passages[0] if self.passages else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return every figure by its name, as plain values for a program."""
+        """Return every figure by name, as plain values for a program."""
         return {
             "ngrams": [
                 {
@@ -78,9 +82,9 @@ class Novelty:
 
 
 class TrainingText:
-    """A text that a model learned from, ready to have others compared with it.
+    """A text that a model learned from, ready for others to be compared with it.
 
-    Holds 4 bytes a character besides the text.
+    Takes 4 bytes a character beside the text.
 
     Args:
         text: the training text, normalised as the model read it.
@@ -93,18 +97,18 @@ class TrainingText:
     def novelty(
         self, texts: Sequence[str], *, after: Sequence[int] | int = 0, most: int = 10
     ) -> Novelty:
-        """Return what of `texts` stands in the training text.
+        """Return what of `texts` appears in the training text.
 
-        The counts are exact for every text. So are the passages, except where loops were written
-        after a text of loops: there some can be missing, or told shorter than they are, because
-        the search for them ends after some seconds.
+        The counts are exact for every text. So are the passages, except where both texts are full
+        of loops: some can then be missing or shortened, because the search for them ends after
+        some seconds.
 
         Args:
-            texts: what was written; nothing is found over the border between two of them.
-            after: what stands before this character of a text was given and not written, one
+            texts: what was written; nothing is found across the border between two of them.
+            after: how many characters at the beginning of a text were given and not written, one
                 number for all texts or one for each. N-grams, passages and lines that lie wholly
-                before it do not count; what begins there and reaches beyond it does.
-            most: so many passages are told at most.
+                within them do not count; what begins there and reaches beyond does.
+            most: how many passages to report at most.
         """
         given = [after] * len(texts) if isinstance(after, int) else list(after)
         sample = Sample.of(texts, given)
@@ -135,10 +139,17 @@ class TrainingText:
             verbatim_lines=sum(line in known for line in written),
         )
 
-    def line_at(self, place: int) -> tuple[int, str]:
-        """Return the number, from 1, and the text of the line of which `place` is a character.
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Its words in Latin letters, in lower case and with straight apostrophes."""
+        found = set(_WORD.findall(self._text.casefold().replace("’", "'")))
+        # An apostrophe at the end of a word (lovin') may as well be a quote that closes.
+        return frozenset(found | {word.rstrip("'") for word in found})
 
-        A line break belongs to the line that it ends.
+    def line_at(self, place: int) -> tuple[int, str]:
+        """Return the number, from 1, and the text of the line that holds the character `place`.
+
+        A line break belongs to the line it ends.
         """
         number = self._text.count("\n", 0, place) + 1
         start = self._text.rfind("\n", 0, place) + 1
@@ -146,17 +157,17 @@ class TrainingText:
         return number, self._text[start : end if end >= 0 else len(self._text)]
 
     def around(self, passage: Passage, characters: int) -> tuple[str, str]:
-        """Return so many characters of the training text before a passage, and behind it."""
+        """Return so many characters of the training text before a passage, and after it."""
         end = passage.place + len(passage.text)
         before = self._text[max(passage.place - characters, 0) : passage.place]
         return before, self._text[end : end + characters]
 
     def followers(self, passage: str) -> str:
-        """Return every character that follows `passage` in the training text, in their order.
+        """Return every character that follows `passage` in the training text, each once, sorted.
 
-        The first call with a passage of another length sorts 8 bytes a character of the training
-        text; those after it cost microseconds, or once for each passage that is frequent a tenth
-        of a microsecond for each place where it stands.
+        The first call for each new length sorts 8 bytes a character of the training text. Later
+        calls take microseconds, except the first for a frequent passage: a tenth of a microsecond
+        for each place where it appears.
         """
         return self._matcher.followers(passage)
 

@@ -24,8 +24,8 @@ def readable(
     Args:
         prefix: normalised.
         vocabulary: the model's.
-        unknown: see `Sampler.stream`. A character that nothing in the vocabulary resembles is
-            read as ``<unk>`` with ``"map"``.
+        unknown: see `charlstm.sampling.SamplingSettings`. A character that nothing in the
+            vocabulary resembles is read as ``<unk>`` with ``"map"``.
         what: what the error calls it.
         advice: the last sentence of the error: what to do.
 

@@ -1,8 +1,9 @@
 """Continuing a prefix, with NumPy alone."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,33 @@ _AT_ONCE = 256
 _LENGTH = 200
 
 
-@dataclass
+class SamplingSettings(TypedDict, total=False):
+    """How a prefix is continued; every part may be left out.
+
+    Attributes:
+        length: how many characters to write at most, not counting the prefix; by default 200, or
+            that many for each of `lines`.
+        lines: how many lines to write, not counting empty ones; one that the prefix begins is the
+            first.
+        stop: texts at which to end; they are not part of what is written.
+        decoding: how each character is drawn.
+        processors: what else may change the logits; see `charlstm.decoding`.
+        seed: the same one writes the same text; by default a fresh one.
+        unknown: what to do with characters of the prefix that the model has never seen:
+            ``"error"``, the default, ``"skip"`` them, or ``"map"`` them to the nearest that the
+            vocabulary has.
+    """
+
+    length: int | None
+    lines: int | None
+    stop: Sequence[str]
+    decoding: Decoding | None
+    processors: Sequence[Processor]
+    seed: int | None
+    unknown: str
+
+
+@dataclass(frozen=True)
 class Sampler:
     """A model that writes.
 
@@ -37,18 +64,7 @@ class Sampler:
     vocabulary: Vocabulary
     text: TextOptions = field(default_factory=TextOptions)
 
-    def stream(
-        self,
-        prefix: str = "",
-        *,
-        length: int | None = None,
-        lines: int | None = None,
-        stop: Sequence[str] = (),
-        decoding: Decoding | None = None,
-        processors: Sequence[Processor] = (),
-        seed: int | None = None,
-        unknown: str = "error",
-    ) -> Iterator[str]:
+    def stream(self, prefix: str = "", **settings: Unpack[SamplingSettings]) -> Iterator[str]:
         """Continue `prefix`, yielding the text as it is written, nearly always by the character.
 
         The model reads a line break first where its vocabulary has one, so that the prefix
@@ -56,61 +72,20 @@ class Sampler:
 
         Args:
             prefix: what to continue; may be empty.
-            length: how many characters to write at most, the prefix not counted; where ``None``
-                200, or that many for each of `lines`.
-            lines: how many lines to write, empty ones not counted; one that the prefix begins is
-                the first.
-            stop: texts at which to end; they are not part of what is written.
-            decoding: how each character is drawn.
-            processors: what else may change the logits; see `charlstm.decoding`.
-            seed: the same one writes the same text; a fresh one where ``None``.
-            unknown: what to do with characters of the prefix that the model has never seen:
-                ``"error"``, ``"skip"`` them, or ``"map"`` them to the nearest the vocabulary has.
+            settings: see `SamplingSettings`.
 
         Raises:
             UnknownCharactersError: with ``unknown="error"``, naming each of them.
-            RecipeError: a setting is out of its range, or leaves nothing to write.
+            RecipeError: a setting is out of range, or leaves nothing to write.
         """
-        steps = self._write(prefix, 1, length, lines, stop, decoding, processors, seed, unknown)
-        return (piece for (piece,) in steps if piece)
+        return (piece for (piece,) in self._write(prefix, 1, **settings) if piece)
 
-    def generate(
-        self,
-        prefix: str = "",
-        *,
-        length: int | None = None,
-        lines: int | None = None,
-        stop: Sequence[str] = (),
-        decoding: Decoding | None = None,
-        processors: Sequence[Processor] = (),
-        seed: int | None = None,
-        unknown: str = "error",
-    ) -> str:
-        """Return `prefix` and its continuation; the arguments are those of `stream`."""
-        return self.generate_many(
-            prefix,
-            samples=1,
-            length=length,
-            lines=lines,
-            stop=stop,
-            decoding=decoding,
-            processors=processors,
-            seed=seed,
-            unknown=unknown,
-        )[0]
+    def generate(self, prefix: str = "", **settings: Unpack[SamplingSettings]) -> str:
+        """Return `prefix` and its continuation; see `stream`."""
+        return self.generate_many(prefix, samples=1, **settings)[0]
 
     def generate_many(
-        self,
-        prefix: str = "",
-        *,
-        samples: int,
-        length: int | None = None,
-        lines: int | None = None,
-        stop: Sequence[str] = (),
-        decoding: Decoding | None = None,
-        processors: Sequence[Processor] = (),
-        seed: int | None = None,
-        unknown: str = "error",
+        self, prefix: str = "", *, samples: int, **settings: Unpack[SamplingSettings]
     ) -> list[str]:
         """Return `samples` texts that begin with `prefix`, written side by side.
 
@@ -118,30 +93,21 @@ class Sampler:
         matrix products. Sample k draws from a generator of its own, seeded with ``seed + k``.
 
         Args:
-            prefix: see `stream`, as for the others.
+            prefix: see `stream`.
             samples: how many, from 1.
-            length: of each.
-            lines: of each.
-            stop: of each.
-            decoding: of each.
-            processors: of each.
-            seed: of the first.
-            unknown: see `stream`.
+            settings: of each, but for the seed, which is that of the first.
 
         Raises:
             UnknownCharactersError: as in `stream`.
             RecipeError: as in `stream`.
         """
         check_whole("samples", samples, 1)
-        first = _first_seed(seed)
+        first = _first_seed(settings.get("seed"))
         texts: list[str] = []
         for done in range(0, samples, _AT_ONCE):
             many = min(_AT_ONCE, samples - done)
-            steps = list(
-                self._write(
-                    prefix, many, length, lines, stop, decoding, processors, first + done, unknown
-                )
-            )
+            settings["seed"] = first + done
+            steps = list(self._write(prefix, many, **settings))
             texts += (prefix + "".join(pieces[k] for pieces in steps) for k in range(many))
         return texts
 
@@ -152,7 +118,7 @@ class Sampler:
 
         Args:
             text: what to read, behind the line break that the vocabulary may have.
-            unknown: see `stream`.
+            unknown: see `SamplingSettings`.
 
         Raises:
             UnknownCharactersError: as in `stream`.
@@ -191,20 +157,21 @@ class Sampler:
         return state
 
     def readable(self, text: str, unknown: str = "error") -> str:
-        """Return `text` as the model reads it; see `stream` for `unknown` and what it raises."""
+        """Return `text` as the model reads it; see `read`."""
         return readable(self.text.apply(text), self.vocabulary, unknown)
 
     def _write(
         self,
         prefix: str,
         samples: int,
-        length: int | None,
-        lines: int | None,
-        stop: Sequence[str],
-        decoding: Decoding | None,
-        processors: Sequence[Processor],
-        seed: int | None,
-        unknown: str,
+        *,
+        length: int | None = None,
+        lines: int | None = None,
+        stop: Sequence[str] = (),
+        decoding: Decoding | None = None,
+        processors: Sequence[Processor] = (),
+        seed: int | None = None,
+        unknown: str = "error",
     ) -> Iterator[list[str]]:
         """Check what was asked for; return what yields a piece of every text at each step."""
         if length is not None:
@@ -218,73 +185,66 @@ class Sampler:
             raise RecipeError("A text to stop at cannot be empty.")
         if lines is not None and "\n" not in self.vocabulary:
             raise RecipeError("The model knows no line breaks, so it cannot count lines.")
+        read = self.readable(prefix, unknown)
         begun = self.text.apply(prefix)
         ends = [_End(begun, lines, stop) for _ in range(samples if lines or stop else 0)]
-        read = self.readable(prefix, unknown)
+        texts = _Texts([begun] * samples, list(range(samples)))
         decoding = decoding or Decoding()
-        return self._pieces(
-            read,
-            ends,
-            _LENGTH * (lines or 1) if length is None else length,
-            decoding,
-            (*decoding.processors(self.vocabulary), *processors),
-            [np.random.default_rng(first + k) for k in range(samples)],
-        )
+        processors = (*decoding.processors(self.vocabulary), *processors)
+        generators = [np.random.default_rng(first + k) for k in range(samples)]
+        length = _LENGTH * (lines or 1) if length is None else length
+        ids = self._draw(read, texts, length, decoding, processors, generators)
+        return self._pieces(ids, texts, ends)
 
     def _pieces(
         self,
-        read: str,
+        steps: "Iterable[Sequence[int] | NDArray[np.intp]]",
+        texts: "_Texts",
         ends: "list[_End]",
-        length: int,
-        decoding: Decoding,
-        processors: Sequence[Processor],
-        generators: list[np.random.Generator],
     ) -> Iterator[list[str]]:
+        """Yield a piece of every text for the ids that are drawn at each step."""
         names = ["\ufffd", *self.vocabulary.characters]
-        written = [read] * len(generators)
-        running = list(range(len(generators)))
-        for ids in self._draw(written, running, length, decoding, processors, generators):
+        for ids in steps:
             pieces = [names[character] for character in ids]
             for stream, piece in enumerate(pieces):
-                written[stream] += piece
+                texts.written[stream] += piece
             if not ends:
                 yield pieces
                 continue
             yield [end.push(piece) for end, piece in zip(ends, pieces, strict=True)]
-            running[:] = [stream for stream in running if not ends[stream].reached]
-            if not running:
+            texts.running = [stream for stream in texts.running if not ends[stream].reached]
+            if not texts.running:
                 return
         if ends:
             yield [end.rest() for end in ends]
 
     def _draw(
         self,
-        written: list[str],
-        running: list[int],
+        read: str,
+        texts: "_Texts",
         length: int,
         decoding: Decoding,
         processors: Sequence[Processor],
         generators: list[np.random.Generator],
     ) -> "Iterator[Sequence[int] | NDArray[np.intp]]":
-        """Yield every stream's next id.
+        """Yield every stream's next id, behind what the model reads of the prefix.
 
-        The caller keeps up what each has written, and which are still running: what comes of the
-        others does not matter.
+        The caller keeps `texts` up to date; what is drawn for finished ones is ignored.
         """
         network, streams = self.network, len(generators)
         if not length:
             return
-        if written[0] or "\n" in self.vocabulary:
-            state = self._read(written[0]).take([0] * streams)
+        if read or "\n" in self.vocabulary:
+            state = self._read(read).take([0] * streams)
         else:
-            # Nothing to read, not even a line's beginning: begin as often as the text does.
+            # Nothing to read, not even a line's beginning: draw by the training text's frequencies.
             with np.errstate(divide="ignore"):
                 begins = np.log(np.array(self.vocabulary.counts, dtype=np.float32))
             first = np.empty(streams, dtype=np.intp)
             for stream, generator in enumerate(generators):
                 row = begins.copy()
                 for process in processors:
-                    process("", row)
+                    process(texts.written[stream], row)
                 first[stream] = choose(row, Decoding(temperature=1.0), generator)
             yield first
             length -= 1
@@ -296,8 +256,8 @@ class Sampler:
         for left in range(length, 0, -1):
             uniform = next(uniforms)
             for process in processors:
-                for stream in running:
-                    process(written[stream], logits[stream])
+                for stream in texts.running:
+                    process(texts.written[stream], logits[stream])
             if streams == 1:  # without the arrays, which would cost as much as the sums
                 only = drawer.one(logits, uniform[0])
                 yield (only,)
@@ -308,6 +268,19 @@ class Sampler:
                 yield chosen
                 if left > 1:
                     network.step(state, chosen)
+
+
+@dataclass
+class _Texts:
+    """The texts of all streams.
+
+    Attributes:
+        written: each with its prefix, as it is normalised.
+        running: the numbers of those that have not ended.
+    """
+
+    written: list[str]
+    running: list[int]
 
 
 class _End:

@@ -128,9 +128,6 @@ def test_no_passage_comes_a_second_time_where_none_may(generate: Generate) -> No
 
 
 def test_loops_are_left_unless_they_are_allowed(generate: Generate) -> None:
-    def loops(text: str) -> int:
-        return max(len(found[0]) for found in re.finditer(r"(.{1,40}?)\1*", text, re.S))
-
     cold = ("--temperature", "0", "--length", "600")
     allowed = generate(*cold, "--allow-loops").stdout
     assert re.search(r"([^\n].{2,}?)\1{5}", allowed, re.S)
@@ -230,7 +227,7 @@ def test_a_file_without_prefixes_or_that_cannot_be_read_is_one_sentence(
 def test_a_prefix_and_a_file_of_them_exclude_each_other(generate: Generate) -> None:
     result = generate("--prefix", "我", "--prefix-file", "song.txt")
     assert (result.code, result.stdout) == (2, "")
-    assert "--prefix and --prefix-file exclude each other." in plain_message(result)
+    assert "--prefix and --prefix-file cannot be combined." in plain_message(result)
 
 
 # What is told about a text.
@@ -292,8 +289,23 @@ def test_the_longest_copy_of_all_texts_is_told_beside_them(generate: Generate) -
     assert nothing.stderr == "run song, seed 1; nothing of four characters or more is copied\n"
     unknown = generate("--run", "plain")
     assert unknown.stderr == (
-        "run plain, seed 1; what is copied was not looked for: the run keeps no index\n"
+        "run plain, seed 1; copies were not looked for: the run keeps no index\n"
     )
+
+
+@pytest.mark.parametrize("limit", ["_QUICK_TO_READ", "_MOST_CHARACTERS"])
+def test_in_a_long_training_text_copies_are_looked_for_only_if_it_is_read_anyway(
+    limit: str, generate: Generate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"charlstm.cli.generate.{limit}", 100)
+    assert generate().stderr == (
+        "run song, seed 1; the training text is long, so copies were not looked for: save the "
+        "song and ask charlstm eval novelty FILE\n"
+    )
+    (answer,) = generate("--json").answers()
+    assert answer["longest_copy"] is None
+    assert re.search("; longest copy [4-6] characters, ", generate("--max-copy", "6").stderr)
+    assert "; copies were not looked for: the run keeps" in generate("--run", "plain").stderr
 
 
 # Forms.
@@ -335,7 +347,7 @@ def test_a_form_with_another_end_is_wrong_usage(
 ) -> None:
     result = generate(*form, *end)
     assert (result.code, result.stdout) == (2, "")
-    message = "a form says itself where it ends; leave --length and --stop out."
+    message = "a form determines its own length; leave --length and --stop out."
     assert message in plain_message(result)
 
 

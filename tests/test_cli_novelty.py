@@ -1,16 +1,24 @@
 import io
 import json
+import os
+import pty
 import re
+import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from charlstm.api import load, train
 from charlstm.cli import main
-from charlstm.novelty import SIZES
+from charlstm.cli.novelty import _row
+from charlstm.novelty import SIZES, Passage, TrainingText
 
 LYRICS = "".join(
     f"分开的第{day}天 我在{place}等你\n不分开 我们说好不分开\n雨停了 {place}很安静\n\n"
@@ -89,18 +97,17 @@ def shares(text: str, training: str) -> list[str]:
 
 def column(shown: str, number: int) -> list[str]:
     """Return a column of the table of shares."""
-    titles = [*(f"of {n} characters in a row" for n in SIZES), "whole lines"]
+    titles = [*(f"{n} characters" for n in SIZES), "whole lines"]
+    lines = shown.split("\n")
     return [
-        re.findall(r"[\d.]+%", next(line for line in shown.split("\n") if line.startswith(title)))[
-            number
-        ]
+        next(line for line in lines if line.startswith(title)).removeprefix(title).split()[number]
         for title in titles
     ]
 
 
 def passages(shown: str) -> list[tuple[int, int, str]]:
     """Return length, line number and what is shown of each passage."""
-    below = shown.partition("the line where they stand\n")[2]
+    below = shown.partition("the line they first appear in\n")[2]
     found = re.findall(r"^ *([\d,]+)  +([\d,]+)  (.*)$", below, re.M)
     return [(int(size.replace(",", "")), int(line.replace(",", "")), m) for size, line, m in found]
 
@@ -109,14 +116,14 @@ def test_a_text_is_measured_beside_the_held_out_text(novelty: Novelty) -> None:
     result = novelty("其 他.txt", "--run", "song")
     assert (result.code, result.stderr) == (0, "")
     assert result.stdout.startswith("其 他.txt\n\n")
-    assert re.search("^copied +this text +held-out text *$", result.stdout, re.M)
+    assert re.search("^copied in a row +this text +held-out text *$", result.stdout, re.M)
     training = training_text()
     assert column(result.stdout, 0) == shares(OTHER, training)
     assert column(result.stdout, 1) == shares(LYRICS[len(training) :], training)
     assert "\x1b" not in result.stdout
 
 
-def test_copied_passages_are_told_with_the_line_where_they_first_stand(novelty: Novelty) -> None:
+def test_copied_passages_are_shown_with_the_line_they_first_appear_in(novelty: Novelty) -> None:
     shown = passages(novelty("其 他.txt", "--run", "song").stdout)
     lines = training_text().split("\n")
     whole = "\n不分开 我们说好不分开\n"
@@ -132,7 +139,7 @@ def test_copied_passages_are_told_with_the_line_where_they_first_stand(novelty: 
     assert [size for size, _, _ in shown] == sorted((size for size, _, _ in shown), reverse=True)
 
 
-def test_as_json_every_figure_is_told_for_both_texts(novelty: Novelty) -> None:
+def test_as_json_every_figure_is_there_for_both_texts(novelty: Novelty) -> None:
     result = novelty("其 他.txt", "--run", "song", "--json")
     assert result.code == 0
     answer = json.loads(result.stdout)
@@ -182,7 +189,7 @@ def test_twenty_samples_are_measured_unless_told_otherwise(novelty: Novelty) -> 
     assert result.stdout.startswith("20 samples of song, seed 4\n")
 
 
-def test_a_fresh_seed_is_told_in_the_json_as_well(novelty: Novelty) -> None:
+def test_a_fresh_seed_is_in_the_json_as_well(novelty: Novelty) -> None:
     answer = json.loads(novelty("--samples", "2", "--json").stdout)
     again = novelty("--samples", "2", "--seed", str(answer["seed"]), "--json")
     assert json.loads(again.stdout) == answer
@@ -190,7 +197,7 @@ def test_a_fresh_seed_is_told_in_the_json_as_well(novelty: Novelty) -> None:
 
 def test_without_held_out_text_there_is_no_column_for_it(novelty: Novelty) -> None:
     shown = novelty("其 他.txt", "--run", "whole").stdout
-    assert re.search("^copied +this text *$", shown, re.M)
+    assert re.search("^copied in a row +this text *$", shown, re.M)
     assert column(shown, 0) == shares(OTHER, LYRICS)
     answer = json.loads(novelty("其 他.txt", "--run", "whole", "--json").stdout)
     assert answer["held_out"] is None
@@ -209,12 +216,115 @@ def test_without_an_index_one_sentence_says_what_to_do(
     )
 
 
-@pytest.mark.parametrize("option", ["--samples", "--seed"])
-def test_a_text_and_samples_exclude_each_other(option: str, novelty: Novelty) -> None:
-    result = novelty("其 他.txt", option, "3")
+def plain_message(result: Result) -> str:
+    """Return what wrong usage is told, without its frame."""
+    return " ".join(re.sub(r"\x1b\[[\d;]*m|[│|]", "", result.stderr).split())
+
+
+# 0.8 is what the temperature would be anyway: it counts that it was asked for.
+@pytest.mark.parametrize(
+    ("option", "value"), [("--samples", "3"), ("--seed", "3"), ("--temperature", "0.8")]
+)
+def test_a_text_and_what_is_for_samples_exclude_each_other(
+    option: str, value: str, novelty: Novelty
+) -> None:
+    result = novelty("其 他.txt", option, value)
     assert (result.code, result.stdout) == (2, "")
-    message = re.sub(r"\x1b\[[\d;]*m|[│|]", "", result.stderr)
-    assert "a TEXT and --samples exclude each other." in " ".join(message.split())
+    assert f"a TEXT and {option} cannot be combined." in plain_message(result)
+
+
+def test_an_encoding_without_a_text_is_wrong_usage(novelty: Novelty) -> None:
+    result = novelty("--encoding", "gb18030")
+    assert (result.code, result.stdout) == (2, "")
+    assert "--encoding is for a TEXT, and none was given." in plain_message(result)
+
+
+def test_of_a_long_held_out_text_only_the_beginning_is_compared(
+    novelty: Novelty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_out = LYRICS[len(training_text()) :]
+    whole = novelty("其 他.txt")
+    assert "held-out text:" not in whole.stdout
+    figures = json.loads(novelty("其 他.txt", "--json").stdout)["held_out"]
+    assert (figures["compared"], figures["characters"]) == (len(held_out), len(held_out))
+    monkeypatch.setattr("charlstm.cli.novelty._HELD_OUT", 40)
+    cut = novelty("其 他.txt")
+    assert "\nheld-out text: its first 40 characters only\n" in cut.stdout
+    assert column(cut.stdout, 1) == shares(held_out[:40], training_text())
+    assert column(cut.stdout, 0) == column(whole.stdout, 0)
+    figures = json.loads(novelty("其 他.txt", "--json").stdout)["held_out"]
+    assert (figures["compared"], figures["characters"]) == (40, len(held_out))
+    assert figures["ngrams"][0]["windows"] == 40 - 3
+
+
+# Rows on a terminal.
+
+
+def on_terminal(where: Path, columns: int, *arguments: str) -> str:
+    """Return what the command shows on a terminal so wide, with its colours."""
+    outside, inside = pty.openpty()
+    received = b""
+    with subprocess.Popen(
+        [sys.executable, "-m", "charlstm", "eval", "novelty", *arguments],
+        cwd=where,
+        env={**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"},
+        stdin=subprocess.DEVNULL,
+        stdout=inside,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        os.close(inside)
+        with suppress(OSError):  # Linux: the other side has closed
+            while piece := os.read(outside, 4096):
+                received += piece
+    os.close(outside)
+    assert process.returncode == 0
+    return received.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("columns", [40, 60, 100])
+def test_a_passage_takes_one_row_of_a_terminal_and_stands_in_its_middle(
+    columns: int, trained: Path, tmp_path: Path
+) -> None:
+    training = training_text()
+    copies = [training[100:400], training[500:520], training[700:705]]
+    (tmp_path / "copies.txt").write_text("Ω".join(copies), encoding="utf-8")
+    shown = on_terminal(trained, columns, str(tmp_path / "copies.txt"), "--run", "song")
+    rows = shown.partition("first appear in\x1b[0m\n")[2].splitlines()
+    assert len(rows) == 3
+    for row, copied in zip(rows, copies, strict=True):
+        found = re.fullmatch(r"\x1b\[2m([ \d,]{15})(.*)\x1b\[0m\x1b\[1;33m(.*)", row)
+        assert found, row
+        head, before, rest = found.groups()
+        passage, _, after = re.sub(r"\x1b\[2m", "", rest).partition("\x1b[0m")
+        after = after.removesuffix("\x1b[0m")
+        assert cell_len(head + before + passage + after) <= columns
+        whole, place = copied.replace("\n", "⏎"), training.index(copied)
+        if len(copied) < 12:
+            assert passage == whole
+            assert abs(cell_len(before) - cell_len(after)) <= 2
+        beginning, _, end = passage.partition(" … ")
+        assert (whole.startswith(beginning), whole.endswith(end)) == (True, True)
+        assert training[:place].replace("\n", "⏎").endswith(before)
+        assert training[place + len(copied) :].replace("\n", "⏎").startswith(after)
+        # Nothing is cut that there is room for.
+        if cell_len(before + after) < 24:
+            assert cell_len(head + before + passage + after) >= columns - 3
+
+
+PARTS = st.text("a 床⏎\n\t\x1b…\u0301", max_size=80)
+
+
+@settings(max_examples=300, deadline=None)
+@given(PARTS, PARTS.map("床b ".__add__), PARTS, st.integers(40, 160), st.sampled_from(["", "«"]))
+def test_no_row_is_wider_than_the_terminal(
+    before: str, copied: str, after: str, width: int, mark: str
+) -> None:
+    training = TrainingText(before + copied + after)
+    row = _row(Passage(0, 0, copied, len(before)), training, width, (mark, mark))
+    assert cell_len(row.plain) <= width
+    assert not {"\n", "\t", "\x1b"} & set(row.plain)
+    # It begins as the passage does, however much of it is left out.
+    assert f"{mark}床b" in row.plain
 
 
 def test_a_long_passage_is_shortened_on_the_screen_and_whole_in_the_json(
@@ -238,11 +348,15 @@ def test_a_text_that_copies_nothing_says_so(novelty: Novelty, tmp_path: Path) ->
     assert result.stdout.endswith("\nnothing of four characters or more is copied\n")
 
 
-def test_a_text_shorter_than_any_window_is_measured(novelty: Novelty, tmp_path: Path) -> None:
+def test_a_text_shorter_than_any_window_has_no_shares(novelty: Novelty, tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("分开", encoding="utf-8")
     answer = json.loads(novelty(str(tmp_path / "short.txt"), "--json").stdout)
     assert {entry["windows"] for entry in answer["ngrams"]} == {0}
-    assert {entry["share"] for entry in answer["ngrams"]} == {0.0}
+    assert {entry["share"] for entry in answer["ngrams"]} == {None}
+    shown = novelty(str(tmp_path / "short.txt")).stdout
+    assert column(shown, 0) == ["–"] * len(SIZES) + ["0.0%"]
+    (tmp_path / "short.txt").write_text(" \n", encoding="utf-8")
+    assert set(column(novelty(str(tmp_path / "short.txt")).stdout, 0)) == {"–"}
 
 
 def test_standard_input_is_a_text(novelty: Novelty, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -792,7 +792,7 @@ def test_what_leaves_no_character_at_all_is_told_too(chinese: Sampler) -> None:
 
 def test_a_rhyme_that_nothing_answers_is_named_at_once() -> None:
     sampler = uniform("花家在\n")
-    song = composer(sampler, [Rhyme("AA", sampler.vocabulary.characters, 0)], 1)
+    song = composer(sampler, [Rhyme("AA", sampler.vocabulary.characters, answers=0)], 1)
     place = song.after(song.start(), "风")
     with pytest.raises(FormError) as caught:
         song.candidates(place)

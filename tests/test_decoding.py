@@ -26,8 +26,8 @@ from charlstm.sampling import Sampler
 from charlstm.vocabulary import Vocabulary
 
 DEAD_END = (
-    "No character is left that may follow: what was ruled out, by --no-repeat or --max-copy, is "
-    "all there is. Allow longer passages."
+    "No character is left that may follow: --no-repeat, --max-copy or another processor has ruled "
+    "out every one. Allow longer passages."
 )
 LETTERS = "分开不说我们 ，。abcé\n"
 WORDS = Vocabulary.build(LETTERS)

@@ -195,8 +195,8 @@ def test_a_form_becomes_the_constraints_that_it_asks_for_and_names_them() -> Non
         "--must 花 --must 风雨",
     ]
     assert found[1] == Acrostic("春眠", "--acrostic 春 眠")
-    assert found[2] == AcrosticEnd("天年", CHINESE.characters, "--acrostic-end 天 年")
-    assert found[3] == Rhyme("AA", CHINESE.characters, 0, "--rhyme aa")
+    assert found[2] == AcrosticEnd("天年", CHINESE.characters, None, "--acrostic-end 天 年")
+    assert found[3] == Rhyme("AA", CHINESE.characters, None, 0, "--rhyme aa")
     assert Form().constraints(CHINESE) == []
 
 
@@ -279,7 +279,7 @@ def test_an_acrostic_is_the_first_character_of_each_line() -> None:
     acrostic = Acrostic("春T1")
     assert acrostic.allowed(draft("")) == "春春"
     assert acrostic.allowed(draft("春")) is None
-    assert set(acrostic.allowed(draft("", ["春"])) or "") == set("Tt")
+    assert acrostic.allowed(draft("", ["春"])) == "T"  # a capital letter stays one
     assert set(acrostic.allowed(draft("", ["春", "t"])) or "") == {"1"}
     assert acrostic.allowed(draft("", ["春", "t", "1"])) is None
     assert acrostic.fits(draft("春眠"))
@@ -398,6 +398,24 @@ def test_a_second_stanza_rhymes_anew() -> None:
     # B stands once: the third line of each stanza is free.
     assert scheme.endings(draft("", [*before, "大海", "不来"])) is None
     assert scheme.fits(draft("风雨", [*before, "大海", "不来"]))
+
+
+def test_lines_are_led_to_the_words_of_the_training_text_where_some_of_them_fit() -> None:
+    before = ["in the night"]
+    everything = Rhyme("AA", ENGLISH.characters).endings(draft("", before))
+    assert everything is not None
+    assert everything > {"light", "kite", "dwight"}
+    known = Rhyme("AA", ENGLISH.characters, frozenset({"night", "light", "kite", "day"}))
+    assert known.endings(draft("", before)) == frozenset({"light", "kite"})
+    # Three answers are too few to begin a rhyme with.
+    assert not known.fits(draft("in the night"))
+    unknown = Rhyme("AA", ENGLISH.characters, frozenset({"day"}))
+    assert unknown.endings(draft("", before)) == everything
+    ends = AcrosticEnd("t", ENGLISH.characters, frozenset({"night", "day"}))
+    assert ends.endings(draft("")) == frozenset({"night"})
+    # What is not written in Latin letters is not among the words, and needs not be.
+    han = Rhyme("AA", CHINESE.characters, frozenset({"day"}))
+    assert han.endings(draft("", ["春花"])) == frozenset("家")
 
 
 def test_the_letters_of_a_scheme_may_be_small() -> None:
@@ -535,7 +553,7 @@ def test_a_generator_spreads_words_over_the_lines_where_there_is_room() -> None:
     assert free.constraints(CHINESE, np.random.default_rng(7)) == again
 
 
-# Parts that exclude each other.
+# Parts that cannot be combined.
 
 
 def test_one_word_is_one_word_without_a_tuple_too() -> None:
@@ -594,8 +612,7 @@ def test_ends_that_do_not_rhyme_where_they_should_are_refused() -> None:
     with pytest.raises(RecipeError) as caught:
         form.constraints(CHINESE)
     assert str(caught.value) == (
-        "--rhyme AABA asks for lines that rhyme, and the characters 天 and 来 of --acrostic-end "
-        "do not."
+        "--rhyme AABA asks for lines that rhyme, and 天 and 来 of --acrostic-end do not."
     )
     assert len(Form(acrostic_end="天来年海", rhyme="ABAB").constraints(CHINESE)) == 2
     assert len(Form(acrostic_end="天 年", rhyme="AABB").constraints(CHINESE)) == 2
@@ -603,15 +620,24 @@ def test_ends_that_do_not_rhyme_where_they_should_are_refused() -> None:
 
 def test_ends_that_do_not_rhyme_in_a_later_stanza_are_refused_too() -> None:
     form = Form(acrostic_end="天年天海", rhyme="AA")
-    with pytest.raises(RecipeError, match="the characters 天 and 海 of --acrostic-end do not"):
+    with pytest.raises(RecipeError, match="天 and 海 of --acrostic-end do not"):
         form.constraints(CHINESE)
     # Stanzas need not rhyme with each other.
     assert len(Form(acrostic_end="天年来海", rhyme="AA").constraints(CHINESE)) == 2
 
 
 def test_the_same_end_twice_in_a_rhyme_is_refused() -> None:
-    with pytest.raises(RecipeError):
+    with pytest.raises(RecipeError, match=r"天 and 天 .* do not: nothing rhymes with itself\.$"):
         Form(acrostic_end="天天", rhyme="AA").constraints(CHINESE)
+
+
+def test_a_form_of_more_lines_than_can_be_written_is_refused() -> None:
+    assert Form(lines=20_000).count == 20_000
+    with pytest.raises(RecipeError) as caught:
+        Form(lines=20_000, line_length="7")
+    assert str(caught.value) == (
+        "the lines of a form must be a whole number from 1 to 10,000, not 20000."
+    )
 
 
 def test_a_rhyme_whose_ends_are_all_asked_for_needs_no_others_that_answer() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from charlstm.api import load, train
 from charlstm.cli import main
+from charlstm.cli.screen import _size
 from charlstm.errors import RunError
 
 LYRICS = "".join(
@@ -102,12 +103,20 @@ def test_a_training_leaves_the_text_that_it_learned_from_and_no_more(trained: Pa
 def test_the_plan_tells_its_size_and_what_it_took(charlstm: Charlstm, place: Path) -> None:
     result = charlstm("train", "song.txt", "--name", "other", *SMALL)
     assert result.code == 0, result.stderr
-    size = (place / "checkpoints" / "other" / INDEX).stat().st_size / 1e6
+    size = (place / "checkpoints" / "other" / INDEX).stat().st_size
     told = (
-        rf"^index: +{size:.2f} MB, made in (under )?\d+\.\d seconds, to tell what is copied; "
+        rf"^index: +{_size(size)}, made in (under )?\d+\.\d seconds, to tell what is copied; "
         "--no-index"
     )
     assert re.search(told, result.stderr, re.M)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(65, "1 kB"), (31_499, "31 kB"), (99_499, "99 kB"), (100_000, "0.10 MB"), (7e6, "7.00 MB")],
+)
+def test_a_small_index_is_told_in_kilobytes(size: int, shown: str) -> None:
+    assert _size(size) == shown
 
 
 def test_without_an_index_nothing_is_left_and_nothing_said(charlstm: Charlstm, place: Path) -> None:
@@ -121,7 +130,7 @@ def test_without_an_index_nothing_is_left_and_nothing_said(charlstm: Charlstm, p
     written = charlstm("generate", "--length", "9")
     assert (written.code, len(written.stdout)) == (0, 9 + len("\n"))
     assert re.fullmatch(
-        r"run other, seed \d+; what is copied was not looked for: the run keeps no index\n",
+        r"run other, seed \d+; copies were not looked for: the run keeps no index\n",
         written.stderr,
     )
 

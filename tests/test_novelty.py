@@ -3,6 +3,7 @@ import json
 import random
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,13 +190,14 @@ def test_a_line_is_verbatim_when_it_is_a_whole_line_apart_from_space_around_it()
 @pytest.mark.parametrize("texts", [[], [""], ["", ""], ["a"], ["abc"], ["abcd"], ["", "abcde"]])
 def test_short_and_empty_texts_have_figures(training: str, texts: list[str]) -> None:
     found = check(training, texts, [0] * len(texts))
-    assert found.share(12) == 0.0
-    expected = 1.0 if len(training) >= 4 and texts == ["abcd"] else found.share(4)
-    assert found.share(4) == expected
+    assert found.share(12) is None
+    copied = len(training) >= 4
+    expected = {"abcd": float(copied), "abcde": copied / 2 + (training == "abcdefgh") / 2}
+    assert found.share(4) == expected.get("".join(texts))
     assert (found.longest is None) == (not found.passages)
 
 
-def test_no_passages_are_told_when_none_are_asked_for() -> None:
+def test_no_passages_are_returned_when_none_are_asked_for() -> None:
     text = "one two three four"
     assert TrainingText(text).novelty([text], most=0).passages == ()
 
@@ -248,7 +250,7 @@ FIRST, SECOND, THIRD = letters(0, 20), letters(9, 20), letters(50, 20)
 BOTH = letters(0, 29)
 
 
-def test_of_passages_of_one_length_the_first_in_the_text_is_told() -> None:
+def test_of_passages_of_one_length_the_first_in_the_text_is_returned() -> None:
     training = f"{FIRST}|{SECOND}|{THIRD}"
     found = check(training, [f"{THIRD}-{BOTH}"], [0], most=1)
     assert found.longest == Passage(0, 0, THIRD, 42)
@@ -286,9 +288,10 @@ RUNS = "".join("-" * length + " " * (length % 7) + "\n" for length in range(1, 3
     ids=["one letter", "two letters", "dashes", "runs", "spaces"],
 )
 def test_loops_are_looked_at_within_seconds(training: str, text: str, longest: int) -> None:
-    begun = time.monotonic()
+    # The time of this process alone, which a busy machine does not prolong.
+    begun = time.process_time()
     found = TrainingText(training).novelty([text])
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 10
     assert (len(found.longest.text) if found.longest else 2) == longest
     windows = {training[start : start + 12] for start in range(len(training) - 11)}
     starts = range(len(text) - 11)
@@ -340,19 +343,29 @@ def test_followers_of_a_frequent_passage_are_found_once_and_told_every_time() ->
     assert [text.followers("ba"), text.followers("a"), text.followers("d")] == ["bc", "bcd", ""]
 
 
-def test_followers_cost_microseconds() -> None:
+class Watched(str):
+    """A text that counts how often something is compared with a part of it."""
+
+    comparisons = 0
+
+    def startswith(self, *arguments: Any) -> bool:
+        self.comparisons += 1
+        return super().startswith(*arguments)
+
+
+def test_followers_are_found_by_looking_at_few_places() -> None:
     rng = random.Random(5)
-    training = "".join(rng.choices("床前明月光疑是地上霜，\n", k=50_000))
+    training = Watched("".join(rng.choices("床前明月光疑是地上霜，\n", k=50_000)))
     text = TrainingText(training)
     for length in (1, 20):  # thousands of places and one
-        passages = [training[start : start + length] for start in range(0, 20_000, 10)]
+        passages = {training[start : start + length] for start in range(0, 20_000, 10)}
         for passage in passages:
             text.followers(passage)
-        begun = time.monotonic()
+        training.comparisons = 0
         for passage in passages:
             text.followers(passage)
-        # Generous: 10 µs is what it takes.
-        assert (time.monotonic() - begun) / len(passages) < 2e-4
+        # Of frequent ones the answer is kept; of the others another one may have the same hash.
+        assert training.comparisons < 2 * len(passages)
 
 
 def test_a_hash_depends_on_every_character_of_its_passage() -> None:

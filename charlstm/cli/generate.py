@@ -31,11 +31,14 @@ from charlstm.errors import CorpusError, RunError
 
 if TYPE_CHECKING:
     from charlstm.api import TrainedModel
+    from charlstm.candidates import Place
     from charlstm.novelty import Passage
 
 _DRAWING = "How characters are drawn"
-# Looking through a longer text takes about a second, which nobody asked for.
-_QUICK_TO_LOOK_THROUGH = 10_000_000
+# Reading a larger index takes more than about a second, which nobody asked for.
+_QUICK_TO_READ = 8_000_000
+# No training keeps more characters, but a stranger's small index may unpack into gigabytes.
+_MOST_CHARACTERS = 50_000_000
 
 
 def generate(
@@ -52,32 +55,32 @@ def generate(
     ] = None,
     lines: Annotated[
         int | None,
-        typer.Option(min=1, help="How many lines to write, empty ones aside.", show_default=False),
+        typer.Option(
+            min=1, help="How many lines to write, not counting empty ones.", show_default=False
+        ),
     ] = None,
     stop: Annotated[
         list[str] | None,
-        typer.Option(help="End where this text comes; repeatable.", show_default=False),
+        typer.Option(help="Stop before this text; repeatable.", show_default=False),
     ] = None,
     samples: Annotated[
         int,
-        typer.Option(
-            min=1, help="How many texts to write; sample k has the seed of the first + k."
-        ),
+        typer.Option(min=1, help="How many texts to write; sample k, from 0, uses seed + k."),
     ] = 1,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Write the same text again.", show_default="fresh, and told"),
+        typer.Option(min=0, help="Write the same text again.", show_default="random, printed"),
     ] = None,
     run: RunOption = None,
     unknown: Annotated[
         Literal["error", "skip", "map"],
         typer.Option(
-            help="Characters the model has never seen: stop and say so, leave them out, or read "
-            "the nearest it knows.",
+            help="Characters that the model has never seen: stop and say so, leave them out, or "
+            "read the nearest that it knows.",
         ),
     ] = "error",
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON object a text instead of the text.")
+        bool, typer.Option("--json", help="Print a JSON object for each text instead.")
     ] = False,
     temperature: TemperatureOption = 0.8,
     top_k: Annotated[
@@ -106,7 +109,7 @@ def generate(
         int,
         typer.Option(
             min=0,
-            help="Never write the same N characters a second time; 0 may.",
+            help="Never write the same N characters twice; 0 turns this off.",
             rich_help_panel=_DRAWING,
         ),
     ] = 0,
@@ -127,7 +130,7 @@ def generate(
 ) -> None:
     """Continue a prefix with the newest model, or with the one that --run names."""
     if prefix and prefix_file is not None:
-        raise typer.BadParameter("--prefix and --prefix-file exclude each other.")
+        raise typer.BadParameter("--prefix and --prefix-file cannot be combined.")
     with loading():
         from charlstm.api import load
         from charlstm.forms import Form
@@ -135,7 +138,7 @@ def generate(
 
     form = Form(lines, line_length, acrostic, acrostic_end, rhyme, tuple(must or ()))
     if form.has_constraints and (length is not None or stop):
-        raise typer.BadParameter("a form says itself where it ends; leave --length and --stop out.")
+        raise typer.BadParameter("a form determines its own length; leave --length and --stop out.")
     model = load(run)
     prefixes = [prefix]
     if prefix_file is not None:
@@ -159,7 +162,7 @@ def generate(
         if form.has_constraints:
             for k in range(samples):
                 place = model.compose_place(form, begun, seed=seed + k, **settings)
-                answers.give(place.shown.removesuffix("\n"), begun, seed + k, read=place.read)
+                answers.give(place.text, begun, seed + k, place)
         elif samples == 1 and not as_json and is_terminal(sys.stdout):
             answers.give_as_written(model.stream(begun, seed=seed, **ends, **settings), begun)
         else:
@@ -202,35 +205,40 @@ class _Answers:
         self._settings = settings
         self._as_json = as_json
         self._given = 0
-        self._why_not = self._cannot_look()
+        self._why_not = self._cannot_look(settings["max_copy"])
         self._looks = not self._why_not
         self._longest: Passage | None = None
 
-    def _cannot_look(self) -> str:
-        """Return why copies are not looked for, if they are not."""
-        if not self._model.has_index:
-            return "the run keeps no index"
-        if self._model.info.training_characters > _QUICK_TO_LOOK_THROUGH:
-            return "charlstm eval novelty does"
+    def _cannot_look(self, max_copy: int | None) -> str:
+        """Say that copies are not looked for and why, if they are not."""
+        index_bytes = self._model.directory.index_bytes
+        if index_bytes is None:
+            return "copies were not looked for: the run keeps no index"
+        characters = self._model.info.training_characters
+        # To limit copies, the training text is read anyway.
+        if max_copy is None and (index_bytes > _QUICK_TO_READ or characters > _MOST_CHARACTERS):
+            return (
+                "the training text is long, so copies were not looked for: save the song and ask "
+                "charlstm eval novelty FILE"
+            )
         try:
             _ = self._model.training_text
         except RunError as error:  # which is no reason not to write
-            return visible(str(error).rstrip("."))
+            return f"copies were not looked for: {visible(str(error).rstrip('.'))}"
         return ""
 
-    def give(self, text: str, prefix: str, seed: int, read: str | None = None) -> None:
+    def give(self, text: str, prefix: str, seed: int, place: "Place | None" = None) -> None:
         """Print a text.
 
         Args:
             text: prefix and what was written.
             prefix: what was given.
             seed: of this text.
-            read: what the model has read of it, where that is not the text itself.
+            place: the place behind it, if it was written to a form.
         """
-        passage = self._look(text, prefix)
+        passage = self._look(text, prefix, place)
         if self._as_json:
-            answer = self._described(text, prefix, seed, passage, read)
-            write_json(answer)
+            write_json(self._described(text, prefix, seed, passage, place))
             return
         separator = "\n" if self._given else ""
         # A pipe gets every character exactly as the model wrote it.
@@ -252,7 +260,7 @@ class _Answers:
     def copied(self) -> str:
         """Say which is the longest passage that was copied."""
         if not self._looks:
-            return f"; what is copied was not looked for: {self._why_not}"
+            return f"; {self._why_not}"
         if self._longest is None:
             return "; nothing of four characters or more is copied"
         line, _ = self._model.training_text.line_at(self._longest.place)
@@ -261,24 +269,32 @@ class _Answers:
             f"{shown_line(self._longest.text)} (line {line:,} of the training text)"
         )
 
-    def _look(self, text: str, prefix: str) -> "Passage | None":
+    def _look(self, text: str, prefix: str, place: "Place | None" = None) -> "Passage | None":
+        """Return the longest passage that was copied, as it is shown or as the model read it."""
         if not self._looks:
             return None
-        passage = self._model.novelty(text, after=[len(prefix)]).longest
+        begun = self._model.info.recipe.text.apply(prefix)
+        texts, given = [begun + text[len(prefix) :]], [len(begun)]
+        if place is not None:
+            texts, given = [place.text, place.read], [place.given, len(self._read(prefix))]
+        passage = self._model.novelty(*texts, after=given).longest
         if passage and (self._longest is None or len(passage.text) > len(self._longest.text)):
             self._longest = passage
         return passage
 
+    def _read(self, prefix: str) -> str:
+        """Return the prefix as the model reads it."""
+        return self._model.sampler.readable(prefix, self._settings["unknown"])
+
     def _described(
-        self, text: str, prefix: str, seed: int, passage: "Passage | None", read: str | None
+        self, text: str, prefix: str, seed: int, passage: "Passage | None", place: "Place | None"
     ) -> dict[str, Any]:
         sampler = self._model.sampler
         state = sampler.read(prefix, self._settings["unknown"])
-        # Of a form the model reads the prefix as it can, and not every line break that is shown.
-        begun = len(sampler.readable(prefix, self._settings["unknown"]))
         written = text[len(prefix) :]
-        if read is not None:
-            written = read[begun:-1] if read[-1:].isspace() else read[begun:]
+        if place is not None:  # not every line break that is shown was read
+            read = place.read[len(self._read(prefix)) :]
+            written = read[:-1] if read[-1:].isspace() else read
         found = sampler.log_probabilities(written, state=state)
         copy: dict[str, Any] | None = None
         if passage is not None:

@@ -1,10 +1,12 @@
-"""`charlstm eval novelty`: say how much of a text stands in what the model learned from."""
+"""`charlstm eval novelty`: say how much of a text appears in what the model learned from."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charlstm.cli.console import (
+    is_terminal,
     loading,
     notes,
     results,
@@ -13,18 +15,25 @@ from charlstm.cli.console import (
     write_json,
     write_result,
 )
-from charlstm.cli.options import EncodingOption, RunOption, TemperatureOption
+from charlstm.cli.options import EncodingOption, RunOption, TemperatureOption, is_given
 
 if TYPE_CHECKING:
-    from charlstm.novelty import Novelty, TrainingText
+    from rich.text import Text
+
+    from charlstm.novelty import Novelty, Passage, TrainingText
 
 _SAMPLES = 20
 _CHARACTERS = 300
-# So much of the training text is shown on either side of what was copied from it.
+# More would hardly change the figures, and a million characters can take half a minute.
+_HELD_OUT = 100_000
+# How many characters of the training text are shown on either side of what was copied from it.
 _AROUND = 12
+# A terminal so narrow that fewer cells are left for a passage may break its row.
+_LEAST_CELLS = 20
 
 
 def novelty(
+    context: typer.Context,
     text: Annotated[
         list[str] | None,
         typer.Argument(
@@ -37,13 +46,13 @@ def novelty(
         int | None,
         typer.Option(
             min=1,
-            help=f"Measure so many samples of {_CHARACTERS} characters that the model writes.",
+            help=f"How many samples of {_CHARACTERS} characters to measure.",
             show_default=f"{_SAMPLES}, without a TEXT",
         ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Measure the same samples again.", show_default="fresh, and told"),
+        typer.Option(min=0, help="Measure the same samples again.", show_default="random, printed"),
     ] = None,
     temperature: TemperatureOption = 0.8,
     as_json: Annotated[
@@ -52,8 +61,11 @@ def novelty(
     encoding: EncodingOption = None,
 ) -> None:
     """Say how much of a text, or of what the model writes, is copied from its training text."""
-    if text and (samples is not None or seed is not None):
-        raise typer.BadParameter("a TEXT and --samples exclude each other.")
+    for option in ("samples", "seed", "temperature"):
+        if text and is_given(context, option):
+            raise typer.BadParameter(f"a TEXT and --{option} cannot be combined.")
+    if encoding is not None and not text:
+        raise typer.BadParameter("--encoding is for a TEXT, and none was given.")
     with loading():
         from charlstm.api import load
         from charlstm.sampling import fresh_seed
@@ -72,58 +84,118 @@ def novelty(
         )
     found = model.novelty(*texts)
     held_out = model.directory.read_held_out(model.info)
-    compared = model.novelty(held_out) if held_out else None
+    compared = model.novelty(held_out[:_HELD_OUT]) if held_out else None
     if as_json:
         written = {} if text else {"samples": samples, "seed": seed, "temperature": temperature}
+        beside = compared and {
+            "characters": len(held_out),
+            "compared": min(len(held_out), _HELD_OUT),
+            **compared.to_json(),
+        }
         answer = {
             **written,
             **found.to_json(),
-            "held_out": compared and compared.to_json(),
+            "held_out": beside,
             "run": str(model.directory.path),
         }
         write_json(answer)
         return
-    _draw(found, compared, measured, training)
+    _draw(found, compared, measured, training, cut=len(held_out) > _HELD_OUT)
     if not text:
         notes().print(f"temperature {temperature:g}, seed {seed}", style="dim", markup=False)
 
 
 def _draw(
-    found: "Novelty", compared: "Novelty | None", measured: str, training: "TrainingText"
+    found: "Novelty",
+    compared: "Novelty | None",
+    measured: str,
+    training: "TrainingText",
+    *,
+    cut: bool,
 ) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     both = [found] if compared is None else [found, compared]
-    shares = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-    shares.add_column("copied")
+    shares = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    shares.add_column("copied in a row")
     shares.add_column("this text", justify="right", style="bold")
     if compared is not None:
         # What a new text by the same hand has in common with the old ones.
         shares.add_column("held-out text", justify="right")
     for n in found.windows:
-        shares.add_row(f"of {n} characters in a row", *(f"{one.share(n):.1%}" for one in both))
-    whole = (one.verbatim_lines / max(one.lines, 1) for one in both)
-    shares.add_row("whole lines", *(f"{share:.1%}" for share in whole))
+        shares.add_row(f"{n} characters", *(_percent(one.share(n)) for one in both))
+    whole = (one.verbatim_lines / one.lines if one.lines else None for one in both)
+    shares.add_row("whole lines", *map(_percent, whole))
 
     console = results()
     with console.capture() as drawn:
         console.print(visible(measured), style="bold", markup=False)
         console.print()
         console.print(shares)
+        if cut:
+            note = f"held-out text: its first {_HELD_OUT:,} characters only"
+            console.print(note, style="dim")
         console.print()
         if found.passages:
-            console.print("longest copied passages, and the line where they stand", style="bold")
+            title = "longest copied passages, and the line they first appear in"
+            console.print(title, style="bold")
         else:
             console.print("nothing of four characters or more is copied")
+        width = console.width if is_terminal(sys.stdout) else None
+        # Where there are no colours, marks say which part was copied.
+        marks = ("", "") if console.color_system else ("«", "»")
         for passage in found.passages:
-            number, _ = training.line_at(passage.place)
-            before, after = training.around(passage, _AROUND)
-            line = Text(f"{len(passage.text):>4,}  {number:>7,}  ", style="dim")
-            line.append(shown_line(before), style="dim")
-            shown = shown_line(passage.text)
-            # Where there are no colours, marks say which part was copied.
-            line.append(shown if console.is_terminal else f"«{shown}»", style="bold yellow")
-            line.append(shown_line(after), style="dim")
-            console.print(line)
+            console.print(_row(passage, training, width, marks))
     write_result(drawn.get())
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"
+
+
+def _row(
+    passage: "Passage", training: "TrainingText", width: int | None, marks: tuple[str, str]
+) -> "Text":
+    """Return the row of a passage.
+
+    Args:
+        passage: what was copied.
+        training: where it is from.
+        width: how many cells of a terminal the row may take; ``None`` where there is no terminal.
+        marks: what to put before the passage, and after it.
+    """
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    opening, closing = marks
+    number, _ = training.line_at(passage.place)
+    head = f"{len(passage.text):>4,}  {number:>7,}  "
+    parts = (*training.around(passage, _AROUND), passage.text)
+    # How wide a tab is depends on where it is.
+    before, after, copied = (part.replace("\t", "␉") for part in parts)
+    before, after, shown = map(shown_line, (before, after, copied))
+    if width is not None:
+        room = max(width - len(head), _LEAST_CELLS) - cell_len(opening + closing)
+        shown = _shortened(copied, room)
+        room -= cell_len(shown)
+        # Each side gets half of what is left, and what the other side does not need.
+        most = max(room // 2, room - cell_len(after))
+        while cell_len(before) > most:
+            before = before[1:]
+        while cell_len(before + after) > room:
+            after = after[:-1]
+    return Text.assemble(
+        (head + before, "dim"), (f"{opening}{shown}{closing}", "bold yellow"), (after, "dim")
+    )
+
+
+def _shortened(text: str, cells: int) -> str:
+    """Show text within a line, its middle left out where it takes more cells of a terminal."""
+    from rich.cells import cell_len
+
+    shown = shown_line(text)
+    ends = min(cells, len(text)) // 2  # of a long text, no end has more characters than cells
+    while cell_len(shown) > cells:
+        ends -= 1
+        shown = f"{shown_line(text[:ends])} … {shown_line(text[-ends:])}"
+    return shown

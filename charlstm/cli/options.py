@@ -24,16 +24,23 @@ ThreadsOption = Annotated[
 ]
 EncodingOption = Annotated[
     str | None,
-    typer.Option(help="The text's encoding, if it is not found by itself.", show_default="found"),
+    typer.Option(help="The text's encoding, if detection fails.", show_default="detected"),
 ]
 
-_FORM = "What the text should be"
+_FORM = "Form"
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Return whether an option was given on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
 
 TemperatureOption = Annotated[
     float,
     typer.Option(
         min=0.0,
-        help="Below 1 plays safe, above 1 takes risks; 0 never risks.",
+        help="Below 1 plays safe, above 1 takes risks; 0 always takes the likeliest.",
         rich_help_panel="How characters are drawn",
     ),
 ]
@@ -49,7 +56,7 @@ MaxCopyOption = Annotated[
 LineLengthOption = Annotated[
     str,
     typer.Option(
-        help="Characters a line, punctuation and spaces aside: 7, or 6-9, or 5,7,5,7.",
+        help="Characters per line, not counting punctuation and spaces: 7, 6-9, or 5,7,5,7.",
         show_default=False,
         rich_help_panel=_FORM,
     ),

@@ -192,7 +192,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
     if plan.index_bytes is not None:
         took = "under 0.1" if plan.index_seconds < 0.1 else f"{plan.index_seconds:.1f}"
         rows["index"] = (
-            f"{plan.index_bytes / 1e6:.2f} MB, made in {took} seconds, to tell what is copied; "
+            f"{_size(plan.index_bytes)}, made in {took} seconds, to tell what is copied; "
             "--no-index leaves it out"
         )
     if plan.started_from is not None:
@@ -245,6 +245,11 @@ def _duration(seconds: float) -> str:
     if seconds < 100 * 60:
         return f"about {seconds / 60:.0f} minutes"
     return f"about {seconds / 3600:.1f} hours"
+
+
+def _size(size: int) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    return f"{max(size / 1e3, 1):.0f} kB" if size < 100_000 else f"{size / 1e6:.2f} MB"
 
 
 def _figure(value: float | None, form: str) -> str:
