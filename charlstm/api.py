@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from string import ascii_lowercase
+from string import ascii_letters
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
@@ -30,8 +30,8 @@ if TYPE_CHECKING:  # these need torch, which a model that only writes does witho
 
 # How often words that must occur are put in other lines before giving up.
 _PLACINGS = 4
-# A model that knows this many of the letters from a to z may write words with them.
-_LATIN = 20
+# Fewer different words have too few rhymes among them.
+_MANY_WORDS = 500
 
 
 class WritingSettings(TypedDict, total=False):
@@ -241,14 +241,15 @@ class TrainedModel:
         return self.training_text.novelty(texts, after=after)
 
     def _words(self) -> frozenset[str] | None:
-        """Return the words of the training text, where it is at hand and has any."""
-        latin = sum(letter in self.sampler.vocabulary for letter in ascii_lowercase)
-        if latin < _LATIN or not self.has_index:
+        """Return the words of the training text, where it is at hand and has many."""
+        latin = any(letter in self.sampler.vocabulary for letter in ascii_letters)
+        if not latin or not self.has_index:
             return None
         try:
-            return self.training_text.words
+            words = self.training_text.words
         except RunError:  # a damaged index is no reason not to write
             return None
+        return words if len(words) >= _MANY_WORDS else None
 
     def _copy_processors(self, max_copy: int | None) -> tuple[Processor, ...]:
         if max_copy is None:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from charlstm.candidates import COLDEST, CandidateWriter, Row
-from charlstm.candidates import Place as Place
+from charlstm.candidates import COLDEST, CandidateWriter, Place, Row
 from charlstm.constraints import Constraint, Draft
 from charlstm.decoding import Decoding, Processor
 from charlstm.errors import FormError, RecipeError

@@ -14,8 +14,9 @@ from charlstm.vocabulary import Vocabulary
 _APOSTROPHES = ("'", "’")
 # Marks after which a Chinese line of verse ends, though the text line goes on.
 _CLAUSE_MARKS = "，。！？；"
-# So many units must rhyme with the first of a rhyme, so that it can be answered.
-_ANSWERS = 6
+# So many units must rhyme with the first of a rhyme, so that it can be answered; fewer where they
+# are words that the model has seen.
+_ANSWERS, _KNOWN_ANSWERS = 6, 3
 # Where a line has no length, a word that must occur begins among its first so many characters.
 _ROOM_HAN, _ROOM_LATIN = 5, 20
 
@@ -227,9 +228,10 @@ class Rhyme(Constraint):
             return True
         earlier = self._earlier(draft)
         if not earlier:
-            unit = _unit(draft.line)
-            known = self.words is None or unit in self.words or not in_word(unit[:1])
-            return known and len(self._endings_on(sounds(draft.line))) >= self.answers
+            unit, found = _unit(draft.line), self._endings_on(sounds(draft.line))
+            if not self.answers or self.words is None or not in_word(unit[:1]):
+                return len(found) >= self.answers
+            return unit in self.words and len(found & self.words) >= _KNOWN_ANSWERS
         return all(rhyme(draft.line, line) for line in earlier)
 
     def endings(self, draft: Draft) -> frozenset[str] | None:

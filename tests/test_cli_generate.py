@@ -8,20 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from songs import LINES, LYRICS, learn
 
-from charlstm.api import load, train
+from charlstm.api import load
 from charlstm.cli import main
 from charlstm.constraints import counted
 from charlstm.rhyme import rhyme
-
-WORDS = """
-等你来 看花开 看大海 说我爱 人不在 在天外 到明天 过一年 不相见 在河边 向前 走得远
-一起看 风和光 在楼上 开了窗 不要想 夜很长 不能忘 花很香 听见心 一个人
-"""
-ENDS = WORDS.split()
-PLACES = ("车站", "海上", "窗前", "桥边", "山外", "花下")
-LINES = [f"{'我你他'[k % 3]}在{PLACES[k % 6]}{ENDS[k * 7 % len(ENDS)]}" for k in range(66)]
-LYRICS = "".join(line + "\n" + "\n" * (k % 4 == 3) for k, line in enumerate(LINES)) * 3
 
 
 class Result(NamedTuple):
@@ -40,22 +32,8 @@ Generate = Callable[..., Result]
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("generate")
-    (where / "song.txt").write_text(LYRICS, encoding="utf-8")
-    for name, index in (("plain", False), ("song", True)):
-        train(
-            where / "song.txt",
-            root=where / "checkpoints",
-            name=name,
-            epochs=50 if index else 1,
-            hidden=48,
-            embedding=16,
-            batch=8,
-            window=16,
-            dropout=0.0,
-            validation=0.0,
-            index=index,
-            threads=1,
-        )
+    learn(where, name="plain", epochs=1, index=False)
+    learn(where, epochs=50)
     return where
 
 

@@ -13,10 +13,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from pypinyin import Style, lazy_pinyin
+from songs import LINES, VERSE
 from torch.nn import functional
 
 from charlstm import composing
-from charlstm.composing import Candidate, Composer, Place
+from charlstm.candidates import Place
+from charlstm.composing import Candidate, Composer
 from charlstm.constraints import Constraint, Draft, LineLength, Rhyme, line_ends
 from charlstm.corpus import TextOptions
 from charlstm.decoding import Decoding, MaxCopy
@@ -40,19 +42,8 @@ SEEDS = range(20)
 LITTLE = Decoding(temperature=1.0, allow_loops=True)
 
 
-ENDS = """
-等你来 看花开 看大海 说我爱 人不在 在天外 到明天 过一年 不相见 在河边 向前 走得远
-一起看 风和光 在楼上 开了窗 不要想 夜很长 不能忘 花很香 听见心 一个人
-"""
-
-
 def chinese_song() -> str:
-    ends = ENDS.split()
-    places = ["车站", "海上", "窗前", "桥边", "山外", "花下"]
-    return "".join(
-        f"{'我你他'[k % 3]}在{places[k % 6]}{'，' * (k % 5 == 0)}{ends[k * 7 % len(ends)]}\n"
-        for k in range(66)
-    )
+    return "".join(f"{line[:4]}{'，' * (k % 5 == 0)}{line[4:]}\n" for k, line in enumerate(LINES))
 
 
 def english_song() -> str:
@@ -63,12 +54,6 @@ def english_song() -> str:
         f"{who[k % 6]} {do[k % 5]} {ends.split(',')[k * 5 % 8]}{',' * (k % 3 == 0)}\n"
         for k in range(60)
     )
-
-
-def verse() -> str:
-    """Return the Chinese song as poems are printed: two verses to a line."""
-    lines = chinese_song().replace("，", "").splitlines()
-    return "".join(f"{one}，{two}。\n" for one, two in pairwise(lines))
 
 
 def learned(text: str) -> Sampler:
@@ -133,7 +118,7 @@ def english() -> Sampler:
 
 @pytest.fixture(scope="module")
 def poems() -> Sampler:
-    return learned(verse())
+    return learned(VERSE)
 
 
 def composer(
@@ -557,7 +542,7 @@ def test_processors_are_told_the_prefix_as_texts_are_normalised(prefix: str) -> 
 
 
 def test_no_longer_copy_runs_over_the_end_of_a_verse(poems: Sampler) -> None:
-    learned_from = verse()
+    learned_from = VERSE
 
     def followers(passage: str) -> str:
         found = re.finditer(f"(?={re.escape(passage)}(.))", learned_from, re.DOTALL)

@@ -3,17 +3,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from songs import ENDS, PLACES, learn
 
-from charlstm.api import train
 from charlstm.cli import main
 
 FORMS = (Path(__file__).parent.parent / "docs" / "forms.md").read_text(encoding="utf-8")
-WORDS = """
-等你来 看花开 看大海 说我爱 人不在 在天外 到明天 过一年 不相见 在河边 向前 走得远
-一起看 风和光 在楼上 开了窗 不要想 夜很长 不能忘 花很香 听见心 一个人
-"""
-ENDS = WORDS.split()
-PLACES = ("车站", "海上", "窗前", "桥边", "山外", "花下")
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +18,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         + "see me\n" * (k % 4 == 0)
         for k in range(66)
     ]
-    (where / "song.txt").write_text("".join(lines) * 3, encoding="utf-8")
-    train(
-        where / "song.txt",
-        root=where / "checkpoints",
-        epochs=30,
-        hidden=48,
-        embedding=16,
-        batch=8,
-        window=16,
-        dropout=0.0,
-        threads=1,
-    )
+    learn(where, "".join(lines) * 3, epochs=30, validation=0.1)
     return where
 
 

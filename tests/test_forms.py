@@ -407,10 +407,13 @@ def test_lines_are_led_to_the_words_of_the_training_text_where_some_of_them_fit(
     assert everything > {"light", "kite", "dwight"}
     known = Rhyme("AA", ENGLISH.characters, frozenset({"night", "light", "kite", "day"}))
     assert known.endings(draft("", before)) == frozenset({"light", "kite"})
-    # Three answers are too few to begin a rhyme with.
-    assert not known.fits(draft("in the night"))
-    unknown = Rhyme("AA", ENGLISH.characters, frozenset({"day"}))
-    assert unknown.endings(draft("", before)) == everything
+    assert known.fits(draft("in the night"))
+    assert not known.fits(draft("every knight"))
+    # Two answers are too few to begin a rhyme with, and a rhyme begun elsewhere is still answered.
+    few = Rhyme("AA", ENGLISH.characters, frozenset({"night", "light", "day"}))
+    assert not few.fits(draft("in the night"))
+    none = Rhyme("AA", ENGLISH.characters, frozenset({"day"}))
+    assert none.endings(draft("", before)) == everything
     ends = AcrosticEnd("t", ENGLISH.characters, frozenset({"night", "day"}))
     assert ends.endings(draft("")) == frozenset({"night"})
     # What is not written in Latin letters is not among the words, and needs not be.

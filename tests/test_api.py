@@ -1,0 +1,122 @@
+"""What a model offers in Python beyond the parts that it is made of."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from songs import VERSE, learn
+
+from charlstm.api import TrainedModel
+from charlstm.constraints import Constraint, Draft, counted
+from charlstm.errors import RunError
+from charlstm.forms import Form
+from charlstm.network import Array
+from charlstm.novelty import TrainingText
+
+ENGLISH = "".join(
+    f"{who} {do} {end}\n"
+    for who in ("I", "You", "We")
+    for do in ("walk", "sing", "wait", "run", "fly")
+    for end in (
+        "in the night",
+        "to the light",
+        "for the day",
+        "on the way",
+        "on my right",
+        "and play",
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def poems(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    return learn(tmp_path_factory.mktemp("poems"), VERSE)
+
+
+@pytest.fixture(scope="module")
+def english(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    return learn(tmp_path_factory.mktemp("english"), ENGLISH, name="english", epochs=15)
+
+
+class Chained(Constraint):
+    """Every line begins with the last character of the one before (顶针)."""
+
+    def allowed(self, draft: Draft) -> str | None:
+        return counted(draft.before[-1])[-1] if draft.before and not draft.line else None
+
+
+def test_a_constraint_of_ones_own_joins_a_form(poems: TrainedModel) -> None:
+    for seed in range(3):
+        text = poems.compose(Form(lines=3, line_length="5-9"), constraints=[Chained()], seed=seed)
+        lines = [counted(line) for line in text.split("\n")]
+        assert [one[-1] for one in lines[:-1]] == [other[0] for other in lines[1:]]
+        assert all(5 <= len(line) <= 9 for line in lines)
+
+
+def test_a_processor_joins_whatever_is_written(poems: TrainedModel) -> None:
+    ids = poems.sampler.vocabulary.encode("在花")
+
+    def without(written: str, logits: Array) -> None:
+        logits[ids] = -np.inf
+
+    texts = [
+        poems.generate(length=60, processors=[without], seed=1),
+        *poems.generate_many(samples=2, length=60, processors=[without], seed=1),
+        "".join(poems.stream(length=60, processors=[without], seed=1)),
+        poems.compose(Form(line_length="5"), processors=[without], seed=1),
+    ]
+    assert texts[0] == texts[1] == texts[3]
+    assert not set("".join(texts)) & set("在花")
+
+
+@pytest.mark.parametrize("most", [3, 5])
+def test_no_copy_is_longer_however_the_lines_are_laid_out(poems: TrainedModel, most: int) -> None:
+    # Two verses are one line of the training text, and are shown as two.
+    longest = {True: 0, False: 0}
+    for seed in range(8):
+        for limited in longest:
+            place = poems.compose_place(
+                Form(lines=3), max_copy=most if limited else None, seed=seed
+            )
+            for text in (place.text, place.read):
+                found = poems.novelty(text).longest
+                longest[limited] = max(longest[limited], len(found.text) if found else 0)
+    assert longest[True] <= most < longest[False]
+
+
+def test_the_place_behind_a_form_tells_the_text_as_shown_and_as_read(poems: TrainedModel) -> None:
+    place = poems.compose_place(Form(lines=2, line_length="7"), "我在海上，", seed=1)
+    assert place.text[: place.given] == "我在海上，\n"
+    assert len(place.text.split("\n")) == 3
+    assert place.read.replace("\n", "") == place.text.replace("\n", "")
+
+
+def test_rhymes_are_words_of_the_training_text(
+    english: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.api._MANY_WORDS", 10)
+    known = {line.split()[-1] for line in ENGLISH.splitlines()}
+    for seed in range(5):
+        text = english.compose(Form(rhyme="AABB"), seed=seed)
+        ends = [line.split()[-1].strip(",.").lower() for line in text.split("\n")]
+        assert set(ends) <= known
+        assert all(one != other for one, other in list(pairwise(ends))[::2])
+
+
+def test_a_damaged_index_is_no_reason_not_to_rhyme(
+    english: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(model: TrainedModel) -> TrainingText:
+        raise RunError("it is damaged")
+
+    monkeypatch.setattr(TrainedModel, "training_text", property(damaged))
+    assert len(english.compose(Form(rhyme="AABB"), seed=1).split("\n")) == 4
+    with pytest.raises(RunError):
+        english.compose(Form(rhyme="AABB"), max_copy=5)
+
+
+def test_a_setting_that_there_is_not_is_refused(english: TrainedModel) -> None:
+    with pytest.raises(TypeError, match="temprature"):
+        english.generate(temprature=1.0)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="lenght"):
+        english.sampler.generate(lenght=5)  # type: ignore[call-arg]
