@@ -6,6 +6,7 @@ import pytest
 from songs import ENDS, PLACES, learn
 
 from charlstm.cli import main
+from charlstm.rhyme import rhyme
 
 FORMS = (Path(__file__).parent.parent / "docs" / "forms.md").read_text(encoding="utf-8")
 
@@ -26,13 +27,20 @@ def test_the_examples_of_the_page_about_forms_run_as_they_stand(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(trained)
-    snowball, lipogram = re.findall(r"^```python\n(.*?)^```$", FORMS, re.M | re.S)
+    snowball, rhymed, lipogram = re.findall(r"^```python\n(.*?)^```$", FORMS, re.M | re.S)
     names: dict[str, object] = {"__name__": "forms"}
     exec(compile(snowball, "forms.md", "exec"), names)
     lines = capsys.readouterr().out.splitlines()
     letters = [[c for c in line if c.isalnum()] for line in lines]
     assert [len(line) for line in letters] == [3, 4, 5, 6, 7]
     assert all(len(set(line)) == len(line) for line in letters)
+
+    exec(compile(rhymed, "forms.md", "exec"), names)
+    lines = capsys.readouterr().out.splitlines()
+    letters = [[c for c in line if c.isalnum()] for line in lines]
+    assert [len(line) for line in letters] == [3, 4, 5, 6]
+    assert rhyme(lines[0], lines[1])
+    assert rhyme(lines[2], lines[3])
 
     exec(compile(lipogram, "forms.md", "exec"), names)
     written = capsys.readouterr().out
