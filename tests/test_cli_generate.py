@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import re
@@ -172,6 +173,20 @@ def test_a_file_of_prefixes_is_read_in_its_encoding(
         "--prefix-file", str(tmp_path / "prefixes.txt"), "--length", "1", "--json"
     ).answers()
     assert [answer["prefix"] for answer in answers] == LINES[:20]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_prefixes_come_through_a_pipe(
+    end: str, generate: Generate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piped = io.TextIOWrapper(io.BytesIO(f"我在海{end}{end}他在山".encode()))
+    monkeypatch.setattr(sys, "stdin", piped)
+    answers = generate("--prefix-file", "-", "--length", "1", "--json").answers()
+    assert [answer["prefix"] for answer in answers] == ["我在海", "他在山"]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    nothing = generate("--prefix-file", "-")
+    message = "error: standard input is empty: it needs one prefix a line.\n"
+    assert nothing == Result(1, "", message)
 
 
 def test_lines_of_a_form_begin_with_each_prefix_of_a_file(

@@ -45,7 +45,10 @@ def generate(
     prefix: Annotated[str, typer.Option(help="What to continue; may be left out.")] = "",
     prefix_file: Annotated[
         Path | None,
-        typer.Option(help="Continue every line of this file instead.", show_default=False),
+        typer.Option(
+            help="Continue every line of this file instead; - for standard input.",
+            show_default=False,
+        ),
     ] = None,
     length: Annotated[
         int | None,
@@ -179,21 +182,25 @@ def _read_prefixes(path: Path, model: "TrainedModel", unknown: str) -> list[str]
     from charlstm.encodings import decode
     from charlstm.prefix import readable
 
+    name = "standard input" if str(path) == "-" else str(path)
     try:
-        text, _ = decode(path.read_bytes(), name=str(path))
+        piped = sys.stdin.buffer if str(path) == "-" and sys.stdin is not None else None
+        data = piped.read() if piped is not None else path.read_bytes()
+        text, _ = decode(data, name=name)
     except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error.strerror}.") from None
+        raise CorpusError(f"{name} cannot be read: {error.strerror}.") from None
     except CorpusError:
-        raise CorpusError(f"{path} cannot be decoded: save it as UTF-8.") from None
+        raise CorpusError(f"{name} cannot be decoded: save it as UTF-8.") from None
     options = model.info.recipe.text
     prefixes = []
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for number, line in enumerate(lines, start=1):
         if line.strip():
-            what = f"line {number:,} of {path}"
+            what = f"line {number:,} of {name}"
             readable(options.apply(line), model.info.vocabulary, unknown, what=what)
             prefixes.append(line)
     if not prefixes:
-        raise CorpusError(f"{path} is empty: it needs one prefix a line.")
+        raise CorpusError(f"{name} is empty: it needs one prefix a line.")
     return prefixes
 
 
