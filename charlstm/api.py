@@ -128,6 +128,21 @@ class TrainedModel:
             )
         return TrainingText(text)
 
+    @cached_property
+    def words(self) -> frozenset[str] | None:
+        """The words in Latin letters that it learned from, in lower case, to end lines on.
+
+        ``None`` if there are too few to rhyme with, or the run keeps no index.
+        """
+        latin = any(letter in self.info.vocabulary for letter in ascii_letters)
+        if not latin or not self.has_index:
+            return None
+        try:
+            words = self.training_text.words
+        except RunError:  # a damaged index is no reason not to write
+            return None
+        return words if len(words) >= _MANY_WORDS else None
+
     def stream(self, prefix: str = "", **settings: Unpack[GenerationSettings]) -> Iterator[str]:
         """Continue `prefix`; yields what is written, without the prefix.
 
@@ -207,7 +222,7 @@ class TrainedModel:
         check_whole("seed", seed, 0)
         generator = np.random.default_rng(seed)
         copy = self._copy_processors(max_copy)
-        words = self._words() if form.ends_on_words else None
+        words = self.words if form.ends_on_words else None
         tries = _PLACINGS if form.must else 1
         while True:
             parts = form.constraints(self.sampler.vocabulary, generator, words)
@@ -239,17 +254,6 @@ class TrainedModel:
             RunError: the run keeps no index.
         """
         return self.training_text.novelty(texts, after=after)
-
-    def _words(self) -> frozenset[str] | None:
-        """Return the words of the training text, where it is at hand and has many."""
-        latin = any(letter in self.sampler.vocabulary for letter in ascii_letters)
-        if not latin or not self.has_index:
-            return None
-        try:
-            words = self.training_text.words
-        except RunError:  # a damaged index is no reason not to write
-            return None
-        return words if len(words) >= _MANY_WORDS else None
 
     def _copy_processors(self, max_copy: int | None) -> tuple[Processor, ...]:
         if max_copy is None:

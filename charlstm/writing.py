@@ -5,18 +5,26 @@ few kilobytes.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from charlstm.composing import Candidate, Composer, Place
+from charlstm.candidates import Place
+from charlstm.composing import Candidate, Composer
 from charlstm.decoding import Decoding, MaxCopy, Processor
 from charlstm.errors import FormError, RecipeError
 from charlstm.forms import Form
 from charlstm.novelty import Passage, TrainingText
 from charlstm.recipes import check_whole
+from charlstm.rhyme import ending
 from charlstm.sampling import Sampler
+
+# At most this many of the lines proposed together end on the same unit, unless there are no others.
+_SAME_ENDING = 2
+# A copy is followed back over this many characters of the song before a line.
+_BEFORE = 500
 
 
 @dataclass(frozen=True)
@@ -25,15 +33,16 @@ class Proposal:
 
     Attributes:
         candidate: the line.
-        likelihood: the probability that the model gives to a character of it, in the geometric
-            mean, its end included.
-        copied: the longest passage of four characters or more in it that stands in the training
-            text; ``None`` when there is none, or nothing to look in.
-        verbatim: whether it stands there as a whole line.
+        probability: what the model gives to a character of it, its end included: the geometric
+            mean, at temperature 1.
+        copied: the longest passage of four characters or more that reaches into it and appears in
+            the training text; it starts below 0 if it begins in the song before the line. ``None``
+            if there is none, or nothing to look in.
+        verbatim: whether all of it appears there, as a line or within a longer one.
     """
 
     candidate: Candidate
-    likelihood: float
+    probability: float
     copied: Passage | None
     verbatim: bool
 
@@ -49,6 +58,7 @@ class Song:
     Args:
         sampler: the model.
         training_text: where copies are looked for; ``None`` does not look.
+        words: what lines are led to end on; see `charlstm.forms.Form.constraints`.
         form: what its lines should be; they are counted from the last empty line.
         decoding: how characters are drawn.
         max_copy: how many characters in a row may be copied; 0 for any number.
@@ -63,6 +73,7 @@ class Song:
         sampler: Sampler,
         *,
         training_text: TrainingText | None = None,
+        words: frozenset[str] | None = None,
         form: Form | None = None,
         decoding: Decoding | None = None,
         max_copy: int = 0,
@@ -70,6 +81,7 @@ class Song:
     ) -> None:
         self._sampler = sampler
         self._training_text = training_text
+        self._words = words
         if seed is not None:
             check_whole("seed", seed, 0)
         self._generator = np.random.default_rng(seed)
@@ -84,6 +96,11 @@ class Song:
     def lines(self) -> tuple[str, ...]:
         """All lines, the empty ones too."""
         return tuple(self._lines)
+
+    @property
+    def stanza(self) -> tuple[str, ...]:
+        """The lines after the last empty one: those that the form counts."""
+        return self._places[-1].lines
 
     @property
     def text(self) -> str:
@@ -101,7 +118,7 @@ class Song:
 
         Raises:
             UnknownCharactersError: the form has characters that the model has never seen.
-            RecipeError: parts of the form exclude each other, or `max_copy` cannot be kept.
+            RecipeError: parts of the form cannot be combined, or `max_copy` cannot be kept.
             MissingLibraryError: see `Form.constraints`.
         """
         form = self.form if form is None else form
@@ -115,39 +132,53 @@ class Song:
         if max_copy:
             if self._training_text is None:
                 raise RecipeError(
-                    "This run keeps no index of its training text, so copies cannot be kept short."
+                    "There is no training text to look for copies in, so they cannot be kept short."
                 )
             followers = self._training_text.followers
             processors = (MaxCopy(max_copy, followers, self._sampler.vocabulary),)
         return Composer(
             self._sampler,
-            form.constraints(self._sampler.vocabulary),
+            form.constraints(self._sampler.vocabulary, None, self._words),
             decoding=decoding,
             processors=processors,
+            read_processors=processors,
             generator=self._generator,
         )
 
-    def propose(self, count: int = 5) -> list[Proposal]:
-        """Return so many different lines that may come next, the likeliest first.
+    def propose(self, count: int = 5, *, without: Collection[str] = ()) -> list[Proposal]:
+        """Return this many different lines that may come next, the likeliest first.
 
-        There are fewer where no more are found.
+        There are fewer, or none, if no more are found. Lines that all end alike are no choice, so
+        at most two of them are proposed together, unless there are no others.
+
+        Args:
+            count: how many.
+            without: lines that are left out, such as those that were proposed before.
 
         Raises:
             FormError: there is none that meets the form.
         """
+        check_whole("count", count, 1)
         place = self._places[-1]
-        found = self._composer.choose(self._composer.candidates(place, count), count)
-        proposals = [self._describe(place, candidate) for candidate in found]
-        return sorted(proposals, key=lambda proposal: -proposal.likelihood)
+        # So that enough are left, even if all of those left out are found once more.
+        found = self._composer.candidates(place, count + len(without))
+        new = [candidate for candidate in found if candidate.line not in without]
+        ranked = self._composer.choose(new, len(new))
+        proposals = [self._describe(place, candidate) for candidate in _varied(ranked)[:count]]
+        return sorted(proposals, key=lambda proposal: -proposal.probability)
 
-    def take(self, proposal: Proposal) -> None:
-        """Add a proposed line."""
-        candidate = proposal.candidate
+    def take(self, chosen: Proposal | Candidate) -> None:
+        """Add a line that was proposed, or one that `look_ahead` returned."""
+        candidate = chosen.candidate if isinstance(chosen, Proposal) else chosen
         self._add(candidate.line, candidate.end)
 
     def write(self, lines: Sequence[str]) -> None:
-        """Add lines of one's own, which may hold any characters; an empty one ends a stanza."""
-        for line in lines:
+        """Add lines of one's own, or a text of several; an empty line ends a stanza.
+
+        They may hold any characters.
+        """
+        text = lines if isinstance(lines, str) else "\n".join(lines)
+        for line in text.split("\n"):
             self._add(line, None)
 
     def go_back(self) -> str | None:
@@ -157,12 +188,15 @@ class Song:
         self._places.pop()
         return self._lines.pop()
 
-    def look_ahead(self, proposal: Proposal | None = None, lines: int = 4) -> list[str]:
+    def look_ahead(self, proposal: Proposal | None = None, lines: int = 4) -> list[Candidate]:
         """Return how the song might go on, after a proposal if one is given; nothing is added.
 
         Args:
-            proposal: the line to look behind; the song's last line where ``None``.
-            lines: how many to return, or fewer where no way leads on.
+            proposal: the line to look past; the song's last line if ``None``.
+            lines: how many to return; there are fewer if no way leads on.
+
+        Returns:
+            The lines; `take` adds them one after the other, the proposal first.
 
         Raises:
             FormError: see `propose`.
@@ -171,7 +205,7 @@ class Song:
         if proposal is not None:
             candidate = proposal.candidate
             place = self._composer.after(place, candidate.line, candidate.end)
-        ahead: list[str] = []
+        ahead: list[Candidate] = []
         for _ in range(lines):
             try:
                 (chosen,) = self._composer.choose(self._composer.candidates(place))
@@ -180,7 +214,7 @@ class Song:
                     raise
                 break
             place = self._composer.after(place, chosen.line, chosen.end)
-            ahead.append(chosen.line)
+            ahead.append(chosen)
         return ahead
 
     def _add(self, line: str, end: str | None) -> None:
@@ -194,8 +228,25 @@ class Song:
     def _describe(self, place: Place, candidate: Candidate) -> Proposal:
         read = candidate.line + candidate.end
         likely = self._sampler.log_probabilities(read, state=place.state)
-        copied, verbatim = None, False
-        if self._training_text is not None:
-            novelty = self._training_text.novelty([candidate.line], most=1)
-            copied, verbatim = novelty.longest, novelty.verbatim_lines > 0
+        if self._training_text is None:
+            return Proposal(candidate, math.exp(likely.mean()), None, False)
+        # What the song ends on may be the beginning of what the line copies.
+        before = place.read[-_BEFORE:]
+        novelty = self._training_text.novelty([before + candidate.line], after=len(before), most=1)
+        copied, verbatim = novelty.longest, novelty.verbatim_lines > 0
+        if copied is not None:
+            copied = replace(copied, start=copied.start - len(before))
+            verbatim |= candidate.line in copied.text
         return Proposal(candidate, math.exp(likely.mean()), copied, verbatim)
+
+
+def _varied(ranked: Sequence[Candidate]) -> list[Candidate]:
+    """Put those with an ending that two before them have after all others."""
+    endings: Counter[str] = Counter()
+    varied: list[Candidate] = []
+    alike: list[Candidate] = []
+    for candidate in ranked:
+        unit = candidate.line[slice(*ending(candidate.line))].casefold()
+        endings[unit] += 1
+        (varied if endings[unit] <= _SAME_ENDING else alike).append(candidate)
+    return [*varied, *alike]

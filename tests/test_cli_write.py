@@ -1,7 +1,6 @@
+import io
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -12,18 +11,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from songs import learn
+from terminals import TAKE_TERMINAL, Terminal, terminal
 
-from charlstm.api import train
-from charlstm.cli import main
-
-WORDS = """
-等你来 看花开 看大海 说我爱 人不在 在天外 到明天 过一年 不相见 在河边 向前 走得远
-一起看 风和光 在楼上 开了窗 不要想 夜很长 不能忘 花很香 听见心 一个人
-"""
-ENDS = WORDS.split()
-PLACES = ("车站", "海上", "窗前", "桥边", "山外", "花下")
-LINES = [f"{'我你他'[k % 3]}在{PLACES[k % 6]}{ENDS[k * 7 % len(ENDS)]}" for k in range(66)]
-LYRICS = "".join(line + "\n" + "\n" * (k % 4 == 3) for k, line in enumerate(LINES)) * 3
+from charlstm.api import load
+from charlstm.cli import main, page
+from charlstm.cli.commands import settings
+from charlstm.forms import Form
+from charlstm.writing import Song
 
 # What no terminal should be sent: all controls but the line break.
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -51,11 +48,12 @@ Write = Callable[..., Result]
 class Typist:
     """A standard input that types line after line; what can be called is called in between."""
 
-    def __init__(self, steps: tuple[Step, ...]) -> None:
+    def __init__(self, steps: tuple[Step, ...], *, asked: bool) -> None:
         self._steps = iter(steps)
+        self._asked = asked
 
     def isatty(self) -> bool:
-        return False
+        return self._asked
 
     def readline(self) -> str:
         for step in self._steps:
@@ -73,22 +71,8 @@ def interrupt() -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("write") / "我 的 歌"
     where.mkdir()
-    (where / "song.txt").write_text(LYRICS, encoding="utf-8")
-    for name, index in (("song", True), ("plain", False)):
-        train(
-            where / "song.txt",
-            root=where / "checkpoints",
-            name=name,
-            epochs=40 if index else 1,
-            hidden=48,
-            embedding=16,
-            batch=8,
-            window=16,
-            dropout=0.0,
-            validation=0.0,
-            index=index,
-            threads=1,
-        )
+    learn(where)
+    learn(where, name="plain", epochs=1, index=False)
     return where
 
 
@@ -109,13 +93,22 @@ def draft(place: Path) -> Path:
 def write(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Write:
-    """Return what runs a session in this process, where nothing is a terminal."""
+    """Return what runs a session in this process, where nothing is a terminal.
+
+    With `asked`, standard input is taken for one, and asks what to do with the draft.
+    """
     monkeypatch.chdir(place)
 
-    def session(*steps: Step, options: tuple[str, ...] = (), run: str = "song") -> Result:
+    def session(
+        *steps: Step,
+        options: tuple[str, ...] = (),
+        run: str | None = "song",
+        asked: bool = False,
+    ) -> Result:
         seed = () if "--seed" in options else ("--seed", "3")
-        monkeypatch.setattr(sys, "argv", ["charlstm", "write", "--run", run, *seed, *options])
-        monkeypatch.setattr(sys, "stdin", Typist(steps))
+        named = ("--run", run) if run else ()
+        monkeypatch.setattr(sys, "argv", ["charlstm", "write", *named, *seed, *options])
+        monkeypatch.setattr(sys, "stdin", Typist(steps, asked=asked))
         try:
             main()
         except SystemExit as end:
@@ -177,6 +170,57 @@ def test_other_lines_are_proposed_in_either_width(write: Write) -> None:
     assert result.stdout == ""
 
 
+def test_a_line_that_was_shown_at_a_place_is_not_shown_there_again(write: Write) -> None:
+    result = write("r", "r", "1", "r", "q")
+    first, again, third, second, _ = result.tables()
+    assert len({*first, *again, *third}) == 15
+    assert len(second) == 5
+
+
+def test_when_there_are_no_other_lines_it_is_told_and_the_old_ones_stay(write: Write) -> None:
+    only = ("--line-length", "2", "--acrostic", "我", "--acrostic-end", "在")
+    result = write("r", "1", "q", options=only)
+    assert "Only 1 line was found; a higher /temperature finds more.\n" in result.stderr
+    assert "No other line was found; a higher /temperature finds more.\n" in result.stderr
+    assert result.tables()[:2] == [["我在"], ["我在"]]
+    assert "\n1 take · your own words" in result.stderr
+    assert result.stdout == "我在\n"
+
+
+def test_what_was_seen_at_a_place_is_shown_again_when_one_comes_back(write: Write) -> None:
+    result = write("r", "3", "2", "u", "u", "我在这里", "b", "u", "u", "5", "q")
+    tables = result.tables()
+    _, seen, behind, _, again, first, *_ = tables
+    assert again == behind
+    assert first == seen == tables[-2]
+    assert result.stdout == f"{seen[4]}\n"
+
+
+def test_other_settings_propose_other_lines_even_where_one_was_before(write: Write) -> None:
+    result = write("1", "/length 5", "u", "q")
+    assert [{len(line) for line in table} for table in result.tables()[2:]] == [{5}, {5}]
+
+
+def test_keys_and_commands_may_be_capitals(write: Write, tmp_path: Path) -> None:
+    name = tmp_path / "Song.txt"
+    result = write(
+        "R", "我在这里", "B", "U", "L", f"S {name}", "/LENGTH 5", "/Length OFF", "Q", "x"
+    )
+    assert result.stdout == name.read_text(encoding="utf-8") == "我在这里\n"
+    assert "taken back: \n" in result.stderr
+    titles = re.findall(r"^song · .*$", result.stderr, re.M)
+    assert titles[-2:] == ["song · temperature 0.8 · length 5", "song · temperature 0.8"]
+
+
+def test_lines_that_are_pasted_are_lines_and_no_keys(write: Write, draft: Path) -> None:
+    result = write("\n第一行\nq \n\n/length 5\n\\r\n 2\x07\n", "u", "q")
+    assert result.stdout == "第一行\nq\n\n/length 5\n\\r\n"
+    assert "taken back:  2\n" in result.stderr
+    assert len(result.tables()) == 3  # for all of them together there is one
+    # One line alone is as if it had been typed.
+    assert write("\nq\n", "我").stdout == result.stdout
+
+
 def test_the_end_of_the_input_is_a_way_to_quit(write: Write, draft: Path) -> None:
     result = write("1")
     assert result.code == 0
@@ -213,6 +257,26 @@ def test_the_session_looks_ahead_from_here_and_from_a_proposal(write: Write) -> 
     assert "There is no line 9.\n" in result.stderr
     assert result.stdout == ""
     assert len(result.tables()) == 1  # the proposals stand
+
+
+def test_lines_shown_ahead_are_taken_with_the_proposal_before_them(write: Write) -> None:
+    result = write("l", "t", "q", options=("--acrostic", "我你他我你他"))
+    ahead = re.findall(r"^    (\S+)$", result.stderr, re.M)
+    assert "t takes these lines\n" in result.stderr
+    assert result.stdout.splitlines() == ahead
+    result = write("l 3", "t", "u", "t", "q", options=("--new",))
+    first, *ahead = result.stdout.splitlines()
+    assert first == result.tables()[0][2]
+    assert ahead == re.findall(r"^    (\S+)$", result.stderr, re.M)[:3]
+    assert "t takes line 3 and these lines\n" in result.stderr
+    assert "There is nothing to take yet" in result.stderr  # they are gone with the first t
+
+
+def test_the_whole_song_is_printed(write: Write, draft: Path) -> None:
+    draft.write_text("".join(f"行{n}。\n" for n in range(40)), encoding="utf-8")
+    before, _, after = write("p", "q").stderr.partition("? help\n")
+    assert "  行0。\n" not in before
+    assert re.findall(r"^  行(\d+)。$", after, re.M) == [str(n) for n in range(40)]
 
 
 def test_an_empty_line_begins_the_form_again(write: Write) -> None:
@@ -301,9 +365,9 @@ def test_what_the_form_asks_for_is_changed_and_turned_off(write: Write) -> None:
     assert titles == [
         "song · temperature 0.8",
         "song · temperature 0.8 · length 9",
-        "song · temperature 0.8 · length 9 · acrostic 你",
+        "song · temperature 0.8 · length 9 · acrostic 你 0/1",
         "song · temperature 0.8 · length 9",
-        "song · temperature 0.8 · length 9 · end 来",
+        "song · temperature 0.8 · length 9 · end 来 0/1",
         "song · temperature 0.8 · length 9",
         "song · temperature 0.8",
         "song · temperature 0.8 · must 花下",
@@ -315,8 +379,66 @@ def test_what_the_form_asks_for_is_changed_and_turned_off(write: Write) -> None:
     ]
     last = result.stderr.rpartition("· copy 5\n")[2].partition("\nsong")[0]
     copied = [int(number) for number in re.findall(r"%  (\d+): ", last)]
-    assert max(copied, default=0) <= 5
-    assert "all of it" not in last
+    whole = re.findall(r"^\d  (\S+) .*all of it", last, re.M)
+    assert max([*copied, *map(len, whole)], default=0) <= 5
+
+
+def test_the_title_says_how_far_an_acrostic_has_come(write: Write) -> None:
+    result = write(
+        "1", "1", "b", "u", "q", options=("--acrostic", "我 你", "--acrostic-end", "来在天")
+    )
+    complete = "complete, b begins a stanza"
+    assert re.findall(r"acrostic .*$", result.stderr, re.M) == [
+        "acrostic 我 你 0/2 · end 来在天 0/3",
+        "acrostic 我 你 1/2 · end 来在天 1/3",
+        f"acrostic 我 你 {complete} · end 来在天 2/3",
+        "acrostic 我 你 0/2 · end 来在天 0/3",
+        f"acrostic 我 你 {complete} · end 来在天 2/3",
+    ]
+
+
+def test_a_setting_without_a_value_is_shown(write: Write) -> None:
+    result = write("/length 5-7", "/length", "/RHYME", "/must 花下", "/must ", "/temperature ", "q")
+    for told in (
+        "length is 5-7; /length off turns it off.",
+        "rhyme is off; /rhyme AABA, for example, turns it on.",
+        "must is 花下; /must off turns it off.",
+        "temperature is 0.8; /temperature off goes back to 0.8.",
+    ):
+        assert f"{told}\n" in result.stderr
+    assert len(result.tables()) == 3
+
+
+def test_the_temperature_goes_back_to_where_it_was(write: Write) -> None:
+    result = write("/temperature Off", "q", options=("--temperature", "0.3"))
+    titles = re.findall(r"^song · .*$", result.stderr, re.M)
+    assert titles == ["song · temperature 0.3", "song · temperature 0.8"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "title"),
+    [
+        ("花下 看", "花下 看"),
+        ('"花下" “看”', "花下 看"),
+        ("「花下」看", "花下 看"),
+    ],
+)
+def test_words_that_must_occur_may_stand_in_quotes(typed: str, title: str, write: Write) -> None:
+    result = write(f"/must {typed}", "q", options=("--line-length", "10"))
+    assert f"· must {title}\n" in result.stderr
+    assert all(re.search("花下|看", line) for line in result.tables()[-1])
+
+
+def test_a_phrase_is_shown_in_quotes(song: Song) -> None:
+    song.form = Form(must=("花 下", "看"))
+    assert settings(song)["must"] == '"花 下" 看'
+
+
+@pytest.mark.parametrize("typed", ['"花下', "花下”", '""', '花下 "'])
+def test_a_phrase_needs_quotes_on_both_sides(typed: str, write: Write) -> None:
+    result = write(f"/must {typed}", "q")
+    assert re.search("A phrase needs quotes on both sides|/must needs a word", result.stderr)
+    assert "· must" not in result.stderr
 
 
 def test_lines_rhyme_once_it_is_asked_for(write: Write) -> None:
@@ -332,18 +454,30 @@ def test_lines_rhyme_once_it_is_asked_for(write: Write) -> None:
         ("/", "/ is none of the commands; ? shows them."),
         ("/nonsense 3", "/nonsense 3 is none of the commands; ? shows them."),
         ("/temperature warm", "A temperature is a number, as in 0.9, not 'warm'."),
-        ("/temperature", "A temperature is a number, as in 0.9, not ''."),
+        ("/temperature", "temperature is 0.8; /temperature off goes back to 0.8."),
+        ("/length", "length is off; /length 7, for example, turns it on."),
         ("/temperature -1", "temperature must be a number from 0 to 100, not -1"),
         ("/temperature nan", "temperature must be a number from 0 to 100, not nan"),
-        ("/copy many", "/copy many is none of the commands"),
-        ("/copy inf", "copy"),
-        ("/copy nan", "copy"),
+        ("/copy many", "/copy needs a whole number from 1, as in /copy 6."),
+        ("/copy 0", "/copy needs a whole number from 1, as in /copy 6."),
+        ("/copy 1.5", "/copy needs a whole number from 1, as in /copy 6."),
+        (f"/copy {'9' * 5000}", "/copy needs a whole number from 1, as in /copy 6."),
         ("/length seven", "A line length is a number from 1 to 100"),
         ("/rhyme 1", "A rhyme scheme is a letter a line"),
-        ("/acrostic Ω", "The model has never seen 'Ω' of --acrostic."),
-        ("/must Ω", "The model has never seen 'Ω' of --must."),
+        ("/acrostic Ω", "The model has never seen 'Ω' of /acrostic."),
+        ("/must Ω", "The model has never seen 'Ω' of /must."),
         ("0", "There is no line 0; a backslash before it makes it one: \\0"),
         ("9", "There is no line 9; a backslash before it makes it one: \\9"),
+        ("12", "There is no line 12; a backslash before it makes it one: \\12"),
+        ("300", "There is no line 300; a backslash before it makes it one: \\300"),
+        ("１２", "There is no line 12; a backslash before it makes it one: \\12"),
+        ("quit", "q quits; a backslash makes a line of the word: \\quit"),
+        ("Exit", "q quits; a backslash makes a line of the word: \\Exit"),
+        ("HELP", "? shows the keys; a backslash makes a line of the word: \\HELP"),
+        ("ｕｎｄｏ", "u takes the last line back; a backslash makes a line of the word: \\undo"),
+        ("t", "There is nothing to take yet: l looks ahead first."),
+        ("1999", None),
+        ("help me", None),
         ("l 0 0", None),
     ],
 )
@@ -361,13 +495,14 @@ def test_what_cannot_be_done_is_told_and_changes_nothing(
 
 
 def test_a_backslash_makes_a_line_of_a_command(write: Write) -> None:
-    result = write("\\r", "\\5", "\\/length 5", "\\\\", "\\\\r", "q")
-    assert result.stdout == "r\n5\n/length 5\n\\\n\\r\n"
+    result = write("\\r", "\\5", "\\/length 5", "\\\\", "\\\\r", "＼ｒ", "\\quit", "q")
+    assert result.stdout == "r\n5\n/length 5\n\\\n\\r\nｒ\nquit\n"
 
 
 def test_a_form_that_no_line_meets_is_told_and_can_be_changed(write: Write) -> None:
     result = write("/acrostic 来", "/end 海", "/length 1", "1", "/length off", "q")
-    assert "No line 1 was found that meets --" in result.stderr
+    assert re.search(r"^No line 1 .*/(length|end|acrostic) ", result.stderr, re.M)
+    assert "--" not in result.stderr
     assert "There is no line 1; a backslash" in result.stderr
     assert {line[0] + line[-1] for line in result.tables()[-1]} == {"来海"}
     assert len(result.tables()) == 4
@@ -384,11 +519,95 @@ def test_a_limit_on_copies_needs_an_index(write: Write) -> None:
     assert "· copy 5" not in changed.stderr
 
 
+def test_a_damaged_index_is_told_as_what_it_is(write: Write, draft: Path) -> None:
+    write("/copy 6", "/length 7", "我在桥边", "q")
+    index = draft.with_name("training.txt.bz2")
+    intact = index.read_bytes()
+    index.write_bytes(b"none")
+    try:
+        result = write("/copy 5", "/copy off", "q")
+    finally:
+        index.write_bytes(intact)
+    told = " ".join(result.stderr.split())
+    assert "Copies are not looked for: " in told
+    assert told.count("training.txt.bz2 is damaged") == 2
+    assert "keeps no index" not in told
+    assert "song · temperature 0.8 · length 7\n" in result.stderr  # the draft's other settings
+
+
 def test_what_is_copied_is_shown_only_where_it_can_be_known(write: Write) -> None:
     assert re.search(r"%  (all of it|\d+: )", write("q").stderr)
     result = write("q", run="plain")
     assert len(result.tables()[0]) == 5
     assert not re.search(r"%  (all of it|\d+: )", result.stderr)
+
+
+def test_the_keys_fit_into_eighty_columns(write: Write) -> None:
+    keys = re.findall(r"^.*your own words.*$", write("q").stderr, re.M)
+    assert keys == [
+        "1-5 take · your own words · r more · u back · l ahead · s FILE · q quit · ? help"
+    ]
+    assert len(keys[0]) <= 80
+    assert max(map(cell_len, page.HELP.splitlines())) <= 80
+    # Where there are no proposals, none can be taken.
+    result = write("q", options=("--acrostic", "来", "--acrostic-end", "海", "--line-length", "1"))
+    assert re.search(r"^your own words", result.stderr, re.M)
+
+
+def console(width: int, height: int) -> tuple[Console, io.StringIO]:
+    drawn = io.StringIO()
+    return Console(file=drawn, width=width, height=height, highlight=False), drawn
+
+
+@pytest.fixture
+def song(place: Path) -> Song:
+    model = load(place / "checkpoints" / "song")
+    return Song(model.sampler, training_text=model.training_text, seed=3)
+
+
+@pytest.mark.parametrize(("width", "height"), [(100, 40), (80, 24), (100, 11)])
+def test_of_a_long_song_as_much_is_shown_as_the_terminal_has_room_for(
+    width: int, height: int, song: Song, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "is_terminal", lambda _: True)
+    song.write([f"行{n}。" for n in range(60)])
+    screen, drawn = console(width, height)
+    page.draw(screen, "song", song, song.propose())
+    shown = re.findall(r"^  行(\d+)。$", drawn.getvalue(), re.M)
+    assert shown == [str(n) for n in range(60 - len(shown), 60)]
+    rows = drawn.getvalue().count("\n")
+    # A row for the prompt is left, and one for what was told before.
+    assert rows == height - 2 if height > 11 else len(shown) == 3
+
+
+def test_a_narrow_console_shows_only_how_much_is_copied(song: Song) -> None:
+    proposals = song.propose()
+    drawn = []
+    for width in (60, 59):
+        screen, text = console(width, 24)
+        page.draw(screen, "song", song, proposals)
+        drawn.append(text.getvalue())
+    wide, narrow = drawn
+    assert re.search(r"%  (\d+: «|all of it)", wide)
+    assert re.search(r"%  (\d+|all) *$", narrow, re.M)
+    assert "«" not in narrow
+
+
+def test_on_a_terminal_what_takes_long_shows_that_something_happens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(page, "is_terminal", lambda _: True)
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80)
+    with page.busy(screen):
+        pass
+    assert screen.file.getvalue() == ""  # type: ignore[attr-defined]
+    monkeypatch.setattr(page, "_PATIENCE_SECONDS", 0.0)
+    with page.busy(screen):
+        until = time.monotonic() + 5
+        while "looking for lines" not in screen.file.getvalue():  # type: ignore[attr-defined]
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    assert screen.file.getvalue().endswith("\x1b[2K")  # type: ignore[attr-defined]
 
 
 # The draft.
@@ -426,6 +645,67 @@ def test_a_session_that_is_killed_loses_nothing(place: Path, draft: Path) -> Non
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert draft.read_text(encoding="utf-8") == "第一行\n第二行\n"
+
+
+@pytest.mark.parametrize("blank", ["", "\n", " \n\u3000\n", "\ufeff\n"])
+def test_white_space_is_no_draft(blank: str, write: Write, draft: Path) -> None:
+    draft.write_text(blank, encoding="utf-8")
+    result = write("q")
+    assert "Going on with the draft" not in result.stderr
+    assert result.stdout == ""
+    write("q", options=("--new",))
+    assert not draft.with_name("draft-1.txt").exists()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_draft(write: Write, draft: Path) -> None:
+    draft.write_text("我在桥边\n", encoding="utf-8-sig")
+    result = write("q")
+    assert "Going on with the draft (1 line); --new begins anew.\n" in result.stderr
+    assert result.stdout == "我在桥边\n"
+
+
+def test_a_draft_that_lies_in_another_run_is_told(write: Write, draft: Path) -> None:
+    # The newest run is plain.
+    told = "There is a draft in checkpoints/song: charlstm write --run song goes on with it.\n"
+    assert "There is a draft" not in write("q", run=None).stderr
+    draft.write_text("我在桥边\n", encoding="utf-8")
+    assert told in write("q", run=None).stderr
+    assert told not in write("q", run=None, options=("--new",)).stderr
+    assert told not in write("q", run="plain").stderr  # it was asked for
+    assert told not in write("我", "q", run="plain").stderr
+    assert "There is a draft" not in write("q", run=None).stderr  # it has one itself
+
+
+@pytest.mark.parametrize("yes", ["", "Y", "yes", "ｙ", "ＹＥＳ", "好", " 是 "])
+def test_a_yes_in_any_width_goes_on_with_the_draft(yes: str, write: Write, draft: Path) -> None:
+    draft.write_text("我在桥边\n", encoding="utf-8")
+    result = write(yes, "u", "q", asked=True)
+    assert "There is a draft (1 line), and its last line is:\n" in result.stderr
+    assert "taken back: 我在桥边\n" in result.stderr
+
+
+@pytest.mark.parametrize("no", ["n", "NO", "ｎ", "不", "否"])
+def test_a_no_in_any_width_begins_anew(no: str, write: Write, draft: Path) -> None:
+    draft.write_text("我在桥边\n", encoding="utf-8")
+    assert write(no, "q", asked=True).stdout == ""
+    assert draft.with_name("draft-1.txt").read_text(encoding="utf-8") == "我在桥边\n"
+
+
+@pytest.mark.parametrize("steps", [("q",), ("Ｑ",), ()], ids=["q", "wide", "end"])
+def test_one_may_quit_instead_and_the_draft_stays(
+    steps: tuple[str, ...], write: Write, draft: Path
+) -> None:
+    draft.write_text("我在桥边\n", encoding="utf-8")
+    result = write(*steps, asked=True)
+    assert (result.code, result.tables()) == (0, [])
+    assert draft.read_text(encoding="utf-8") == "我在桥边\n"
+
+
+def test_any_other_answer_is_asked_again(write: Write, draft: Path) -> None:
+    draft.write_text("我在桥边\n", encoding="utf-8")
+    result = write("maybe", "你在海上\n好", "1", "n", "q", asked=True)
+    assert result.stderr.count("Go on with it? [Y/n] ") == 4
+    assert draft.with_name("draft-1.txt").exists()
 
 
 def test_through_a_pipe_the_draft_is_gone_on_with(write: Write, draft: Path) -> None:
@@ -602,85 +882,22 @@ def test_of_a_long_song_its_end_is_shown(write: Write, draft: Path) -> None:
     assert result.stdout.count("\n") == 40
 
 
-class Terminal:
-    """A session in a pseudo-terminal, which it is in control of."""
-
-    def __init__(self, number: int, process: "subprocess.Popen[bytes]") -> None:
-        self._number = number
-        self._process = process
-        self.shown = ""
-        self._seen = 0
-        self._bytes = b""
-
-    def type(self, text: str) -> None:
-        os.write(self._number, text.encode())
-
-    def interrupt(self) -> None:
-        """Type Ctrl-C until something happens.
-
-        One that comes between Python's prompt and its waiting for keys is noticed with the next.
-        """
-        self.type("\x03")
-        while not select.select([self._number], [], [], 2)[0]:
-            self.type("\x03")
-
-    def wait_for(self, text: str) -> None:
-        """Wait until `text` is shown, behind what was waited for before."""
-        while text not in self.shown[self._seen :]:
-            assert self._read(), f"{text!r} was not shown: {self.shown}"
-        self._seen = self.shown.index(text, self._seen) + len(text)
-
-    def end(self) -> int:
-        """Return the exit code; what is shown until the end is in `shown`."""
-        while self._read():
-            pass
-        return self._process.wait(timeout=20)
-
-    def _read(self) -> bool:
-        if not select.select([self._number], [], [], 15)[0]:
-            return False
-        try:
-            piece = os.read(self._number, 4096)
-        except OSError:  # Linux: the other side has closed
-            return False
-        self._bytes += piece
-        self.shown = self._bytes.decode(errors="ignore").replace("\r\n", "\n")
-        return bool(piece)
-
-
 @contextmanager
-def terminal(where: Path, *options: str) -> Iterator[Terminal]:
-    ours, theirs = pty.openpty()
-    program = (
-        "import fcntl, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
-        "from charlstm.cli import main\nmain()\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program, "write", "--run", "song", *options],
-        cwd=where,
-        env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "COLUMNS": "100"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    ) as process:
-        os.close(theirs)
-        try:
-            yield Terminal(ours, process)
-        finally:
-            process.kill()
-            os.close(ours)
+def on_terminal(where: Path) -> Iterator[Terminal]:
+    program = f"{TAKE_TERMINAL}from charlstm.cli import main\nmain()\n"
+    with terminal([sys.executable, "-c", program, "write", "--run", "song"], where) as person:
+        yield person
 
 
 def test_on_a_terminal_the_draft_is_offered_and_chinese_can_be_corrected(
     place: Path, draft: Path
 ) -> None:
     draft.write_text("我在桥边\n\x1b[31m红\x07\n", encoding="utf-8")
-    with terminal(place) as session:
+    with on_terminal(place) as session:
         session.wait_for("There is a draft (2 lines), and its last line is:")
         session.wait_for("␛[31m红␇")
         session.wait_for("Go on with it? [Y/n] ")
-        session.type("\n")
+        session.type("是\n")
         session.wait_for("我在桥边")
         session.wait_for("› ")
         session.type("你在海下\x7f上\n")
@@ -698,7 +915,7 @@ def test_on_a_terminal_the_draft_can_be_put_aside_and_ctrl_c_keeps_the_new_one(
     place: Path, draft: Path
 ) -> None:
     draft.write_text("旧的\n", encoding="utf-8")
-    with terminal(place) as session:
+    with on_terminal(place) as session:
         session.wait_for("[Y/n] ")
         session.type("n\n")
         session.wait_for("The draft is kept as checkpoints/song/draft-1.txt.")

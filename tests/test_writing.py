@@ -1,10 +1,12 @@
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from songs import LINES, LYRICS, VERSE, learn
 
-from charlstm.api import TrainedModel, train
+from charlstm.api import TrainedModel
 from charlstm.constraints import counted
 from charlstm.decoding import Decoding
 from charlstm.errors import CharLSTMError, FormError, RecipeError, UnknownCharactersError
@@ -13,32 +15,10 @@ from charlstm.novelty import TrainingText
 from charlstm.rhyme import rhyme
 from charlstm.writing import Proposal, Song
 
-WORDS = """
-等你来 看花开 看大海 说我爱 人不在 在天外 到明天 过一年 不相见 在河边 向前 走得远
-一起看 风和光 在楼上 开了窗 不要想 夜很长 不能忘 花很香 听见心 一个人
-"""
-ENDS = WORDS.split()
-PLACES = ("车站", "海上", "窗前", "桥边", "山外", "花下")
-LINES = [f"{'我你他'[k % 3]}在{PLACES[k % 6]}{ENDS[k * 7 % len(ENDS)]}" for k in range(66)]
-LYRICS = "".join(line + "\n" + "\n" * (k % 4 == 3) for k, line in enumerate(LINES)) * 3
-
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
-    where = tmp_path_factory.mktemp("writing")
-    (where / "song.txt").write_text(LYRICS, encoding="utf-8")
-    return train(
-        where / "song.txt",
-        root=where / "checkpoints",
-        epochs=50,
-        hidden=48,
-        embedding=16,
-        batch=8,
-        window=16,
-        dropout=0.0,
-        validation=0.0,
-        threads=1,
-    )
+    return learn(tmp_path_factory.mktemp("writing"), epochs=50)
 
 
 @pytest.fixture
@@ -74,14 +54,14 @@ def test_five_different_lines_are_proposed_the_likeliest_first(begin: Begin) -> 
         proposals = song.propose()
         assert len(set(shown(proposals))) == len(proposals) == 5
         assert not set(shown(proposals)) & set(song.lines)
-        likelihoods = [proposal.likelihood for proposal in proposals]
-        assert likelihoods == sorted(likelihoods, reverse=True)
-        assert 0 < likelihoods[-1] < likelihoods[0] < 1
+        probabilities = [proposal.probability for proposal in proposals]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert 0 < probabilities[-1] < probabilities[0] < 1
         song.take(proposals[2])
     assert len(song.propose(2)) == 2
 
 
-def test_the_likelihood_is_what_the_model_gives_to_a_character_in_the_geometric_mean(
+def test_the_probability_is_that_of_a_character_in_the_geometric_mean(
     model: TrainedModel, begin: Begin
 ) -> None:
     song = begin()
@@ -90,7 +70,7 @@ def test_the_likelihood_is_what_the_model_gives_to_a_character_in_the_geometric_
     for proposal in song.propose():
         read = proposal.line + "\n"
         likely = model.sampler.log_probabilities(read, song.text)
-        assert proposal.likelihood == pytest.approx(math.exp(likely.sum() / len(read)), rel=1e-4)
+        assert proposal.probability == pytest.approx(math.exp(likely.sum() / len(read)), rel=1e-4)
 
 
 def test_what_a_proposal_copies_and_whether_all_of_it_is_told(begin: Begin) -> None:
@@ -99,7 +79,7 @@ def test_what_a_proposal_copies_and_whether_all_of_it_is_told(begin: Begin) -> N
     known = set(LINES)
     for proposal in proposals:
         line = proposal.line
-        assert proposal.verbatim == (line in known)
+        assert proposal.verbatim == (line in known or (len(line) > 3 and line in LYRICS))
         copies = {
             line[start:end]
             for end in range(len(line) + 1)
@@ -113,15 +93,64 @@ def test_what_a_proposal_copies_and_whether_all_of_it_is_told(begin: Begin) -> N
         assert proposal.copied.text in copies
         assert len(proposal.copied.text) == max(map(len, copies))
         assert LYRICS.startswith(proposal.copied.text, proposal.copied.place)
+        assert line.startswith(proposal.copied.text, proposal.copied.start)
     # All three kinds were seen.
     kinds = {(proposal.copied is None, proposal.verbatim) for proposal in proposals}
     assert kinds == {(True, False), (False, False), (False, True)}
 
 
+def test_a_copy_may_begin_in_the_song_before_the_line(begin: Begin) -> None:
+    song = begin()
+    song.write(["Ω", "我在车站"])
+    lines = shown(song.propose())
+    learned = TrainingText("".join(f"我在车站\n{line[:2]}。\n" for line in lines))
+    song = begin(training_text=learned)
+    song.write(["Ω", "我在车站"])
+    for proposal in song.propose():
+        assert proposal.copied is not None
+        assert proposal.copied.text.strip() == f"我在车站\n{proposal.line[:2]}"
+        assert proposal.copied.start + len(proposal.copied.text) == 2
+        assert not proposal.verbatim
+
+
+def test_a_line_within_a_copied_passage_is_copied_whole(model: TrainedModel, begin: Begin) -> None:
+    lines = [proposal.line for proposal in begin().propose()]
+    learned = TrainingText("".join(f"花{line}花\n" for line in lines))
+    assert {proposal.verbatim for proposal in begin(training_text=learned).propose()} == {True}
+    nearly = TrainingText("".join(f"花{line[:-1]}花\n" for line in lines))
+    for proposal in begin(training_text=nearly).propose():
+        assert not proposal.verbatim
+        assert proposal.copied is not None
+        assert proposal.copied.text == proposal.line[:-1]
+
+
+def test_lines_that_are_left_out_are_not_proposed_again(begin: Begin) -> None:
+    song = begin()
+    seen: set[str] = set()
+    for _ in range(20):
+        found = shown(song.propose(without=seen))
+        assert len(found) == 5
+        assert not seen.intersection(found)
+        seen.update(found)
+    song.change(form=Form(None, "2", "我", "在"))
+    assert shown(song.propose()) == ["我在"]
+    assert song.propose(without=["我在"]) == []
+
+
+def test_no_more_than_two_lines_end_alike_unless_there_are_no_others(begin: Begin) -> None:
+    song = begin(decoding=Decoding(0.5))
+    for _ in range(20):
+        ends = [line[-1] for line in shown(song.propose())]
+        assert max(map(ends.count, ends)) <= 2
+    song.change(form=Form(acrostic_end="来来"))
+    assert {line[-1] for line in shown(song.propose())} == {"来"}
+    assert len(song.propose()) == 5
+
+
 def test_without_a_training_text_nothing_is_said_to_be_copied(begin: Begin) -> None:
     with_it, without = begin(), begin(training_text=None)
     for one, other in zip(with_it.propose(), without.propose(), strict=True):
-        assert (one.line, one.likelihood) == (other.line, other.likelihood)
+        assert (one.line, one.probability) == (other.line, other.probability)
         assert (other.copied, other.verbatim) == (None, False)
 
 
@@ -132,7 +161,7 @@ def test_the_same_seed_and_decisions_give_the_same_proposals(begin: Begin) -> No
         song.take(song.propose()[1])
         found.append(shown(song.propose()))
         song.write(["你在桥边"])
-        found.append(song.look_ahead())
+        found.append([ahead.line for ahead in song.look_ahead()])
         song.go_back()
         found.append(shown(song.propose()))
         return found
@@ -201,8 +230,8 @@ def test_looking_ahead_adds_nothing(begin: Begin) -> None:
     song.write(["我在桥边"])
     before = expected_next(song)
     ahead = song.look_ahead()
-    assert "".join(line[0] for line in ahead) == "你他我你"
-    assert "".join(line[0] for line in song.look_ahead(lines=2)) == "你他"
+    assert "".join(one.line[0] for one in ahead) == "你他我你"
+    assert "".join(one.line[0] for one in song.look_ahead(lines=2)) == "你他"
     assert song.lines == ("我在桥边",)
     assert expected_next(song) == before
 
@@ -211,13 +240,25 @@ def test_looking_ahead_after_a_proposal_begins_behind_it(begin: Begin) -> None:
     song = begin(form=Form(acrostic="我你他我你他"))
     proposal = song.propose()[2]
     ahead = song.look_ahead(proposal)
-    assert "".join(line[0] for line in ahead) == "你他我你"
+    assert "".join(one.line[0] for one in ahead) == "你他我你"
     # Taking it and looking ahead from there is the same.
     one, other = begin(seed=9), begin(seed=9)
     proposal = one.propose()[1]
     other.take(other.propose()[1])
     assert one.look_ahead(proposal) == other.look_ahead()
     assert (one.lines, other.lines) == ((), (proposal.line,))
+
+
+def test_lines_that_were_shown_ahead_can_be_taken(model: TrainedModel, begin: Begin) -> None:
+    song = begin(form=Form(acrostic="我你他我你他"))
+    proposal = song.propose()[2]
+    ahead = song.look_ahead(proposal)
+    song.take(proposal)
+    for line in ahead:
+        song.take(line)
+    assert song.lines == song.stanza == (proposal.line, *(one.line for one in ahead))
+    read = model.sampler.read(song.text)
+    np.testing.assert_allclose(expected_next(song), read.logits[0], atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -333,6 +374,17 @@ def test_no_more_than_max_copy_characters_in_a_row_are_copied(begin: Begin) -> N
         read = song.text + line
         copied = training.novelty([read], after=[len(song.text)]).longest
         assert copied is None
+
+
+def test_what_is_said_to_be_copied_keeps_the_limit_where_a_line_of_text_has_two_verses(
+    tmp_path: Path,
+) -> None:
+    model = learn(tmp_path, VERSE)
+    song = Song(model.sampler, training_text=model.training_text, max_copy=5, seed=5)
+    for _ in range(6):
+        proposals = song.propose()
+        assert all(len(one.copied.text) <= 5 for one in proposals if one.copied is not None)
+        song.take(proposals[0])
 
 
 @pytest.mark.parametrize(

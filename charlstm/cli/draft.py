@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from charlstm.decoding import Decoding
 from charlstm.errors import CharLSTMError, RunError
-from charlstm.files import exclusive, parse, read_bytes, write_whole
+from charlstm.files import exclusive, is_file, parse, read_bytes, write_whole
 from charlstm.forms import Form
 from charlstm.recipes import check_whole
+from charlstm.run import RunDirectory
 from charlstm.writing import Song
 
 _SONG, _SETTINGS, _LOCK = "draft.txt", "draft.json", ".draft.lock"
@@ -62,15 +63,13 @@ class SongDraft:
             yield
 
     def read(self) -> str:
-        """Return the words, none where there is no draft.
+        """Return the words.
 
         Raises:
             RunError: they cannot be read.
         """
-        if not self.exists():
-            return ""
         try:
-            text = read_bytes(self._path).decode()
+            text = read_bytes(self._path).decode("utf-8-sig")  # some editors begin with a BOM
         except UnicodeDecodeError:
             raise RunError(
                 f"{self._path} cannot be read: it is not UTF-8. Put it aside with --new."
@@ -96,8 +95,20 @@ class SongDraft:
             ) from None
 
     def exists(self) -> bool:
-        """Return whether there is a draft."""
-        return self._path.exists()
+        """Return whether there is a draft: white space alone is none."""
+        try:
+            return bool(read_bytes(self._path).decode("utf-8-sig", "replace").strip())
+        except RunError:  # what cannot be read may be a song nevertheless
+            return self._path.exists()
+
+    def beside(self) -> RunDirectory | None:
+        """Return the run, of those beside this one, whose draft was written last."""
+        found = []
+        for path in self._directory.parent.glob(f"*/{_SONG}"):
+            with contextlib.suppress(OSError):  # it may be gone again
+                if SongDraft(path.parent).exists() and is_file(path.parent / "run.json"):
+                    found.append((path.stat().st_mtime, path.parent))
+        return RunDirectory(max(found)[1]) if found else None
 
     def keep(self, song: Song) -> str | None:
         """Write the draft; return what there is to say when it cannot be written, once."""
