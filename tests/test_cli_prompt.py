@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from terminals import TAKE_TERMINAL, terminal
 
-from charlstm.cli.prompt import asking
+from charlstm.cli.write.prompt import asking
 
 # Shows what was typed at every prompt, and writes it all to standard output at the end.
 ASK = """
 import sys
-from charlstm.cli.prompt import asking
+from charlstm.cli.write.prompt import asking
 for stream in (sys.stdout, sys.stderr):
     stream.reconfigure(encoding="utf-8")
 typed = []

@@ -17,8 +17,9 @@ from songs import learn
 from terminals import TAKE_TERMINAL, Terminal, terminal
 
 from charlstm.api import load
-from charlstm.cli import main, page
-from charlstm.cli.commands import settings
+from charlstm.cli import main
+from charlstm.cli.write import page
+from charlstm.cli.write.settings import settings
 from charlstm.forms import Form
 from charlstm.writing import Song
 

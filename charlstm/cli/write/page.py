@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from charlstm.cli.commands import settings
 from charlstm.cli.console import is_terminal, shown_line, visible
+from charlstm.cli.write.settings import settings
 
 if TYPE_CHECKING:
     from rich.console import Console

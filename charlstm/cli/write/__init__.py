@@ -5,9 +5,7 @@ from typing import Annotated
 
 import typer
 
-from charlstm.cli.commands import TEMPERATURE
 from charlstm.cli.console import is_terminal, loading, notes, visible
-from charlstm.cli.desk import Desk
 from charlstm.cli.options import (
     AcrosticEndOption,
     AcrosticOption,
@@ -19,7 +17,9 @@ from charlstm.cli.options import (
     TemperatureOption,
     is_given,
 )
-from charlstm.cli.prompt import asking
+from charlstm.cli.write.desk import Desk
+from charlstm.cli.write.prompt import asking
+from charlstm.cli.write.settings import TEMPERATURE
 from charlstm.errors import RunError
 
 
@@ -46,7 +46,7 @@ def write(
     """Write a song together with the model: it proposes lines, you decide."""
     with loading():
         from charlstm.api import load
-        from charlstm.cli.draft import SongDraft
+        from charlstm.cli.write.draft import SongDraft
         from charlstm.decoding import Decoding
         from charlstm.forms import Form
         from charlstm.writing import Song

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from charlstm.cli import commands, page
 from charlstm.cli.console import is_terminal, notes, shown_line, visible, write_result
-from charlstm.cli.prompt import Ask
+from charlstm.cli.write import page
+from charlstm.cli.write.prompt import Ask
+from charlstm.cli.write.settings import EXAMPLES, apply, by_commands, told
 from charlstm.errors import CharLSTMError
 
 if TYPE_CHECKING:
-    from charlstm.cli.draft import Settings, SongDraft
+    from charlstm.cli.write.draft import Settings, SongDraft
     from charlstm.composing import Candidate
     from charlstm.writing import Proposal, Song
 
@@ -75,7 +76,7 @@ class Desk:
         """Take up the draft or put it aside, then propose and obey until it is time to quit.
 
         Args:
-            ask: see `charlstm.cli.prompt.asking`.
+            ask: see `charlstm.cli.write.prompt.asking`.
             new: put it aside without asking.
             given: the options on the command line, which the draft's settings do not override.
             newest: whether the run was chosen because it is the newest one.
@@ -279,15 +280,15 @@ class Desk:
     def _set(self, name: str, value: str) -> None:
         """Change a setting, or show it when no value is given."""
         plain = unicodedata.normalize("NFKC", value).strip()
-        if name not in commands.EXAMPLES:
+        if name not in EXAMPLES:
             self._say(f"{f'/{name} {value}'.strip()} is none of the commands; ? shows them.")
         elif not plain:
-            self._say(commands.told(self._song, name))
+            self._say(told(self._song, name))
         elif name == "copy" and self._uncopied and plain.lower() != "off":
             self._say(self._uncopied)
         else:
             try:
-                commands.apply(self._song, name, value)
+                apply(self._song, name, value)
             except CharLSTMError as error:
                 self._tell(error)
                 return
@@ -335,7 +336,7 @@ class Desk:
 
     def _tell(self, error: CharLSTMError) -> None:
         """Say what went wrong, in the words of this session."""
-        self._say(commands.by_commands(str(error)))
+        self._say(by_commands(str(error)))
 
     def _draw(self) -> None:
         page.draw(self._console, self._name, self._song, self._seen[-1].proposals)
