@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # these need torch, which a model that only writes does witho
     from charlstm.session import Event, Session
 
 
-# How often words that must occur are put in other lines before giving up.
+# How many ways to place the words that must occur are tried before giving up.
 _PLACINGS = 4
 # Fewer different words have too few rhymes among them.
 _MANY_WORDS = 500
@@ -67,7 +67,7 @@ class GenerationSettings(WritingSettings, total=False):
     """How a model continues a prefix; every part may be left out.
 
     Attributes:
-        length: see `charlstm.sampling.SamplingSettings`, as for the others.
+        length: see `charlstm.sampling.SamplingSettings`, as for the next two.
         lines: see there.
         stop: see there.
     """
@@ -195,7 +195,7 @@ class TrainedModel:
         """Write lines that meet a form; the line that `prefix` begins is the first.
 
         Returns:
-            The place behind them: ``text`` is what was written, ``read`` how the model read it.
+            The place after them: ``text`` is what was written, ``read`` how the model read it.
 
         Raises:
             FormError: no line was found that meets the form, in a bounded number of tries.
@@ -237,18 +237,18 @@ class TrainedModel:
             try:
                 return composer.compose(prefix, lines=form.count, unknown=unknown)
             except FormError:
-                # In another line the word that must occur may fit.
+                # The word that must occur may fit in another line.
                 tries -= 1
                 if not tries:
                     raise
 
     def novelty(self, *texts: str, after: Sequence[int] | int = 0) -> Novelty:
-        """Say how much of some texts stands in the text that the model learned from.
+        """Say how much of some texts appears in the text that the model learned from.
 
         Args:
             texts: what to look at.
             after: how many characters at the beginning of all texts, or of each, were given and
-                not written; what lies wholly in them does not count.
+                not written; what lies wholly within them does not count.
 
         Raises:
             RunError: the run keeps no index.
@@ -305,7 +305,8 @@ class TrainedModel:
                 held-out text where ``None``.
             dynamic: whether to measure by dynamic evaluation as well, which takes far longer;
                 see `charlstm.dynamic`. The model stays as it is.
-            on_progress: told how many characters dynamic evaluation has read, now and then.
+            on_progress: called after each segment of dynamic evaluation with its number of
+                characters.
             backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
             device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
             threads: for torch, in this process; torch's own choice where ``None``.
@@ -324,7 +325,7 @@ class TrainedModel:
         prepare_cpu(threads)
         where = choose_device(device)
         architecture, V = self.info.recipe.architecture, len(self.info.vocabulary)
-        # First, because only what it reads shows that there are as many as run.json says.
+        # First, because only reading them shows that there are as many as run.json says.
         weights = self.directory.read_model(self.info)
         model = CharLM(architecture, V, backend=choose_backend(backend, architecture, where))
         model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})

@@ -9,9 +9,9 @@ Each time characters are ruled out, a candidate keeps a share Z of the probabili
 gave to all of them. A candidate x is thus drawn with probability p(x) / (Z_1 Z_2 ...), so choosing
 among the candidates in proportion to the product of their Z is choosing as the model itself would
 among lines that fit (sampling importance resampling, Rubin 1987): a line that goes to its rhyme
-willingly beats one that is led there against the model's will. Exactly so where the line's end is
-not itself a choice, and where nothing but the temperature shapes the draw: top-k, top-p and min-p
-choose among the characters that the form has left.
+willingly beats one that is led there against the model's will. This is exact where the line's end
+is not itself a choice, and where nothing but the temperature shapes the draw: top-k, top-p and
+min-p choose among the characters that the form has left.
 """
 
 import unicodedata
@@ -28,11 +28,11 @@ from charlstm.rhyme import ending
 from charlstm.sampling import Sampler
 from charlstm.vocabulary import UNKNOWN, Vocabulary
 
-# A line that grows longer than this will not end by itself, and one that has kept so much less of
+# A line that grows longer than this will not end by itself, and one that has kept this much less of
 # the probability than a finished one (a logarithm) would not be chosen.
 _LONGEST = 150
 _HOPELESS = 10.0
-# Shares are those of this temperature at least: at zero every share would be zero or one.
+# Shares are computed at this temperature at least: at zero every share would be zero or one.
 COLDEST = 0.1
 """Below this temperature there is nothing to choose by."""
 
@@ -42,13 +42,13 @@ _PAIRS = dict(zip(")]）］」』》〉】”", "([（［「『《〈【“", st
 
 @dataclass(frozen=True)
 class Place:
-    """Where a text stands between two lines; to go back is to use an earlier one again.
+    """A point between two lines of a text; to go back is to use an earlier one again.
 
     Attributes:
         lines: the finished lines of the form.
         begun: what the next line begins with already.
-        state: of one stream; never stepped on, only copied.
-        read: all that the model has read, the context before the lines included.
+        state: of one stream; never moved on, only copied.
+        read: all that the model has read, including the context before the lines.
         shown: the same as a person sees it, each line on its own.
         given: how many characters of `shown` were given and not written.
     """
@@ -73,12 +73,13 @@ class Row:
     Attributes:
         line: so far.
         chance: see `Draft`.
-        log_shares: of each character drawn, the logarithm of the share Z that was left.
-        log_probabilities: of each, at the temperature of the draw, before anything was ruled out.
+        log_shares: for each character drawn, the logarithm of the share Z that was left.
+        log_probabilities: of each, at the temperature of the draw, before the form ruled any out.
         unit: where the last unit begins, once the line is being led to an ending.
-        end: what the model reads at its end: a line break, or nothing where a mark of the line's
-            own ends it; ``None`` while it is unfinished.
-        barred: whether no character was left only because a processor had ruled out the last.
+        end: what the model reads at its end: a line break, or nothing where a mark that is
+            part of the line ends it; ``None`` while it is unfinished.
+        barred: whether no character was left because processors had ruled out all that the form
+            allows.
     """
 
     line: str
@@ -105,9 +106,9 @@ class CandidateWriter:
     Args:
         sampler: the model.
         constraints: what each line must meet; candidates are led there, and may still miss it.
-        processors: what else may change the logits, told the text as a person sees it.
-        read_processors: the same, told what the model has read: the two differ where lines are
-            shown on their own that the model reads in one.
+        processors: what else may change the logits, given the text as a person sees it.
+        read_processors: the same, given what the model has read: the two differ where the model
+            reads as one line what is shown as several.
         generator: every choice comes from it.
 
     Attributes:
@@ -164,7 +165,7 @@ class CandidateWriter:
             if row.end is None or start == end or start < len(place.begun):
                 continue
             # As it was before the first character of its last unit. Those that end well by
-            # themselves are led like the others: else they would count more than their share.
+            # themselves are led like the others: otherwise they would count more than their share.
             memory, running = snapshots[start - len(place.begun)]
             streams.append((memory, next(k for k, one in enumerate(running) if one is row)))
             row.take_back(start, len(place.begun))
@@ -192,7 +193,7 @@ class CandidateWriter:
             rows: the candidates.
             state: where the model stands in each.
             decoding: how each character is drawn.
-            snapshots: takes what the model remembers before every character, and in which rows.
+            snapshots: collects what the model remembers before every character, and for which rows.
             spelling: leads the last units to the endings that are allowed.
         """
         network = self._sampler.network
@@ -236,7 +237,7 @@ class CandidateWriter:
         decoding: Decoding,
         spelling: "_Spelling | None",
     ) -> tuple[Array, NDArray[np.float64], NDArray[np.float64]]:
-        """Return what is left of the logits that the model expects the next characters by.
+        """Return what the processors and the form leave of the logits of the next characters.
 
         Returns:
             ``[N, V]`` logits of the characters that may follow, ``[N, V]`` logarithms of the
@@ -314,7 +315,7 @@ class CandidateWriter:
         row.barred = bool(len(kept)) and values.max() == -np.inf
 
     def _ids_of(self, characters: tuple[str, ...]) -> NDArray[np.intp]:
-        """Return the ids of the characters that are in all of some strings."""
+        """Return the ids of the characters that several strings have in common."""
         if characters not in self._ids:
             shared = set(characters[0]).intersection(*characters[1:])
             self._ids[characters] = _ids(self._sampler.vocabulary, sorted(shared))
@@ -369,7 +370,7 @@ class _Spelling:
         return "".join(sorted(spelled)), plain in self._endings
 
     def _spelled(self, letter: str) -> str:
-        """Return a letter as the model knows it: some know capitals or curly apostrophes alone."""
+        """Return a letter as the model knows it: some know only capitals or curly apostrophes."""
         if letter in self._vocabulary:
             return letter
         return "’" if letter == "'" else letter.upper()
@@ -379,7 +380,7 @@ class _Spelling:
 
 
 def _is_mark(character: str) -> bool:
-    """Return whether one of these may end a sentence or a clause; quotes and apostrophes do not."""
+    """Return whether a character may end a sentence or a clause; quotes and apostrophes do not."""
     return unicodedata.category(character) == "Po" and character not in "\"'"
 
 

@@ -17,13 +17,14 @@ from charlstm.decoding import Decoding, Processor
 from charlstm.errors import FormError, RecipeError
 from charlstm.sampling import Sampler
 
-# How many candidates are written side by side for a line, and at which temperature at least. Where
-# none fits there are more of them, and bolder ones: at temperature 0 all are the same.
+# How many candidates are written side by side for a line, and their lowest temperature. Where none
+# fits there are more of them, and bolder ones: at temperature 0 all are the same.
 _ROUNDS = ((32, 0.0), (64, 0.5), (128, 0.8))
 # How often a line that cannot be followed is written anew before giving up.
 _RETURNS = 3
-# Of lines that fit alike the likelier one is taken more often, by this power of the probability of
-# a character: it is a small model's worst lines that a reader remembers.
+# Of lines that fit equally well the likelier one is taken more often, by this power of the
+# geometric mean of its characters' probabilities: it is a small model's worst lines that a reader
+# remembers.
 _LIKELIER = 4.0
 
 
@@ -36,9 +37,9 @@ class Candidate:
         log_weight: the logarithm of the share of probability that was left to it; see
             `charlstm.candidates`.
         mean_log_probability: of its characters, in nats, at the temperature of the draw, before
-            anything was ruled out.
-        end: what the model read at its end: a line break, or nothing where a mark of the line's
-            own ends it.
+            the form ruled any out.
+        end: what the model read at its end: a line break, or nothing where a mark that is part of
+            the line ends it.
     """
 
     line: str
@@ -54,10 +55,10 @@ class Composer:
         sampler: the model.
         constraints: what each line must meet.
         decoding: how each character is drawn.
-        processors: what else may change the logits, told the text as a person sees it; see
+        processors: what else may change the logits, given the text as a person sees it; see
             `charlstm.decoding`.
-        read_processors: the same, told what the model has read: the two differ where lines are
-            shown on their own that the model reads in one.
+        read_processors: the same, given what the model has read: the two differ where the model
+            reads as one line what is shown as several.
         generator: every choice comes from it; a fresh one where ``None``.
 
     Raises:
@@ -93,7 +94,7 @@ class Composer:
         self._newline = int(sampler.vocabulary.encode("\n")[0])  # 0 where there is none
 
     def start(self, prefix: str = "", unknown: str = "error") -> Place:
-        """Return the place behind `prefix`, whose last line may be the beginning of the first.
+        """Return the place after `prefix`, whose last line may be the beginning of the first.
 
         Raises:
             UnknownCharactersError: see `Sampler.stream`.
@@ -106,20 +107,20 @@ class Composer:
         return Place((), text[begun:], state, read, shown, given=len(shown))
 
     def _laid_out(self, text: str) -> str:
-        """Return finished lines of verse each on its own, as the lines to come are shown."""
+        """Return finished lines of verse each on its own, as the lines to come will be shown."""
         marks = "".join(self._breaks.split())
         return re.sub(f"([{marks}]+[」』”’）》]*)\n?", r"\1\n", text) if marks else text
 
     def after(self, place: Place, line: str, end: str | None = None) -> Place:
-        """Return the place behind one more line, which may hold any characters.
+        """Return the place after one more line, which may hold any characters.
 
         What the model has never seen it reads as the nearest that it knows, or as ``<unk>``.
 
         Args:
             place: where the text stands.
             line: all of the line, with what was begun.
-            end: what the model reads behind it, see `Candidate`; what usually ends a line where
-                ``None``.
+            end: what the model reads after it, see `Candidate`; where ``None``, what usually ends
+                a line.
 
         Raises:
             RecipeError: the line does not begin as it should.
@@ -141,7 +142,7 @@ class Composer:
         return Place((*place.lines, line), "", state, place.read + rest, shown, place.given)
 
     def stanza(self, place: Place) -> Place:
-        """Return the place behind an empty line, where the form begins again."""
+        """Return the place after an empty line, where the form begins again."""
         state = place.state.copy()
         gap = "\n" if self._newline else ""
         self._sampler.network.read(state, self._sampler.vocabulary.encode(gap))
@@ -152,7 +153,7 @@ class Composer:
 
         Args:
             place: where the text stands.
-            wanted: more are looked for until there are so many, in a bounded number of tries.
+            wanted: more are looked for until there are this many, in a bounded number of tries.
 
         Raises:
             FormError: no line was found, in a bounded number of tries; says which wish stood in
@@ -173,7 +174,7 @@ class Composer:
                     log_weight = float(np.logaddexp(one.log_weight, found[one.line].log_weight))
                     one = replace(one, log_weight=log_weight)
                 found[one.line] = one
-            # A line that the text has already is no new one, unless nothing else is found.
+            # A line that the text has already does not count, unless nothing else is found.
             new = [one for one in found.values() if one.line not in place.lines]
             if len(new) >= wanted:
                 return new
@@ -182,26 +183,26 @@ class Composer:
         return new or list(found.values())
 
     def choose(self, candidates: Sequence[Candidate], count: int = 1) -> list[Candidate]:
-        """Draw so many different candidates, as the model would among lines that fit.
+        """Draw `count` different candidates, as the model would among lines that fit.
 
-        With a bias towards the likelier ones, see `_LIKELIER`.
+        The likelier ones are favoured; see `_LIKELIER`.
         """
         weights = np.array(
             [one.log_weight + _LIKELIER * one.mean_log_probability for one in candidates]
         )
         if self._decoding.temperature >= COLDEST:
-            # The highest of logarithms with this noise added are a draw without replacement in
+            # The highest logarithms after this noise was added are a draw without replacement in
             # proportion to what they are logarithms of (Gumbel 1954).
             weights = weights + self._generator.gumbel(size=len(weights))
         return [candidates[place] for place in np.argsort(-weights, kind="stable")[:count]]
 
     def write(self, prefix: str = "", *, lines: int, unknown: str = "error") -> str:
-        """Return `prefix` and so many lines; see `compose`."""
+        """Return `prefix` and this many lines; see `compose`."""
         place = self.compose(prefix, lines=lines, unknown=unknown)
         return place.text if lines else place.shown
 
     def compose(self, prefix: str = "", *, lines: int, unknown: str = "error") -> Place:
-        """Return the place behind `prefix` and so many lines, the one that it begins among them.
+        """Return the place after `prefix` and this many lines, including the one that it begins.
 
         Raises:
             UnknownCharactersError: see `Sampler.stream`.
@@ -213,7 +214,7 @@ class Composer:
             try:
                 (chosen,) = self.choose(self.candidates(places[-1]))
             except FormError:
-                # Perhaps the line before leaves no way on, as one whose rhyme nobody answers.
+                # Perhaps nothing can follow the line before it, as where nothing answers its rhyme.
                 if len(places) == 1 or not returns:
                     raise
                 returns -= 1

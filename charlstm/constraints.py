@@ -14,16 +14,16 @@ from charlstm.vocabulary import Vocabulary
 _APOSTROPHES = ("'", "’")
 # Marks after which a Chinese line of verse ends, though the text line goes on.
 _CLAUSE_MARKS = "，。！？；"
-# So many units must rhyme with the first of a rhyme, so that it can be answered; fewer where they
-# are words that the model has seen.
+# At least this many units must rhyme with the first of a rhyme, so that it can be answered; fewer
+# where they are words that the model has seen.
 _ANSWERS, _KNOWN_ANSWERS = 6, 3
-# Where a line has no length, a word that must occur begins among its first so many characters.
+# Where a line has no length, a word that must occur begins after at most this many characters.
 _ROOM_HAN, _ROOM_LATIN = 5, 20
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A line as far as it is written, and where it stands.
+    """A line as far as it has been written, and where in the text it is.
 
     Attributes:
         before: the finished lines of the text above it.
@@ -49,7 +49,7 @@ class Constraint:
     is never drawn. All but `endings` are asked before every character, so they should be quick.
 
     Attributes:
-        wish: how the wish is called when it cannot be met.
+        wish: what the wish is called when it cannot be met.
     """
 
     wish = "the form"
@@ -73,8 +73,8 @@ class Constraint:
     def endings(self, draft: Draft) -> frozenset[str] | None:
         """Return the units, a Han character or a word in lower case, that the line may end on.
 
-        ``None`` for all. It is asked once, before the line is written, so it depends on the lines
-        before alone. A candidate is taken back to where its last unit began, and led to one of
+        ``None`` for all. It is asked once, before the line is written, so it depends only on the
+        lines before. A candidate is taken back to where its last unit began, and led to one of
         these.
         """
         return None
@@ -83,9 +83,9 @@ class Constraint:
 def line_ends(vocabulary: Vocabulary) -> str:
     """Return the characters at which a line ends, the commonest first; usually the line break.
 
-    Where a Chinese text has more clauses than lines, as prose has and poems printed two verses to
-    a line, a line of verse ends with its clause. Without line breaks it ends with a space as well,
-    and where there is nothing of all that, nothing is returned.
+    Where a Chinese text has more clauses than lines, as prose does and poems printed two verses to
+    a line do, a line of verse ends with its clause. Without line breaks it ends with a space as
+    well, and where there is none of these, nothing is returned.
     """
     frequency = dict(zip(vocabulary.characters, vocabulary.counts[1:], strict=True))
     marks = [mark for mark in _CLAUSE_MARKS if mark in frequency]
@@ -109,10 +109,10 @@ def counted(line: str) -> str:
 
 @dataclass(frozen=True)
 class LineLength(Constraint):
-    """Lines of so many characters, punctuation and spaces aside.
+    """Lines of a given number of characters, not counting punctuation and spaces.
 
     Attributes:
-        lengths: the least and the most for each line; after the last it begins again.
+        lengths: the least and the most for each line; after the last they begin again.
         wish: see `Constraint`.
     """
 
@@ -170,8 +170,8 @@ class AcrosticEnd(Constraint):
     Attributes:
         letters: one for each line; lines after them are free.
         characters: the model's.
-        words: the words in Latin letters, in lower case, that lines are led to end on, if there are
-            any among them that fit; where ``None``, all of the dictionary, rare names and all.
+        words: the words in Latin letters, in lower case, that lines are led to end on, if any of
+            them fit; where ``None``, those of the whole dictionary, rare names included.
         wish: see `Constraint`.
     """
 
@@ -186,7 +186,7 @@ class AcrosticEnd(Constraint):
 
     def may_end(self, draft: Draft) -> bool:
         """See `Constraint`."""
-        # Where there are endings, they are put where the line ends by itself.
+        # Where there are endings, one of them is put where the line ends by itself.
         return self.endings(draft) is not None or self._met(draft)
 
     def endings(self, draft: Draft) -> frozenset[str] | None:
@@ -212,7 +212,7 @@ class Rhyme(Constraint):
             own.
         characters: the model's.
         words: see `AcrosticEnd`.
-        answers: so many units must rhyme with the first one of a rhyme, so that it can be answered.
+        answers: how many units must rhyme with the first of a rhyme, so that it can be answered.
         wish: see `Constraint`.
     """
 
@@ -250,7 +250,7 @@ class Rhyme(Constraint):
         return self.scheme.count(self.scheme[draft.number % len(self.scheme)]) > 1
 
     def _earlier(self, draft: Draft) -> list[str]:
-        """Return the lines before it with which it must rhyme."""
+        """Return the lines before it that it must rhyme with."""
         place = draft.number % len(self.scheme)
         first = draft.number - place
         return [
@@ -262,11 +262,11 @@ class Rhyme(Constraint):
 
 @dataclass(frozen=True)
 class Must(Constraint):
-    """Words occur in one of the lines.
+    """Words that must occur in one of the lines.
 
     Attributes:
         words: what must occur.
-        line: the line that has them all, unless one before it does; where ``None``, each line has
+        line: the line that has all those that no line before it has; where ``None``, each line has
             one of them, as long as some are missing.
         lengths: see `LineLength`; empty where lines have no length.
         wish: see `Constraint`.
@@ -311,7 +311,7 @@ class Must(Constraint):
         return [word for word in new if most is None or len(counted(word)) <= most][:1]
 
     def _room(self, draft: Draft) -> int:
-        """Return how many characters may stand before the first of them."""
+        """Return how many characters may come before the first of them."""
         asked, most = self._asked(draft), self._most(draft)
         if most is None:
             return _ROOM_LATIN if in_word(asked[0][0]) else _ROOM_HAN
@@ -340,23 +340,23 @@ def is_unit(character: str) -> bool:
 
 @lru_cache(maxsize=1 << 14)
 def in_word(character: str) -> bool:
-    """Return whether a character belongs to words that are set apart by spaces."""
+    """Return whether a character belongs to words that are separated by spaces."""
     name = unicodedata.name(character, "") if character else ""
     return character.isalpha() and not name.startswith(("CJK", "HIRAGANA", "KATAKANA"))
 
 
 def _may_begin(word: str, line: str) -> bool:
-    """Return whether `word` may follow `line` without becoming a part of a longer one."""
+    """Return whether `word` may follow `line` without becoming part of a longer word."""
     before = line[:-1] if line.endswith(_APOSTROPHES) else line
     return not (in_word(word[0]) and in_word(before[-1:]))
 
 
 def _has(line: str, word: str) -> bool:
-    """Return whether `word` occurs in `line`, not as a part of a longer one."""
+    """Return whether `word` occurs in `line`, and not only as part of a longer word."""
     found = line.find(word)
     while found >= 0:
         end = found + len(word)
-        # Of can't, can is a part: an apostrophe with a letter behind it goes on with the word.
+        # can is a part of can't: an apostrophe with a letter after it continues the word.
         goes_on = in_word(line[end : end + 1]) or (
             line[end : end + 1] in _APOSTROPHES and in_word(line[end + 1 : end + 2])
         )

@@ -21,23 +21,23 @@ Processor = Callable[[str, Array], None]
 """Called with the text so far and the logits of the next character.
 
 The text begins with the prefix, normalised but otherwise as it was given: a processor sees what a
-person sees, the characters that the model has never seen included.
+person sees, including the characters that the model has never seen.
 """
 
 # Below this a temperature is zero: dividing by it could only overflow.
 _COLD = 1e-6
-# For many streams the weights are summed in groups of so many; see `Drawer.all`.
+# For many streams the weights are summed in groups of this many; see `Drawer.all`.
 _GROUP = 32
 
-# A loop is a passage three times in a row, of so many characters in all at least: "la la la" may
-# stand, and so may "。。。". Passages of up to a third of what is looked at are found.
+# A loop is a passage three times in a row, with at least this many characters in all: "la la la"
+# may stay, and so may "。。。". Passages of up to a third of what is looked at are found.
 _LOOP_TIMES = 3
 _LOOP_CHARACTERS = 12
 _LOOKED_AT = 600
 # A passage is searched for by its last characters.
 _ENDING = 8
-# Only what stood there after every eighth character is looked at, so that a loop is remembered for
-# a while without remembering anything.
+# Only the text as it was after every eighth character is looked at, so that a loop is remembered
+# for a while without remembering anything.
 _STRIDE = 8
 
 
@@ -49,10 +49,10 @@ class Decoding:
         temperature: divides the logits; 0 always takes the likeliest character.
         top_k: draw among the k likeliest only; 0 for all.
         top_p: draw among the likeliest that together reach this probability.
-        min_p: draw only among those at least so many times as likely as the likeliest; 0 for all.
-        no_repeat: never write n characters in an order in which the text has them already; 0 turns
-            this off.
-        allow_loops: leave passages that repeat themselves three times over alone.
+        min_p: draw only among those with at least this share of the likeliest one's probability;
+            0 for all.
+        no_repeat: never write n characters in a row that the text has already; 0 turns this off.
+        allow_loops: do not lead out of passages that come three times in a row.
     """
 
     temperature: float = 0.8
@@ -108,7 +108,7 @@ class NoRepeat:
 
 
 class MaxCopy:
-    """Rules out what would copy more than so many characters in a row.
+    """Rules out what would copy more than a given number of characters in a row.
 
     Args:
         most: how many may be copied, from 1.
@@ -133,8 +133,8 @@ class MaxCopy:
 class NoLoops:
     """Leads out of a loop: its next character is ruled out, and the temperature raised for a while.
 
-    The highest of logits to which Gumbel noise was added is a draw at temperature 1, so that is
-    what raises the temperature, whatever it is. The noise follows from the text alone: a text that
+    The highest of the logits after Gumbel noise was added to them is a draw at temperature 1, so
+    the noise raises the temperature, whatever it is. It follows from the text alone: a text that
     always takes the likeliest character leaves its loop as well, and in the same way each time.
 
     Args:
@@ -159,14 +159,14 @@ class NoLoops:
 def loop_period(text: str, end: int | None = None) -> int:
     """Return the length of the passage that ``text[:end]`` ends with three times over, or 0.
 
-    The three must have 12 characters together; a shorter passage must stand there more often.
+    Together the three must have 12 characters; a shorter passage must come more often.
     """
     end = len(text) if end is None else end
     if end < _LOOP_CHARACTERS:
         return 0
     begin = max(end - _LOOKED_AT, 0)
     ending = text[end - _ENDING : end]
-    # A place where the text ended the same way says what the passage might be; the nearest first.
+    # An earlier place with the same ending says what the passage might be; the nearest first.
     found = text.rfind(ending, begin, end - 1)
     while found >= 0:
         period = end - _ENDING - found
@@ -196,7 +196,7 @@ class Drawer:
         self._ones = np.ones(_GROUP, dtype=np.float32)
 
     def one(self, logits: Array, uniform: float) -> int:
-        """Draw from ``[1, V]`` float32 logits, which are overwritten, by a uniform number.
+        """Draw by a uniform number from ``[1, V]`` float32 logits, which are overwritten.
 
         Never ``<unk>``.
 
@@ -213,10 +213,10 @@ class Drawer:
         return int(cumulative.searchsorted(uniform * cumulative[-1], side="right"))
 
     def all(self, logits: Array, uniforms: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Draw from ``[N, V]`` float32 logits, which are overwritten, by N uniform numbers.
+        """Draw by N uniform numbers from ``[N, V]`` float32 logits, which are overwritten.
 
         N is at most `streams`. A cumulative sum cannot be vectorised, a sum can: so the group that
-        the uniform number falls into is found by the groups' sums, and only that group is summed
+        the uniform number falls into is found from the groups' sums, and only that group is summed
         up step by step.
 
         Raises:
@@ -247,7 +247,7 @@ class Drawer:
         weights = self._weights[: len(logits), : logits.shape[1]]
         # The maximum first: a tiny temperature then gives exp(-inf) = 0, never inf - inf.
         highest = logits.max(axis=1, keepdims=True)
-        # To reduce one number takes as long as to reduce many.
+        # Reducing one number takes as long as reducing many.
         _check_left(highest[0, 0] if len(logits) == 1 else highest.min())
         np.subtract(logits, highest, out=weights)
         if decoding.temperature != 1:

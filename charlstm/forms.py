@@ -27,7 +27,7 @@ from charlstm.vocabulary import Vocabulary
 
 # Where nothing says how many lines there are.
 _LINES = 4
-# A form of more lines would take hours; all of it is in memory.
+# A form of more lines would take hours, and all of it is kept in memory.
 _MOST_LINES = 10_000
 # The longest word, or line, that can be asked for.
 _LONGEST = 100
@@ -87,13 +87,15 @@ class Form:
             if self.lines is not None and len(_letters(text)) > self.lines:
                 raise RecipeError(
                     f"--{option} has {len(_letters(text))} characters and --lines is "
-                    f"{self.lines}; there is a line for each of them."
+                    f"{self.lines}; each of them needs a line."
                 )
         if not all(word.strip() == word and word and "\n" not in word for word in self.must):
             raise RecipeError("--must needs a word, without spaces or line breaks around it.")
         for word in self.must:
             if len(word) > _LONGEST:
-                raise RecipeError(f"--must can have {_LONGEST} characters, not {len(word):,}.")
+                raise RecipeError(
+                    f"--must can have at most {_LONGEST} characters, not {len(word):,}."
+                )
 
     @property
     def has_constraints(self) -> bool:
@@ -124,10 +126,10 @@ class Form:
 
         Args:
             vocabulary: the model's.
-            generator: chooses the line of each word of `must`; where ``None``, as for a text whose
+            generator: chooses the line for each word of `must`; where ``None``, as for a text whose
                 end is open, each line has one of them until all have occurred.
-            words: the words in Latin letters, in lower case, that lines are led to end on, if there
-                are any among them that fit; where ``None``, all of the dictionary.
+            words: the words in Latin letters, in lower case, that lines are led to end on, if any
+                of them fit; where ``None``, those of the whole dictionary.
 
         Raises:
             UnknownCharactersError: a part has characters that the model has never seen.

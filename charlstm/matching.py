@@ -28,9 +28,9 @@ _FACTOR = 0x9E3779B97F4A7C15
 _SHORT_FACTOR = 0x9E3779B1
 # A string whose rarest n-gram has more places than this is looked for in the whole text.
 _PLACES = 64
-# How many characters are compared after which partial results are returned: a few seconds' worth.
+# After this many compared characters, partial results are returned: a few seconds' worth.
 _EFFORT = 10**9
-# A comparison counts as so many more, however short it is.
+# A comparison counts as this many more, however short it is.
 _COMPARISON = 500
 
 _Numbers = NDArray[np.uint32]
@@ -67,7 +67,7 @@ class Sample:
 
 
 class Matcher:
-    """A text in which parts of samples are looked for; takes 4 bytes a character beside it.
+    """A text in which parts of samples are looked for; takes 4 bytes a character besides it.
 
     Args:
         text: the text.
@@ -79,7 +79,7 @@ class Matcher:
         self._followers: _Followers | None = None
 
     def compare(self, sample: Sample) -> tuple[_Indices, "_Stretches"]:
-        """Return the longest n <= 12 of the n-gram at each character of the sample, and the 12s.
+        """Return the largest n <= 12 of the n-grams found at each character, and the 12-grams.
 
         An n below 4 is reported as 0.
         """
@@ -125,7 +125,7 @@ class Matcher:
     def spans(
         self, sample: Sample, longest: _Indices, stretches: "_Stretches", most: int
     ) -> list[tuple[int, int]]:
-        """Return start and end of what the text has too, and cannot be extended on either side.
+        """Return start and end of what the text has too and cannot be extended on either side.
 
         Args:
             sample: what was compared.
@@ -156,9 +156,10 @@ class Matcher:
     ) -> Iterator[tuple[int, int]]:
         """Yield start and end of passages of 12 characters and more: at least the `most` longest.
 
-        Between two neighbours of the sample whose 12-grams both appear in the training text, a
-        passage may go on; where one of them does not, none does. The stretches without such a gap
-        are searched from the longest, and as most are a single passage, few of them need be.
+        A passage may go on from one character of the sample to the next where the 12-grams at both
+        appear in the training text; where one of them does not, no passage goes on. The stretches
+        without such a gap are searched from the longest, and as most are a single passage, few of
+        them need be.
         """
         seen: set[str] = set()
         told: set[str] = set()
@@ -254,7 +255,7 @@ class _Stretches:
         """Return which 12-gram within a stretch appears in the fewest places.
 
         Returns:
-            How far after `start` it begins, and between which two numbers `places` has its places.
+            How far after `start` it begins, and the two arguments with which `places` says where.
         """
         first = int(np.searchsorted(self._at, start))
         behind = int(np.argmin(self._counts[first : first + end - start - LONGEST + 1]))

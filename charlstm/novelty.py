@@ -84,7 +84,7 @@ class Novelty:
 class TrainingText:
     """A text that a model learned from, ready for others to be compared with it.
 
-    Takes 4 bytes a character beside the text.
+    Takes 4 bytes a character besides the text.
 
     Args:
         text: the training text, normalised as the model read it.
@@ -143,7 +143,7 @@ class TrainingText:
     def words(self) -> frozenset[str]:
         """Its words in Latin letters, in lower case and with straight apostrophes."""
         found = set(_WORD.findall(self._text.casefold().replace("’", "'")))
-        # An apostrophe at the end of a word (lovin') may as well be a quote that closes.
+        # An apostrophe at the end of a word (lovin') may just as well be a closing quote.
         return frozenset(found | {word.rstrip("'") for word in found})
 
     def line_at(self, place: int) -> tuple[int, str]:
@@ -157,7 +157,7 @@ class TrainingText:
         return number, self._text[start : end if end >= 0 else len(self._text)]
 
     def around(self, passage: Passage, characters: int) -> tuple[str, str]:
-        """Return so many characters of the training text before a passage, and after it."""
+        """Return this many characters of the training text before a passage, and after it."""
         end = passage.place + len(passage.text)
         before = self._text[max(passage.place - characters, 0) : passage.place]
         return before, self._text[end : end + characters]

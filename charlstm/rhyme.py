@@ -1,6 +1,6 @@
 """Which lines rhyme, in Chinese by the thirteen tracks (十三辙), in English by the CMU dictionary.
 
-The libraries that know the sounds are optional, and take some tenths of a second to load: they are
+The libraries that know the sounds are optional, and take a few tenths of a second to load: they are
 imported where they are first needed.
 """
 
@@ -37,7 +37,7 @@ _OPENED = re.compile(r"(?<!\w)['‘]")
 _WORD = re.compile("[a-z]+('[a-z]+)*'?")
 _DROPPED_G = re.compile(r".*[aeiouy].*in", re.IGNORECASE)  # lovin, not thin
 
-_RHYMING = re.compile(r"\w+[12](?!.*[12]).*")  # from the last vowel with a stress, 1 or 2, on
+_RHYMING = re.compile(r"\w+[12](?!.*[12]).*")  # from the last vowel with stress 1 or 2 on
 
 
 def require_rhyme_libraries() -> None:
@@ -54,15 +54,15 @@ def require_rhyme_libraries() -> None:
 
 
 def ending(line: str) -> tuple[int, int]:
-    """Return where the unit stands that `line` rhymes on: its start, and its end, exclusive.
+    """Return where the unit that `line` rhymes on begins, and where it ends, exclusive.
 
-    The unit is the last of the line: a Han character, or a word of Latin letters with its
+    The unit is the last one in the line: a Han character, or a word of Latin letters with its
     apostrophes. Whatever is neither letter nor digit may follow it: punctuation, spaces, emoji. A
-    line without a unit, or that goes on after it in digits or another script, has an empty span
+    line without a unit, or one that goes on after it in digits or another script, has an empty span
     at its end.
     """
     end = len(line)
-    # isalnum alone knows only the ideographs of its own edition of Unicode.
+    # isalnum alone knows only the ideographs of its own version of Unicode.
     while end and not (line[end - 1].isalnum() or _HAN.match(line[end - 1])):
         end -= 1
     if not end:
@@ -77,7 +77,7 @@ def ending(line: str) -> tuple[int, int]:
         start -= 1
     if start == end:
         return len(line), len(line)
-    # An apostrophe (lovin', the boys') looks like a quote that closes: it is one where one opened.
+    # An apostrophe (lovin', the boys') looks like a closing quote: it is one where one opened.
     if line[end : end + 1] in _APOSTROPHES and (
         _DROPPED_G.fullmatch(line[start:end]) or not _OPENED.search(line[:start])
     ):
@@ -89,7 +89,7 @@ def sounds(line: str) -> frozenset[str]:
     """Return what the ending of `line` rhymes on: two lines rhyme on a sound that both have.
 
     A Han character has one, its track among the thirteen, by its reading in the line. pypinyin
-    knows its phrases in simplified characters, so that a traditional one has its commonest reading.
+    knows its phrases in simplified characters, so a traditional one has its commonest reading.
     A word has the rhyming part of each of its pronunciations in the CMU dictionary, without the
     degrees of stress: ``AA R T`` for heart. What is in neither has none.
 
@@ -121,8 +121,8 @@ def rhyme(line: str, other: str) -> bool:
 def endings_on(sounds: frozenset[str], characters: str) -> frozenset[str]:
     """Return every unit that rhymes on one of `sounds` and can be spelled with `characters`.
 
-    Han characters by the reading that they have alone, words in lower case and with straight
-    apostrophes, whichever the characters are.
+    Han characters go by the reading that they have alone. Words are in lower case and with straight
+    apostrophes, whichever kind is among `characters`.
 
     Raises:
         MissingLibraryError: see `require_rhyme_libraries`.
@@ -139,7 +139,7 @@ def endings_on(sounds: frozenset[str], characters: str) -> frozenset[str]:
             word
             for part in parts
             for word in _words().get(part, ())
-            # Not 'em, t-shirt and a.m.: the ending of a line would be a part of them.
+            # Not 'em, t-shirt and a.m.: only a part of them would be the ending of a line.
             if spelled.issuperset(word) and _WORD.fullmatch(word)
         )
     return frozenset(found)
@@ -165,7 +165,7 @@ def words_ending_in(letter: str, characters: str) -> frozenset[str] | None:
 
 
 def _spellable(characters: str) -> frozenset[str]:
-    """Return what words of the dictionary may consist of to be spelled with `characters`."""
+    """Return what a word of the dictionary may consist of if `characters` are to spell it."""
     return frozenset(characters.casefold().replace("’", "'"))
 
 
@@ -175,7 +175,7 @@ def _han(characters: str) -> dict[str, list[str]]:
     from pypinyin import Style, lazy_pinyin
 
     han = _HAN.findall(characters)
-    # A list is read item by item, without looking for phrases across them.
+    # A list is read item by item, without looking for phrases across items.
     finals = lazy_pinyin(han, style=Style.FINALS, strict=True)
     by_track: dict[str, list[str]] = {}
     for character, final in zip(han, finals, strict=True):
@@ -204,7 +204,7 @@ def _word_sounds(word: str) -> frozenset[str]:
 
     plain = _plain(word)
     # lovin' is loving, and makin', which has an entry of its own, is both. What is not found is
-    # looked for without its apostrophes (rain's, mo'), and then with the g that nobody wrote.
+    # looked for without its apostrophes (rain's, mo'), and then with the g that was left out.
     written = (plain, _with_g(plain)) if plain.endswith("'") else (plain,)
     for entries in (written, (plain.replace("'", ""),), (_with_g(plain),)):
         phones = [reading for entry in entries for reading in pronouncing.phones_for_word(entry)]
@@ -214,10 +214,10 @@ def _word_sounds(word: str) -> frozenset[str]:
 
 
 def _rhyming_part(phones: str) -> str | None:
-    """Return what rhymes of a CMU pronunciation; None where no vowel is stressed."""
-    # Not pronouncing.rhyming_part, which takes the whole of what has no stress, and the comment
-    # that a few entries end in too. Without stress are hmm, and the weak forms of to, for and him,
-    # which no line ends in.
+    """Return the part of a CMU pronunciation that rhymes; None where no vowel is stressed."""
+    # Not pronouncing.rhyming_part: it takes all of what has no stress, and the comment that a few
+    # entries end with as well. Without stress are hmm, and the weak forms of to, for and him, which
+    # no line ends on.
     found = _RHYMING.search(phones.partition(" #")[0])
     return re.sub(r"\d", "", found[0]) if found else None
 

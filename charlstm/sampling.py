@@ -16,11 +16,11 @@ from charlstm.prefix import readable
 from charlstm.recipes import check_whole
 from charlstm.vocabulary import Vocabulary
 
-# Uniform numbers are drawn so many at a time: a call of the generator costs as much for one.
+# Uniform numbers are drawn this many at a time: a call to the generator costs as much for one.
 _BLOCK = 256
-# So many texts are written side by side at most: more would cost memory and gain nothing.
+# At most this many texts are written side by side: more would cost memory and gain nothing.
 _AT_ONCE = 256
-# How many characters are written where nothing is said, or to a line where lines are counted.
+# How many characters are written by default, or for each line where lines are counted.
 _LENGTH = 200
 
 
@@ -57,7 +57,7 @@ class Sampler:
     Attributes:
         network: its forward pass.
         vocabulary: its characters.
-        text: how its training text was normalised; prefixes are treated alike.
+        text: how its training text was normalised; prefixes are treated the same way.
     """
 
     network: Network
@@ -65,7 +65,7 @@ class Sampler:
     text: TextOptions = field(default_factory=TextOptions)
 
     def stream(self, prefix: str = "", **settings: Unpack[SamplingSettings]) -> Iterator[str]:
-        """Continue `prefix`, yielding the text as it is written, nearly always by the character.
+        """Continue `prefix`, yielding the text as it is written, nearly always single characters.
 
         The model reads a line break first where its vocabulary has one, so that the prefix
         begins a line.
@@ -95,7 +95,7 @@ class Sampler:
         Args:
             prefix: see `stream`.
             samples: how many, from 1.
-            settings: of each, but for the seed, which is that of the first.
+            settings: for each text, except that the seed is that of the first.
 
         Raises:
             UnknownCharactersError: as in `stream`.
@@ -112,12 +112,12 @@ class Sampler:
         return texts
 
     def read(self, text: str = "", unknown: str = "error") -> State:
-        """Return where the model stands after `text`: a state that can be copied and stepped on.
+        """Return where the model stands after `text`: a state that can be copied and moved on.
 
         ``state.logits`` says what it expects next, and ``network.step(state, id)`` moves it on.
 
         Args:
-            text: what to read, behind the line break that the vocabulary may have.
+            text: what to read, after a line break if the vocabulary has one.
             unknown: see `SamplingSettings`.
 
         Raises:
@@ -130,7 +130,7 @@ class Sampler:
     ) -> NDArray[np.float64]:
         """Return how likely the model finds each character of `text` after `prefix`.
 
-        Characters that it has never seen are measured as ``<unk>``, and read so.
+        Characters that it has never seen are measured and read as ``<unk>``.
 
         Args:
             text: what to measure.
@@ -173,7 +173,7 @@ class Sampler:
         seed: int | None = None,
         unknown: str = "error",
     ) -> Iterator[list[str]]:
-        """Check what was asked for; return what yields a piece of every text at each step."""
+        """Check what was asked for; return an iterator over a piece of every text at each step."""
         if length is not None:
             check_whole("length", length, 0)
         first = _first_seed(seed)
@@ -227,7 +227,7 @@ class Sampler:
         processors: Sequence[Processor],
         generators: list[np.random.Generator],
     ) -> "Iterator[Sequence[int] | NDArray[np.intp]]":
-        """Yield every stream's next id, behind what the model reads of the prefix.
+        """Yield every stream's next id, after what the model reads of the prefix.
 
         The caller keeps `texts` up to date; what is drawn for finished ones is ignored.
         """
@@ -275,7 +275,7 @@ class _Texts:
     """The texts of all streams.
 
     Attributes:
-        written: each with its prefix, as it is normalised.
+        written: each with its prefix, normalised.
         running: the numbers of those that have not ended.
     """
 
@@ -301,7 +301,7 @@ class _End:
         """Take the next character; return what is certain to be part of the text by now."""
         if self.reached:
             return ""
-        # One character came, so a stop text that is here now ends here.
+        # Only one character came, so a stop text that is here now ends here.
         found = [text for text in self._stop if (self._held + character).endswith(text)]
         if found:
             self._held = (self._held + character).removesuffix(max(found, key=len))
@@ -337,7 +337,7 @@ def _overlap(text: str, stop: str) -> int:
 
 
 def _uniforms(generators: list[np.random.Generator]) -> Iterator[NDArray[np.float64]]:
-    """Yield a number in [0, 1) of every generator's, again and again."""
+    """Yield a number in [0, 1) from each generator, again and again."""
     while True:
         yield from np.stack([rng.random(_BLOCK) for rng in generators], axis=1)
 
@@ -350,5 +350,5 @@ def _first_seed(seed: int | None) -> int:
 
 
 def fresh_seed() -> int:
-    """Return a seed that was not used before, short enough to type."""
+    """Return a random seed, short enough to type."""
     return secrets.randbelow(2**32)

@@ -293,7 +293,7 @@ def test_in_a_long_training_text_copies_are_looked_for_only_if_it_is_read_anyway
     monkeypatch.setattr(f"charlstm.cli.generate.{limit}", 100)
     assert generate().stderr == (
         "run song, seed 1; the training text is long, so copies were not looked for: save the "
-        "song and ask charlstm eval novelty FILE\n"
+        "song and run charlstm eval novelty FILE\n"
     )
     (answer,) = generate("--json").answers()
     assert answer["longest_copy"] is None

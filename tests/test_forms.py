@@ -125,7 +125,7 @@ def test_an_acrostic_of_anything_but_letters_is_refused(option: str, wrong: str)
 def test_an_acrostic_longer_than_the_text_is_refused(option: str) -> None:
     name = option.replace("_", "-")
     assert refusal(**{option: "春 眠不"}, lines=2) == (
-        f"--{name} has 3 characters and --lines is 2; there is a line for each of them."
+        f"--{name} has 3 characters and --lines is 2; each of them needs a line."
     )
     assert Form(**{option: "春 眠不"}, lines=3).count == 3  # type: ignore[arg-type]
 

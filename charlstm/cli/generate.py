@@ -104,7 +104,8 @@ def generate(
     min_p: Annotated[
         float,
         typer.Option(
-            help="Choose only among those that have this share of the likeliest one's probability.",
+            help="Choose only among those with at least this share of the likeliest one's "
+            "probability.",
             rich_help_panel=_DRAWING,
         ),
     ] = 0.0,
@@ -178,7 +179,7 @@ def generate(
 
 
 def _read_prefixes(path: Path, model: "TrainedModel", unknown: str) -> list[str]:
-    """Return the lines of a file that are not empty, having seen that the model can read them."""
+    """Return the lines of a file that are not empty, checked to be readable for the model."""
     from charlstm.encodings import decode
     from charlstm.prefix import readable
 
@@ -225,7 +226,7 @@ class _Answers:
         # To limit copies, the training text is read anyway.
         if max_copy is None and (index_bytes > _QUICK_TO_READ or characters > _MOST_CHARACTERS):
             return (
-                "the training text is long, so copies were not looked for: save the song and ask "
+                "the training text is long, so copies were not looked for: save the song and run "
                 "charlstm eval novelty FILE"
             )
         try:
@@ -241,7 +242,7 @@ class _Answers:
             text: prefix and what was written.
             prefix: what was given.
             seed: of this text.
-            place: the place behind it, if it was written to a form.
+            place: the place after it, if it was written to a form.
         """
         passage = self._look(text, prefix, place)
         if self._as_json:
