@@ -11,12 +11,13 @@ among the candidates in proportion to the product of their Z is choosing as the 
 among lines that fit (sampling importance resampling, Rubin 1987): a line that goes to its rhyme
 willingly beats one that is led there against the model's will. This is exact where the line's end
 is not itself a choice, and where nothing but the temperature shapes the draw: top-k, top-p and
-min-p choose among the characters that the form has left.
+min-p choose among the characters that the form has left. Candidates that were drawn at a higher
+temperature than was asked for are weighted by the ratio of their probabilities at the two.
 """
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,9 @@ class Row:
         line: so far.
         chance: see `Draft`.
         log_shares: for each character drawn, the logarithm of the share Z that was left.
-        log_probabilities: of each, at the temperature of the draw, before the form ruled any out.
+        log_probabilities: of each, before the form ruled any out, at the temperature that was
+            asked for.
+        log_ratios: of each, by how much that exceeds the same at the temperature of the draw.
         unit: where the last unit begins, once the line is being led to an ending.
         end: what the model reads at its end: a line break, or nothing where a mark that is
             part of the line ends it; ``None`` while it is unfinished.
@@ -86,6 +89,7 @@ class Row:
     chance: float
     log_shares: list[float] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)
+    log_ratios: list[float] = field(default_factory=list)
     unit: int | None = None
     end: str | None = None
     barred: bool = False
@@ -93,8 +97,8 @@ class Row:
     def take_back(self, start: int, begun: int) -> None:
         """Go back to before the character ``line[start]``; the first `begun` were not drawn."""
         self.line, self.unit, self.end = self.line[:start], start, None
-        del self.log_shares[start - begun :]
-        del self.log_probabilities[start - begun :]
+        for logarithms in (self.log_shares, self.log_probabilities, self.log_ratios):
+            del logarithms[start - begun :]
 
 
 _Snapshot = tuple[list[Memory], list[Row]]
@@ -106,6 +110,7 @@ class CandidateWriter:
     Args:
         sampler: the model.
         constraints: what each line must meet; candidates are led there, and may still miss it.
+        decoding: how each character is drawn; its own processors are not applied here.
         processors: what else may change the logits, given the text as a person sees it.
         read_processors: the same, given what the model has read: the two differ where the model
             reads as one line what is shown as several.
@@ -119,12 +124,14 @@ class CandidateWriter:
         self,
         sampler: Sampler,
         constraints: Sequence[Constraint],
+        decoding: Decoding,
         processors: Sequence[Processor],
         read_processors: Sequence[Processor],
         generator: np.random.Generator,
     ) -> None:
         self._sampler = sampler
         self._constraints = tuple(constraints)
+        self._decoding = decoding
         self._processors = tuple(processors)
         self._read_processors = tuple(read_processors)
         self._generator = generator
@@ -139,19 +146,20 @@ class CandidateWriter:
         self._ids: dict[tuple[str, ...], NDArray[np.intp]] = {}
 
     def write(
-        self, place: Place, many: int, decoding: Decoding, endings: frozenset[str] | None
+        self, place: Place, many: int, endings: frozenset[str] | None, *, warmth: float = 0.0
     ) -> list[Row]:
         """Write candidates for the next line.
 
         Args:
             place: where the text stands.
             many: how many.
-            decoding: how each character is drawn.
             endings: the units that the line may end on; ``None`` for all.
+            warmth: they are drawn at this temperature at least.
 
         Returns:
             All of them; those that could not be finished have no `end`.
         """
+        decoding = replace(self._decoding, temperature=max(self._decoding.temperature, warmth))
         rows = [Row(place.begun, chance) for chance in self._generator.random(many)]
         state = place.state.take([0] * many)
         if endings is None:
@@ -198,23 +206,31 @@ class CandidateWriter:
         """
         network = self._sampler.network
         drawer = Drawer(decoding, network.vocabulary_size, len(rows))
+        asked = max(self._decoding.temperature, COLDEST)
+        warm = max(decoding.temperature, COLDEST)
         running = list(rows)
         best = -np.inf
         while running:
             if snapshots is not None:
                 snapshots.append((state.remember(), running))
-            logits, log_probabilities, log_shares = self._left(
-                place, running, state.logits, decoding, spelling
-            )
-            alive = np.flatnonzero(log_shares > -np.inf)
+            offered, left = self._steered(place, running, state.logits, spelling)
+            before, after = _log_sum(offered, warm), _log_sum(left, warm)
+            alive = np.flatnonzero(after > -np.inf)
             if not len(alive):
                 return
-            drawn = drawer.all(logits[alive], self._generator.random(len(alive)))
+            drawn = drawer.all(left[alive], self._generator.random(len(alive)))
+            log_shares = after[alive] - before[alive]
+            logits = offered[alive, drawn].astype(np.float64)
+            log_probabilities = logits / asked - _log_sum(offered[alive], asked)
+            log_ratios = log_probabilities - (logits / warm - before[alive])
             going_on = []
-            for stream, character in zip(alive.tolist(), drawn.tolist(), strict=True):
+            for k, (stream, character) in enumerate(
+                zip(alive.tolist(), drawn.tolist(), strict=True)
+            ):
                 row = running[stream]
-                row.log_shares.append(float(log_shares[stream]))
-                row.log_probabilities.append(float(log_probabilities[stream, character]))
+                row.log_shares.append(float(log_shares[k]))
+                row.log_probabilities.append(float(log_probabilities[k]))
+                row.log_ratios.append(float(log_ratios[k]))
                 self._append(row, self._names[character])
                 kept = sum(row.log_shares)
                 if row.end is not None:
@@ -229,34 +245,18 @@ class CandidateWriter:
                 state = state.take(streams)
             network.step(state, np.array(characters))
 
-    def _left(
-        self,
-        place: Place,
-        rows: list[Row],
-        expected: Array,
-        decoding: Decoding,
-        spelling: "_Spelling | None",
-    ) -> tuple[Array, NDArray[np.float64], NDArray[np.float64]]:
-        """Return what the processors and the form leave of the logits of the next characters.
-
-        Returns:
-            ``[N, V]`` logits of the characters that may follow, ``[N, V]`` logarithms of the
-            probabilities before the form ruled any out, and ``[N]`` logarithms of the shares of
-            them that are left.
-        """
-        temperature = max(decoding.temperature, COLDEST)
-        logits = expected.copy()
-        logits[:, UNKNOWN] = -np.inf
-        for row, of_row in zip(rows, logits, strict=True):
-            self._process(place, row, of_row)
-        before = _log_sum(logits, temperature)
-        with np.errstate(invalid="ignore"):  # where the processors have left nothing
-            log_probabilities = logits / np.float32(temperature) - before[:, None]
-            for row, of_row in zip(rows, logits, strict=True):
-                self._rule_out(place, row, of_row, spelling)
-            after = _log_sum(logits, temperature)
-            log_shares = np.where(after > -np.inf, after - before, -np.inf)
-        return logits, log_probabilities, log_shares
+    def _steered(
+        self, place: Place, rows: list[Row], expected: Array, spelling: "_Spelling | None"
+    ) -> tuple[Array, Array]:
+        """Return ``[N, V]`` logits as the processors leave them, and as the form leaves those."""
+        offered = expected.copy()
+        offered[:, UNKNOWN] = -np.inf
+        for row, logits in zip(rows, offered, strict=True):
+            self._process(place, row, logits)
+        left = offered.copy()
+        for row, logits in zip(rows, left, strict=True):
+            self._rule_out(place, row, logits, spelling)
+        return offered, left
 
     def _append(self, row: Row, character: str) -> None:
         if character not in self.breaks:

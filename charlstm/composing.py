@@ -34,10 +34,10 @@ class Candidate:
 
     Attributes:
         line: without its line break.
-        log_weight: the logarithm of the share of probability that was left to it; see
-            `charlstm.candidates`.
-        mean_log_probability: of its characters, in nats, at the temperature of the draw, before
-            the form ruled any out.
+        log_weight: the logarithm of how much it counts among the others, by the probability that
+            was left when it was drawn; see `charlstm.candidates`.
+        mean_log_probability: of its characters, in nats, at the temperature that was asked for,
+            before the form ruled any out.
         end: what the model read at its end: a line break, or nothing where a mark that is part of
             the line ends it.
     """
@@ -82,6 +82,7 @@ class Composer:
         self._writer = CandidateWriter(
             sampler,
             constraints,
+            self._decoding,
             (*self._decoding.processors(sampler.vocabulary), *processors),
             read_processors,
             self._generator,
@@ -162,10 +163,8 @@ class Composer:
         endings = self._endings(place)
         found: dict[str, Candidate] = {}
         missed: list[Row] = []
-        for many, coldest in _ROUNDS:
-            temperature = max(self._decoding.temperature, coldest)
-            decoding = replace(self._decoding, temperature=temperature)
-            for row in self._writer.write(place, many, decoding, endings):
+        for many, warmth in _ROUNDS:
+            for row in self._writer.write(place, many, endings, warmth=warmth):
                 if row.end is None or self._unmet(place, row):
                     missed.append(row)
                     continue
@@ -275,7 +274,8 @@ class Composer:
 
 def _candidate(row: Row, end: str) -> Candidate:
     drawn = row.log_probabilities
-    return Candidate(row.line, sum(row.log_shares), sum(drawn) / max(len(drawn), 1), end)
+    log_weight = sum(row.log_shares) + sum(row.log_ratios)
+    return Candidate(row.line, log_weight, sum(drawn) / max(len(drawn), 1), end)
 
 
 def _listed(wishes: Iterable[str]) -> str:

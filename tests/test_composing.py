@@ -819,6 +819,20 @@ def test_at_temperature_0_bolder_lines_are_tried_where_the_likeliest_does_not_fi
     assert {candidate.line for candidate in one.candidates(one.start(), 2)} == {"a", "b"}
 
 
+def test_bolder_lines_count_as_they_would_at_the_temperature_that_was_asked_for() -> None:
+    chances = {"\n": {"a": 0.6, "b": 0.4}, "a": {"\n": 1.0}, "b": {"\n": 1.0}}
+    sampler = bigrams(chances)
+    cold = Decoding(temperature=0.3, allow_loops=True)
+    shares = []
+    for seed in range(60):
+        one = composer(sampler, [], seed, decoding=cold)
+        # There are no three, so all rounds are gone through, and most lines are drawn warmer.
+        found = {c.line: math.exp(c.log_weight) for c in one.candidates(one.start(), 3)}
+        shares.append(found["a"] / sum(found.values()))
+    expected = 0.6 ** (1 / 0.3) / (0.6 ** (1 / 0.3) + 0.4 ** (1 / 0.3))
+    assert np.mean(shares) == pytest.approx(expected, abs=0.01)
+
+
 def test_a_constraint_that_allows_all_but_a_few_characters_allows_no_line_break() -> None:
     class Lipogram(Constraint):
         def allowed(self, draft: Draft) -> str:
