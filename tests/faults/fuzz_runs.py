@@ -37,8 +37,14 @@ from .cases import Outcome, arguments_of, report
 LONGEST_SENTENCE = 5_000
 
 TENSORS = ("model.safetensors", "resume.safetensors")
-FILES = ("run.json", "heldout.txt", "training.txt.bz2", "history.jsonl", *TENSORS)
+DRAFT = ("draft.txt", "draft.json")
+FILES = ("run.json", "heldout.txt", "training.txt.bz2", "history.jsonl", *DRAFT, *TENSORS)
 STEPS = 3
+# Of the draft of a song.
+SETTINGS: dict[str, Any] = {
+    **{"temperature": 0.8, "max_copy": 0, "line_length": "2-9", "acrostic": "我"},
+    **{"acrostic_end": "", "rhyme": "", "must": ["我"]},
+}
 _DEEP = "a place that is put very deep"
 
 Json = Any
@@ -69,7 +75,11 @@ def train(root: Path, runs: int = 4) -> list[Path]:
         {"cell": "peephole", "optimizer": "sgd", "sampling": "random", "newline": "space"},
         {"cell": "rnn", "validation": 0.0, "min_count": 20, "minutes": 60.0, "index": False},
     ]
-    return [charlstm.train(song, **common | each).directory.path for each in settings[:runs]]
+    trained = [charlstm.train(song, **common | each).directory.path for each in settings[:runs]]
+    for run in trained:
+        (run / "draft.txt").write_text("分开 我在车站\n\nla la é\n", encoding="utf-8")
+        (run / "draft.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
+    return trained
 
 
 # Changes. Each takes a generator, the run's directory and those of all honest runs.
@@ -207,6 +217,15 @@ def field_of_run_json(random: Random, run: Path, _: list[Path]) -> None:
         line = random.choice(data[1:-1].split(b", "))
         data = data[:-1] + b", " + line + b"}"
     path.write_bytes(data)
+
+
+def field_of_draft(random: Random, run: Path, _: list[Path]) -> None:
+    """Change a setting of the draft, or several."""
+    held = dict(SETTINGS)
+    for _time in range(random.randint(1, 3)):
+        if held:
+            change(random, held)
+    (run / "draft.json").write_bytes(written(held))
 
 
 def field_of_history(random: Random, run: Path, _: list[Path]) -> None:
@@ -387,8 +406,8 @@ Change = Callable[[Random, Path, list[Path]], None]
 KINDS: dict[str, Change] = {
     kind.__name__: kind
     for kind in (
-        *(flip, cut, replace, swap, field_of_run_json, field_of_history, corpus, position),
-        *(header, numbers, bomb, terabytes, large, plant, several),
+        *(flip, cut, replace, swap, field_of_run_json, field_of_history, field_of_draft, corpus),
+        *(position, header, numbers, bomb, terabytes, large, plant, several),
     )
 }
 _WEIGHTS = {"field_of_run_json": 5, "position": 4, "header": 3, "flip": 2, "replace": 2}
@@ -424,7 +443,9 @@ def try_all(run: Path, outcome: Outcome, touched: set[str]) -> None:
         if told or touched & {"model.safetensors", "heldout.txt"}:
             threads = ("--json", "--threads", "1")
             commands.append(("eval", "perplexity", "--run", named, *threads))
-        if touched - {"training.txt.bz2", "heldout.txt", "history.jsonl"}:
+        if touched & set(DRAFT):
+            outcome.command("write", "--run", named, "--seed", "1", stdin=b"1\nq\n")
+        if touched - {"training.txt.bz2", "heldout.txt", "history.jsonl", *DRAFT}:
             steps = ("--steps", str(STEPS + 2), "--threads", "1")
             commands.append(("train", "--resume", "--name", named, *steps))
     if "history.jsonl" in touched:
