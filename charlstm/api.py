@@ -186,7 +186,10 @@ class TrainedModel:
         }
 
     def compose(self, form: Form, prefix: str = "", **settings: Unpack[FormSettings]) -> str:
-        """Return `prefix` and lines that meet a form; see `compose_place`."""
+        """Return `prefix` and lines that meet a form; see `compose_place`.
+
+        Finished verses of the prefix are on lines of their own, as all others are.
+        """
         return self.compose_place(form, prefix, **settings).text
 
     def compose_place(

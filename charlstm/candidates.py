@@ -9,10 +9,10 @@ Each time characters are ruled out, a candidate keeps a share Z of the probabili
 gave to all of them. A candidate x is thus drawn with probability p(x) / (Z_1 Z_2 ...), so choosing
 among the candidates in proportion to the product of their Z is choosing as the model itself would
 among lines that fit (sampling importance resampling, Rubin 1987): a line that goes to its rhyme
-willingly beats one that is led there against the model's will. This is exact where the line's end
-is not itself a choice, and where nothing but the temperature shapes the draw: top-k, top-p and
-min-p choose among the characters that the form has left. Candidates that were drawn at a higher
-temperature than was asked for are weighted by the ratio of their probabilities at the two.
+willingly beats one that is led there against the model's will. This holds the better, the more
+candidates there are. It does not hold for a line's end that is itself a choice, nor with top-k,
+top-p or min-p, which choose among the characters that the form has left. Candidates that were drawn
+at a higher temperature than was asked for are weighted by the ratio of their probabilities too.
 """
 
 import unicodedata
@@ -118,6 +118,7 @@ class CandidateWriter:
 
     Attributes:
         breaks: the characters at which a line ends, the commonest first.
+        newline: the id of the line break; 0 if there is none.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class CandidateWriter:
         self._names = ["\ufffd", *vocabulary.characters]
         self.breaks = line_ends(vocabulary)
         self._break_ids = _ids(vocabulary, self.breaks)
-        self._newline = int(vocabulary.encode("\n")[0])  # 0 where there is none
+        self.newline = int(vocabulary.encode("\n")[0])
         inside = [c for c in vocabulary.characters if c not in (*self.breaks, "\n")]
         self._inside, self._first = "".join(inside), "".join("".join(inside).split())
         self._marks = "".join(c for c in inside if _is_mark(c))
@@ -270,25 +271,26 @@ class CandidateWriter:
     def _process(self, place: Place, row: Row, logits: Array) -> None:
         """Let the processors change logits in place.
 
-        What they promise holds for the text as a person sees it: so where a mark ends a line, they
-        are asked about the line break that is shown after it too.
+        Where a mark ends a line, they are asked about the line break after it too: it is always
+        shown, and may be read.
         """
         new = row.line[len(place.begun) :]
-        written = place.shown + new
-        for process in self._processors:
-            process(written, logits)
-        for process in self._read_processors:
-            process(place.read + new, logits)
-        if not self._newline:
+        self._ask(place, new, logits)
+        if not self.newline:
             return
         for mark, mark_id in zip(self.breaks, self._break_ids, strict=True):
             if mark.isspace() or logits[mark_id] == -np.inf:
                 continue
-            behind = np.zeros_like(logits)
-            for process in self._processors:
-                process(written + mark, behind)
-            if behind[self._newline] == -np.inf:
+            after = np.zeros_like(logits)
+            self._ask(place, new + mark, after)
+            if after[self.newline] == -np.inf:
                 logits[mark_id] = -np.inf
+
+    def _ask(self, place: Place, new: str, logits: Array) -> None:
+        for process in self._processors:
+            process(place.shown + new, logits)
+        for process in self._read_processors:
+            process(place.read + new, logits)
 
     def _rule_out(
         self, place: Place, row: Row, logits: Array, spelling: "_Spelling | None"

@@ -92,7 +92,6 @@ class Composer:
             raise RecipeError(
                 "The model knows neither line breaks nor spaces, so none of its lines could end."
             )
-        self._newline = int(sampler.vocabulary.encode("\n")[0])  # 0 where there is none
 
     def start(self, prefix: str = "", unknown: str = "error") -> Place:
         """Return the place after `prefix`, whose last line may be the beginning of the first.
@@ -103,9 +102,10 @@ class Composer:
         read = self._sampler.readable(prefix, unknown)
         state = self._sampler.read(prefix, unknown)
         text = self._sampler.text.apply(prefix)
-        begun = max(text.rfind(mark) for mark in ("\n", *self._breaks)) + 1
-        shown = self._laid_out(text[:begun]) + text[begun:]
-        return Place((), text[begun:], state, read, shown, given=len(shown))
+        shown = self._laid_out(text)
+        ends = ("\n", *(one for one in self._breaks if one.isspace()))
+        begun = max(map(shown.rfind, ends)) + 1
+        return Place((), shown[begun:], state, read, shown, given=len(shown))
 
     def _laid_out(self, text: str) -> str:
         """Return finished lines of verse each on its own, as the lines to come will be shown."""
@@ -135,7 +135,7 @@ class Composer:
         state = place.state.copy()
         sampler.network.read(state, sampler.vocabulary.encode(rest))
         likeliest = int(state.logits[0, 1:].argmax()) + 1
-        if end != "\n" and likeliest == self._newline:
+        if end != "\n" and likeliest == self._writer.newline:
             # With the line of verse the line of text may end too.
             sampler.network.step(state, likeliest)
             rest += "\n"
@@ -145,7 +145,7 @@ class Composer:
     def stanza(self, place: Place) -> Place:
         """Return the place after an empty line, where the form begins again."""
         state = place.state.copy()
-        gap = "\n" if self._newline else ""
+        gap = "\n" if self._writer.newline else ""
         self._sampler.network.read(state, self._sampler.vocabulary.encode(gap))
         return Place((), "", state, place.read + gap, place.shown + "\n", place.given)
 
@@ -229,16 +229,19 @@ class Composer:
             FormError: there are none.
         """
         draft = Draft(place.lines, place.begun)
-        asked = {
-            c.wish: endings for c in self._constraints if (endings := c.endings(draft)) is not None
-        }
+        asked = [
+            (c.wish, endings)
+            for c in self._constraints
+            if (endings := c.endings(draft)) is not None
+        ]
         if not asked:
             return None
-        shared = frozenset.intersection(*asked.values())
+        shared = frozenset.intersection(*(endings for _, endings in asked))
         if not shared:
+            wishes = _listed([wish for wish, _ in asked])
             raise FormError(
-                f"No line {len(place.lines) + 1} can end as {_listed(asked)}: the model can write "
-                "no word that would do. Ask for less, or change the lines before it."
+                f"No line {len(place.lines) + 1} can end as {wishes}: the model can write no word "
+                "that would do. Ask for less, or change the lines before it."
             )
         return shared
 

@@ -87,7 +87,8 @@ def exclusive(path: Path, busy: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path)
+    # Not by the mere existence of the file, which would outlive a process that is killed.
+    lock = FileLock(path, fallback_to_soft=False)
     try:
         lock.acquire(blocking=False)
     except Timeout:

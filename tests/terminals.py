@@ -37,7 +37,7 @@ class Terminal:
         One that comes between Python's prompt and its waiting for keys is noticed with the next.
         """
         self.type(key)
-        while not select.select([self._number], [], [], 0.5)[0]:
+        while not select.select([self._number], [], [], 3)[0]:
             self.type(key)
 
     def wait_for(self, text: str) -> None:

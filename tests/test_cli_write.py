@@ -167,7 +167,7 @@ def test_numbers_take_the_proposed_line_in_either_width(write: Write) -> None:
 def test_other_lines_are_proposed_in_either_width(write: Write) -> None:
     result = write("r", "ｒ", "q")
     first, second, third = result.tables()
-    assert first != second != third
+    assert len({*map(tuple, (first, second, third))}) == 3
     assert result.stdout == ""
 
 
@@ -325,7 +325,7 @@ def test_a_name_that_no_file_can_have_is_told_and_the_session_goes_on(
 
 
 def test_a_full_width_space_sets_the_rest_of_a_command_apart_as_well(
-    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Write, tmp_path: Path
 ) -> None:
     result = write("我在这里", f"ｓ\u3000{tmp_path}/song.txt", "／ｌｅｎｇｔｈ\u3000５", "q")
     assert (tmp_path / "song.txt").read_text(encoding="utf-8") == "我在这里\n"
@@ -728,9 +728,11 @@ def test_a_draft_is_gone_on_with_as_it_was_left(write: Write, draft: Path) -> No
     assert title.replace("AABB", "AAAA").replace("0.5", "0.8") in after.stderr.splitlines()
     write("/must off", "q")
     assert title.replace(" · must 我", "") in write("q").stderr.splitlines()
-    # A new song begins as new songs do.
+    # A new song begins as new songs do, and the other keeps its settings.
+    kept = draft.with_name("draft.json").read_bytes()
     assert "song · temperature 0.8" in write("q", options=("--new",)).stderr.splitlines()
     assert not draft.with_name("draft.json").exists()
+    assert draft.with_name("draft-1.json").read_bytes() == kept
 
 
 @pytest.mark.parametrize(
@@ -783,6 +785,31 @@ def test_a_draft_comes_back_line_by_line_whatever_stands_in_it(write: Write, dra
     result = write("u", "u", "q")
     assert result.stdout == "a\u2028b\n😀\n\n"
     assert write("u", "u", "u", "q").stdout == ""
+
+
+def test_lines_are_kept_before_the_model_has_read_them(
+    write: Write, draft: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Song.write
+
+    def interrupted(song: Song, lines: list[str]) -> None:
+        read(song, lines[:1])
+        interrupt()
+
+    monkeypatch.setattr(Song, "write", interrupted)
+    pasted = "我在这里\n第二行\n\n第四行"
+    result = write(pasted, "q")
+    assert result.code == 130
+    assert draft.read_text(encoding="utf-8") == result.stdout == pasted + "\n"
+    assert "The draft is in checkpoints/song/draft.txt" in result.stderr
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_draft_that_an_editor_has_saved_is_read_as_it_is_meant(
+    end: str, write: Write, draft: Path
+) -> None:
+    draft.write_bytes(f"\ufeff我在桥边{end}{end}你在海上{end}".encode())
+    assert write("q").stdout == "我在桥边\n\n你在海上\n"
 
 
 def test_an_interrupted_session_keeps_its_draft(write: Write, draft: Path) -> None:

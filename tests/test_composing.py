@@ -437,6 +437,8 @@ def test_in_verse_a_clause_of_the_prefix_is_a_line(poems: Sampler) -> None:
     assert start.given == len(start.shown)
     whole = composer(poems, [], 1).start("我在海上，你在花。」看\n山外，", "map")
     assert (whole.begun, whole.shown) == ("", "我在海上，\n你在花。」\n看\n山外，\n")
+    closed = composer(poems, [], 1).start("我在海上。」你", "map")
+    assert (closed.begun, closed.shown) == ("你", "我在海上。」\n你")
     for seed in range(5):
         text = composer(poems, Form(line_length="6"), seed).write("我在海上，你在花", lines=2)
         given, first, second = text.split("\n")
@@ -785,6 +787,19 @@ def test_a_rhyme_that_nothing_answers_is_named_at_once() -> None:
         "No line 2 can end as the rhyme asks: the model can write no word that would do. Ask for "
         "less, or change the lines before it."
     )
+
+
+def test_endings_are_those_that_all_constraints_allow_whatever_they_are_called() -> None:
+    class Ending(Constraint):
+        def __init__(self, units: str) -> None:
+            self.units = frozenset(units)
+
+        def endings(self, draft: Draft) -> frozenset[str]:
+            return self.units
+
+    sampler = uniform("春人风天\n")
+    one = composer(sampler, [Ending("春人风"), Ending("人天")], 1)
+    assert {candidate.line[-1] for candidate in one.candidates(one.start(), 10)} == {"人"}
 
 
 def test_where_only_processors_are_in_the_way_they_are_named() -> None:

@@ -69,6 +69,8 @@ class Desk:
         self._uncopied = uncopied
         # For every place between two lines, so that going back shows what was seen there.
         self._seen = [_Seen()]
+        # The words, with those that the model has not read yet.
+        self._text = ""
         self._console = notes()
         self._saved_as: set[Path] = set()
 
@@ -97,10 +99,10 @@ class Desk:
         Args:
             code: what the command will exit with.
         """
-        if self._song.lines and self._draft.kept:
+        if self._text and self._draft.kept:
             self._say(f"The draft is in {self._draft}; charlstm write goes on with it.")
         if not is_terminal(sys.stdout):
-            write_result(self._song.text, code=code)
+            write_result(self._text, code=code)
 
     def _open(self, ask: Ask, *, new: bool, given: Container[str], newest: bool) -> bool:
         """Take up the draft, or put it aside; return whether to go on."""
@@ -116,6 +118,7 @@ class Desk:
         if answer == "n":
             self._put_aside()
         elif answer == "y":
+            self._text = "".join(line + "\n" for line in lines)
             self._song.write(lines)
             self._seen += [_Seen() for _ in lines]
             kept = self._try(self._draft.read_settings)
@@ -192,10 +195,14 @@ class Desk:
         elif key.startswith("/"):
             self._set(key[1:], value)
         else:
-            self._add([line[1:] if line[0] in "\\＼" else line])
+            bare = line.lstrip()
+            self._add([bare[1:] if bare[0] in "\\＼" else line])
         return True
 
     def _add(self, lines: list[str]) -> None:
+        # Kept before the model reads them, which takes a while if they are many.
+        self._text += "".join(line + "\n" for line in lines)
+        self._keep()
         self._song.write(lines)
         self._step(len(lines))
 
@@ -217,8 +224,9 @@ class Desk:
         self._step(len(ahead))
 
     def _step(self, lines: int = 1) -> None:
-        """Go on behind so many new lines."""
+        """Go on after this many new lines."""
         self._seen += [_Seen() for _ in range(lines)]
+        self._text = self._song.text
         self._keep()
         self._propose()
 
@@ -228,6 +236,7 @@ class Desk:
             self._say("There is no line to take back.")
             return
         self._seen.pop()
+        self._text = self._song.text
         self._keep()
         self._say(f"taken back: {shown_line(line)}")
         if self._seen[-1].proposals:
@@ -299,7 +308,7 @@ class Desk:
             self._propose()
 
     def _keep(self) -> None:
-        trouble = self._draft.keep(self._song)
+        trouble = self._draft.keep(self._song, self._text)
         if trouble is not None:
             self._say(trouble)
 

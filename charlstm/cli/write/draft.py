@@ -69,13 +69,14 @@ class SongDraft:
             RunError: they cannot be read.
         """
         try:
-            text = read_bytes(self._path).decode("utf-8-sig")  # some editors begin with a BOM
+            text = read_bytes(self._path).decode("utf-8-sig")
         except UnicodeDecodeError:
             raise RunError(
                 f"{self._path} cannot be read: it is not UTF-8. Put it aside with --new."
             ) from None
         self.kept = True
-        return text
+        # As some editors leave it, like the mark at its beginning.
+        return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def read_settings(self) -> Settings | None:
         """Return the settings, ``None`` where there are none.
@@ -110,10 +111,18 @@ class SongDraft:
                     found.append((path.stat().st_mtime, path.parent))
         return RunDirectory(max(found)[1]) if found else None
 
-    def keep(self, song: Song) -> str | None:
-        """Write the draft; return what there is to say when it cannot be written, once."""
+    def keep(self, song: Song, text: str) -> str | None:
+        """Write the draft.
+
+        Args:
+            song: how it is being written.
+            text: its words, perhaps with some that the song does not have yet.
+
+        Returns:
+            What there is to say when it cannot be written, once.
+        """
         try:
-            write_whole(self._path, song.text.encode(errors="replace"))
+            write_whole(self._path, text.encode(errors="replace"))
             self.kept = True
             write_whole(self._directory / _SETTINGS, _to_json(song))
         except RunError as error:
@@ -131,11 +140,13 @@ class SongDraft:
         number = 1
         while (aside := self._path.with_stem(f"draft-{number}")).exists():
             number += 1
+        settings = self._directory / _SETTINGS
         try:
+            if settings.exists():
+                settings.rename(aside.with_suffix(settings.suffix))
             self._path.rename(aside)
-            (self._directory / _SETTINGS).unlink(missing_ok=True)
         except OSError as error:
-            raise RunError(f"{self._path} cannot be renamed: {error.strerror}.") from None
+            raise RunError(f"{error.filename} cannot be renamed: {error.strerror}.") from None
         return aside
 
     def __str__(self) -> str:

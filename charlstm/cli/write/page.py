@@ -151,10 +151,11 @@ def busy(console: "Console") -> Iterator[None]:
         return
     status = console.status("looking for lines …")
     timer = threading.Timer(_PATIENCE_SECONDS, status.start)
-    timer.start()
     try:
+        timer.start()
         yield
     finally:
         timer.cancel()
-        timer.join()  # it may be starting just now
+        if timer.ident is not None:
+            timer.join()  # it may be showing it just now
         status.stop()

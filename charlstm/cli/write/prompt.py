@@ -32,7 +32,7 @@ def asking() -> Iterator[Ask]:
         return
     if hasattr(sys.stdin, "reconfigure"):
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")
-    with _terminal_as_output():
+    with _terminal_as_output(), _utf8_expected():
         yield _edited if is_terminal(sys.stdin) and is_terminal(sys.stdout) else _plain
 
 
@@ -73,7 +73,6 @@ def _plain(prompt: str) -> str | None:
 
 
 def _edited(prompt: str) -> str | None:
-    _expect_utf8()
     try:
         import readline
     except ImportError:  # Windows: its console has an editor of its own
@@ -113,17 +112,27 @@ def _input(prompt: str) -> str | None:
         return None
 
 
-def _expect_utf8() -> None:
+@contextmanager
+def _utf8_expected() -> Iterator[None]:
     """Let readline take a character for what it is, whatever the locale says.
 
     It looks at the environment when it is imported, and again whenever it asks for a line.
     """
     import locale
 
-    if not hasattr(locale, "nl_langinfo"):  # Windows
+    before = os.environ.get("LC_ALL")
+    # Windows has no such function, and needs none.
+    codeset = locale.nl_langinfo(locale.CODESET) if hasattr(locale, "nl_langinfo") else "UTF-8"
+    if codeset.upper() in ("UTF-8", "UTF8"):
+        yield
         return
-    if locale.nl_langinfo(locale.CODESET).upper() not in ("UTF-8", "UTF8"):
-        os.environ["LC_ALL"] = "C.UTF-8"
+    os.environ["LC_ALL"] = "C.UTF-8"
+    try:
+        yield
+    finally:
+        os.environ.pop("LC_ALL")
+        if before is not None:
+            os.environ["LC_ALL"] = before
 
 
 @contextmanager
@@ -132,8 +141,11 @@ def _hearing(hear: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     numbers = [signal.SIGINT]
     with suppress(AttributeError):  # where there is no Ctrl-Z
         numbers.append(signal.SIGTSTP)
-    before = {number: signal.signal(number, hear) for number in numbers}
+    # A handler that is not Python's own is told as None, and cannot be put back.
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in numbers}
     try:
+        for number in numbers:
+            signal.signal(number, hear)
         yield
     finally:
         for number, handler in before.items():
