@@ -19,9 +19,8 @@ from charlstm.forms import Form
 from charlstm.info import RunInfo
 from charlstm.network import Network
 from charlstm.novelty import Novelty, TrainingText
-from charlstm.recipes import check_whole
 from charlstm.run import ROOT, RunDirectory
-from charlstm.sampling import Sampler, SamplingSettings, fresh_seed
+from charlstm.sampling import Sampler, SamplingSettings, first_seed
 
 if TYPE_CHECKING:  # these need torch, which a model that only writes does without
     from charlstm.evaluation import Evaluation
@@ -221,9 +220,8 @@ class TrainedModel:
         unknown: str = "error",
         **decoding: Any,
     ) -> Place:
-        seed = fresh_seed() if seed is None else seed
-        check_whole("seed", seed, 0)
-        generator = np.random.default_rng(seed)
+        generator = np.random.default_rng(first_seed(seed))
+        drawing = Decoding(**decoding)
         copy = self._copy_processors(max_copy)
         words = self.words if form.ends_on_words else None
         tries = _PLACINGS if form.must else 1
@@ -232,7 +230,7 @@ class TrainedModel:
             composer = Composer(
                 self.sampler,
                 (*parts, *constraints),
-                decoding=Decoding(**decoding),
+                decoding=drawing,
                 processors=(*processors, *copy),
                 read_processors=copy,
                 generator=generator,

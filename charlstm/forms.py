@@ -193,7 +193,8 @@ class Form:
             chosen.setdefault(line, []).append(word)
             left[line] -= size
         return [
-            Must(tuple(words), line, self.lengths, _wish(words)) for line, words in chosen.items()
+            Must(tuple(placed), line, self.lengths, _wish(placed))
+            for line, placed in chosen.items()
         ]
 
     @cached_property

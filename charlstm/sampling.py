@@ -102,7 +102,7 @@ class Sampler:
             RecipeError: as in `stream`.
         """
         check_whole("samples", samples, 1)
-        first = _first_seed(settings.get("seed"))
+        first = first_seed(settings.get("seed"))
         texts: list[str] = []
         for done in range(0, samples, _AT_ONCE):
             many = min(_AT_ONCE, samples - done)
@@ -176,7 +176,7 @@ class Sampler:
         """Check what was asked for; return an iterator over a piece of every text at each step."""
         if length is not None:
             check_whole("length", length, 0)
-        first = _first_seed(seed)
+        first = first_seed(seed)
         if lines is not None:
             check_whole("lines", lines, 1)
         if isinstance(stop, str):  # which is a sequence of texts too
@@ -342,7 +342,12 @@ def _uniforms(generators: list[np.random.Generator]) -> Iterator[NDArray[np.floa
         yield from np.stack([rng.random(_BLOCK) for rng in generators], axis=1)
 
 
-def _first_seed(seed: int | None) -> int:
+def first_seed(seed: int | None) -> int:
+    """Return a seed that was asked for, or a random one for ``None``.
+
+    Raises:
+        RecipeError: it is no whole number from 0.
+    """
     if seed is None:
         return fresh_seed()
     check_whole("seed", seed, 0)
