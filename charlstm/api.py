@@ -223,7 +223,7 @@ class TrainedModel:
         generator = np.random.default_rng(first_seed(seed))
         drawing = Decoding(**decoding)
         copy = self._copy_processors(max_copy)
-        words = self.words if form.ends_on_words else None
+        words = self.words if form.leads_to_words else None
         tries = _PLACINGS if form.must else 1
         while True:
             parts = form.constraints(self.sampler.vocabulary, generator, words)

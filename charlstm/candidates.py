@@ -27,6 +27,7 @@ from charlstm.decoding import Decoding, Drawer, Processor
 from charlstm.network import Array, Memory, State
 from charlstm.rhyme import ending
 from charlstm.sampling import Sampler
+from charlstm.spelling import Spelling
 from charlstm.vocabulary import UNKNOWN, Vocabulary
 
 # A line that grows longer than this will not end by itself, and one that has kept this much less of
@@ -39,6 +40,8 @@ COLDEST = 0.1
 
 # What closes what.
 _PAIRS = dict(zip(")]）］」』》〉】”", "([（［「『《〈【“", strict=True))
+# What is closed in the line in which it was opened; what somebody says may go on.
+_IN_A_LINE = ")]）］》〉】"
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ class CandidateWriter:
             led.append(row)
         if led:
             state = self._sampler.network.recall(_gathered(streams))
-            spelling = _Spelling(endings, self._sampler.vocabulary)
+            spelling = Spelling(endings, self._sampler.vocabulary.characters)
             self._run(place, led, state, decoding, spelling=spelling)
         return rows
 
@@ -193,7 +196,7 @@ class CandidateWriter:
         decoding: Decoding,
         *,
         snapshots: list[_Snapshot] | None = None,
-        spelling: "_Spelling | None" = None,
+        spelling: Spelling | None = None,
     ) -> None:
         """Continue every row until it ends, or until no character is left that may follow.
 
@@ -247,7 +250,7 @@ class CandidateWriter:
             network.step(state, np.array(characters))
 
     def _steered(
-        self, place: Place, rows: list[Row], expected: Array, spelling: "_Spelling | None"
+        self, place: Place, rows: list[Row], expected: Array, spelling: Spelling | None
     ) -> tuple[Array, Array]:
         """Return ``[N, V]`` logits as the processors leave them, and as the form leaves those."""
         offered = expected.copy()
@@ -292,12 +295,12 @@ class CandidateWriter:
         for process in self._read_processors:
             process(place.read + new, logits)
 
-    def _rule_out(
-        self, place: Place, row: Row, logits: Array, spelling: "_Spelling | None"
-    ) -> None:
+    def _rule_out(self, place: Place, row: Row, logits: Array, spelling: Spelling | None) -> None:
         """Rule out, in place, what the form does not let follow."""
         draft = Draft(place.lines, row.line, row.chance)
-        may_end = any(map(counts, row.line)) and all(c.may_end(draft) for c in self._constraints)
+        closed = not any(closer in self._inside for closer in _unclosed(row.line, _IN_A_LINE))
+        begun = any(map(counts, row.line))
+        may_end = begun and closed and all(c.may_end(draft) for c in self._constraints)
         must_end = any(c.must_end(draft) for c in self._constraints)
         allowed = [one for c in self._constraints if (one := c.allowed(draft)) is not None]
         if spelling is not None:
@@ -345,42 +348,6 @@ def _gathered(streams: Sequence[tuple[list[Memory], int]]) -> list[Memory]:
     ]
 
 
-class _Spelling:
-    """Which letters lead on from the beginning of a unit to one of the allowed endings."""
-
-    def __init__(self, endings: frozenset[str], vocabulary: Vocabulary) -> None:
-        self._endings = frozenset(unit.casefold() for unit in endings)
-        self._vocabulary = vocabulary
-        self._next: dict[str, set[str]] = {}
-        for unit in self._endings:
-            for length in range(len(unit)):
-                self._next.setdefault(unit[:length], set()).add(unit[length])
-
-    def next(self, begun: str) -> tuple[str, bool]:
-        """Return the letters that may come next, and whether an ending is complete.
-
-        What follows a complete ending, punctuation, leads nowhere and leaves it complete.
-        """
-        plain = begun.casefold().replace("’", "'")
-        while plain and not counts(plain[-1]) and not self._leads(plain):
-            plain = plain[:-1]
-        punctuated = len(plain) < len(begun)
-        letters = set() if punctuated else self._next.get(plain, set())
-        spelled = {self._spelled(letter) for letter in letters}
-        if not begun:  # a word may begin with a capital letter
-            spelled |= {letter.upper() for letter in letters}
-        return "".join(sorted(spelled)), plain in self._endings
-
-    def _spelled(self, letter: str) -> str:
-        """Return a letter as the model knows it: some know only capitals or curly apostrophes."""
-        if letter in self._vocabulary:
-            return letter
-        return "’" if letter == "'" else letter.upper()
-
-    def _leads(self, unit: str) -> bool:
-        return unit in self._next or unit in self._endings
-
-
 def _is_mark(character: str) -> bool:
     """Return whether a character may end a sentence or a clause; quotes and apostrophes do not."""
     return unicodedata.category(character) == "Po" and character not in "\"'"
@@ -392,9 +359,12 @@ def _closing(line: str, marks: str) -> str:
     closing = "" if any(map(_is_mark, tail)) else marks
     if line.count('"') % 2:
         closing += '"'
-    return closing + "".join(
-        closer for closer, opening in _PAIRS.items() if line.count(opening) > line.count(closer)
-    )
+    return closing + _unclosed(line, "".join(_PAIRS))
+
+
+def _unclosed(line: str, closers: str) -> str:
+    """Return those of some closing brackets that `line` still needs."""
+    return "".join(one for one in closers if line.count(_PAIRS[one]) > line.count(one))
 
 
 def _ids(vocabulary: Vocabulary, characters: Sequence[str]) -> NDArray[np.intp]:

@@ -22,6 +22,10 @@ from charlstm.sampling import Sampler
 _ROUNDS = ((32, 0.0), (64, 0.5), (128, 0.8))
 # How often a line that cannot be followed is written anew before giving up.
 _RETURNS = 3
+# Marks after which a text goes on.
+_PAUSES = ("，", "；", "、", "：")
+# An error shows at most this many characters of a line.
+_SHOWN = 60
 # Of lines that fit equally well the likelier one is taken more often, by this power of the
 # geometric mean of its characters' probabilities: it is a small model's worst lines that a reader
 # remembers.
@@ -211,7 +215,10 @@ class Composer:
         returns = _RETURNS
         while len(places) <= lines:
             try:
-                (chosen,) = self.choose(self.candidates(places[-1]))
+                found = self.candidates(places[-1])
+                if len(places) == lines:  # the last line should not break off at a comma
+                    found = [c for c in found if not c.line.endswith(_PAUSES)] or found
+                (chosen,) = self.choose(found)
             except FormError:
                 # Perhaps nothing can follow the line before it, as where nothing answers its rhyme.
                 if len(places) == 1 or not returns:
@@ -268,7 +275,8 @@ class Composer:
         nearest = min(whole, key=lambda row: (len(unmet[id(row)]), -sum(row.log_shares)))
         blamed = Counter(c.wish for wishes in unmet.values() for c in wishes).most_common(1)
         meets = f" that meets {blamed[0][0]}" if blamed else ""
-        shown = f"The nearest was: {nearest.line}" if nearest.line else "None came near"
+        line_shown = nearest.line if len(nearest.line) <= _SHOWN else f"{nearest.line[:_SHOWN]}…"
+        shown = f"The nearest was: {line_shown}" if nearest.line else "None came near"
         return FormError(
             f"{line} was found{meets}, in {len(missed):,} tries. {shown}. Ask for less, or try "
             "again, perhaps with a higher temperature."

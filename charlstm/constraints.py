@@ -6,9 +6,10 @@ user asks for, and `charlstm.composing` writes lines that meet them.
 
 import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from charlstm.rhyme import ending, endings_on, rhyme, sounds, words_ending_in
+from charlstm.spelling import Spelling
 from charlstm.vocabulary import Vocabulary
 
 _APOSTROPHES = ("'", "’")
@@ -143,24 +144,59 @@ class Acrostic(Constraint):
     A capital letter is written as one, a small one in either case.
 
     Attributes:
-        characters: one for each line; lines after them are free.
+        letters: one for each line; lines after them are free.
+        characters: the model's.
+        words: the words in Latin letters, in lower case, that lines are led to begin with, if any
+            of them begins with the letter; where ``None``, whatever the model makes of it.
         wish: see `Constraint`.
     """
 
-    characters: str
+    letters: str
+    characters: str = ""
+    words: frozenset[str] | None = None
     wish: str = "the acrostic"
 
     def fits(self, draft: Draft) -> bool:
         """See `Constraint`."""
-        asked = self.characters[draft.number : draft.number + 1]
+        asked = self._asked(draft)
         return not asked or counted(draft.line)[:1].casefold() == asked.casefold()
 
     def allowed(self, draft: Draft) -> str | None:
         """See `Constraint`."""
-        asked = self.characters[draft.number : draft.number + 1]
-        if counted(draft.line) or not asked:
+        asked = self._asked(draft)
+        if not asked:
             return None
-        return asked if asked.isupper() else asked + asked.swapcase()
+        if not counted(draft.line):
+            return asked if asked.isupper() else asked + asked.swapcase()
+        spelling, begun = self._spellings.get(asked.casefold()), _first_word(draft.line)
+        if not spelling or not begun:
+            return None
+        letters, complete = spelling.next(begun)
+        return letters + self._between_words if complete else letters
+
+    def may_end(self, draft: Draft) -> bool:
+        """See `Constraint`."""
+        spelling, begun = (
+            self._spellings.get(self._asked(draft).casefold()),
+            _first_word(draft.line),
+        )
+        return not spelling or not begun or spelling.next(begun)[1]
+
+    def _asked(self, draft: Draft) -> str:
+        return self.letters[draft.number : draft.number + 1]
+
+    @cached_property
+    def _spellings(self) -> dict[str, Spelling]:
+        """The words that lines may begin with, by their first letters."""
+        by_letter: dict[str, set[str]] = {}
+        for word in self.words or ():
+            by_letter.setdefault(word[0], set()).add(word)
+        asked = frozenset(self.letters.casefold()) & by_letter.keys()
+        return {one: Spelling(frozenset(by_letter[one]), self.characters) for one in asked}
+
+    @cached_property
+    def _between_words(self) -> str:
+        return "".join(c for c in self.characters if not in_word(c) and c not in _APOSTROPHES)
 
 
 @dataclass(frozen=True)
@@ -187,16 +223,24 @@ class AcrosticEnd(Constraint):
     def may_end(self, draft: Draft) -> bool:
         """See `Constraint`."""
         # Where there are endings, one of them is put where the line ends by itself.
-        return self.endings(draft) is not None or self._met(draft)
+        return draft.number in self._endings or self._met(draft)
 
     def endings(self, draft: Draft) -> frozenset[str] | None:
         """See `Constraint`."""
-        asked = self.letters[draft.number : draft.number + 1]
-        if is_unit(asked):
-            return frozenset({asked})
-        # Without the dictionary the line must come to the letter by itself.
-        found = words_ending_in(asked, self.characters) if asked else None
-        return None if found is None else _preferred(found, self.words)
+        return self._endings.get(draft.number)
+
+    @cached_property
+    def _endings(self) -> dict[int, frozenset[str]]:
+        """The units that lines are led to end on, by the number of the line."""
+        found = {}
+        for number, asked in enumerate(self.letters):
+            # Without the dictionary the line must come to the letter by itself.
+            words = (
+                frozenset({asked}) if is_unit(asked) else words_ending_in(asked, self.characters)
+            )
+            if words is not None:
+                found[number] = _preferred(words, self.words)
+        return found
 
     def _met(self, draft: Draft) -> bool:
         asked = self.letters[draft.number : draft.number + 1]
@@ -226,7 +270,7 @@ class Rhyme(Constraint):
         """See `Constraint`."""
         if not self._rhymes_at_all(draft):
             return True
-        earlier = self._earlier(draft)
+        earlier = self._to_answer(draft)
         if not earlier:
             unit, found = _unit(draft.line), self._endings_on(sounds(draft.line))
             if not self.answers or self.words is None or not in_word(unit[:1]):
@@ -236,7 +280,7 @@ class Rhyme(Constraint):
 
     def endings(self, draft: Draft) -> frozenset[str] | None:
         """See `Constraint`."""
-        earlier = self._earlier(draft)
+        earlier = self._to_answer(draft)
         if not earlier:
             return None
         shared = frozenset.intersection(*map(sounds, earlier))
@@ -249,15 +293,20 @@ class Rhyme(Constraint):
     def _rhymes_at_all(self, draft: Draft) -> bool:
         return self.scheme.count(self.scheme[draft.number % len(self.scheme)]) > 1
 
-    def _earlier(self, draft: Draft) -> list[str]:
-        """Return the lines before it that it must rhyme with."""
+    def _to_answer(self, draft: Draft) -> list[str]:
+        """Return the lines before it with which it must rhyme."""
         place = draft.number % len(self.scheme)
         first = draft.number - place
-        return [
+        lines = [
             draft.before[first + other]
             for other in range(place)
             if self.scheme[other] == self.scheme[place]
         ]
+        # Lines of somebody's own may end on no known sound, or not rhyme with each other: then the
+        # last one with a sound is answered.
+        sounding = [line for line in lines if sounds(line)]
+        together = sounding and frozenset.intersection(*map(sounds, sounding))
+        return sounding if together else sounding[-1:]
 
 
 @dataclass(frozen=True)
@@ -319,6 +368,13 @@ class Must(Constraint):
 
     def _most(self, draft: Draft) -> int | None:
         return self.lengths[draft.number % len(self.lengths)][1] if self.lengths else None
+
+
+def _first_word(line: str) -> str:
+    """Return the word that `line` consists of so far; empty if there is more, or none."""
+    start = next((place for place, c in enumerate(line) if counts(c)), len(line))
+    word = line[start:]
+    return word if all(in_word(c) or c in _APOSTROPHES for c in word) else ""
 
 
 def _unit(line: str) -> str:

@@ -105,9 +105,9 @@ class Form:
         )
 
     @property
-    def ends_on_words(self) -> bool:
-        """Whether lines are led to the words that they end on."""
-        return bool(self.rhyme or self.acrostic_end)
+    def leads_to_words(self) -> bool:
+        """Whether lines are led to the words that they begin or end with."""
+        return bool(self.rhyme or self.acrostic or self.acrostic_end)
 
     @property
     def count(self) -> int:
@@ -143,7 +143,8 @@ class Form:
             letters = _letters(self.acrostic)
             self._check_known(letters, "acrostic", vocabulary, either_case=True)
             letters = "".join(c if c in vocabulary else c.swapcase() for c in letters)
-            found.append(Acrostic(letters, f"--acrostic {self.acrostic}"))
+            wish = f"--acrostic {self.acrostic}"
+            found.append(Acrostic(letters, vocabulary.characters, words, wish))
         if self.acrostic_end:
             letters = _letters(self.acrostic_end)
             self._check_known(letters, "acrostic-end", vocabulary, either_case=True)

@@ -97,6 +97,11 @@ def sounds(line: str) -> frozenset[str]:
         MissingLibraryError: see `require_rhyme_libraries`.
     """
     require_rhyme_libraries()
+    return _sounds(line)
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _sounds(line: str) -> frozenset[str]:
     start, end = ending(line)
     if start == end:
         return frozenset()

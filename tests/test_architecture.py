@@ -49,6 +49,7 @@ ORDER = (
     "decoding",
     "sampling",
     "rhyme",
+    "spelling",
     "constraints",
     "forms",
     "candidates",

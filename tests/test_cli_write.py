@@ -308,7 +308,7 @@ def test_the_song_is_saved_but_not_over_another_file(write: Write, tmp_path: Pat
     assert f"{tmp_path}/absent/song.txt cannot be written: No such file or directory." in (
         result.stderr
     )
-    assert f"{tmp_path} cannot be written: Is a directory." in result.stderr
+    assert f"{tmp_path} is a directory: name a file in it." in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -810,6 +810,45 @@ def test_a_draft_that_an_editor_has_saved_is_read_as_it_is_meant(
 ) -> None:
     draft.write_bytes(f"\ufeff我在桥边{end}{end}你在海上{end}".encode())
     assert write("q").stdout == "我在桥边\n\n你在海上\n"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "directory"])
+def test_a_draft_that_is_no_file_is_told_with_what_to_do(
+    kind: str, write: Write, draft: Path
+) -> None:
+    if kind == "pipe":
+        os.mkfifo(draft)
+    else:
+        draft.mkdir()
+    try:
+        result = write("q")
+        aside = write("我在这里", "q", options=("--new",))
+    finally:
+        for path in draft.parent.glob("draft*"):
+            path.rmdir() if path.is_dir() else path.unlink()
+    assert result.code == 1
+    message = " ".join(result.stderr.split())
+    assert "draft.txt cannot be read: it is not a file. Put it aside with --new." in message
+    assert (aside.code, aside.stdout) == (0, "我在这里\n")
+
+
+def test_settings_that_cannot_be_written_cost_no_words(write: Write, draft: Path) -> None:
+    settings = draft.with_name("draft.json")
+    settings.mkdir()
+    try:
+        result = write("我在桥边", "第二行", "q")
+    finally:
+        settings.rmdir()
+    assert draft.read_text(encoding="utf-8") == result.stdout == "我在桥边\n第二行\n"
+    message = " ".join(result.stderr.split())
+    assert message.count("The words are kept; only the settings are not.") == 1
+    assert "The draft is in checkpoints/song/draft.txt" in message
+
+
+def test_a_command_by_a_name_that_it_does_not_have_is_told_its_key(write: Write) -> None:
+    result = write("/quit", "/help", "q")
+    lines = result.stderr.splitlines()
+    assert lines.count("q quits.") == lines.count("? shows the keys.") == 1
 
 
 def test_an_interrupted_session_keeps_its_draft(write: Write, draft: Path) -> None:

@@ -875,6 +875,35 @@ def test_a_full_line_is_closed_by_one_mark_and_by_what_it_opened() -> None:
     assert any("」" in line for line in lines)
 
 
+def test_a_bracket_is_closed_in_its_line() -> None:
+    sampler = uniform("我花《》「」\n")
+    lines = set()
+    for seed in range(30):
+        one = composer(sampler, [LineLength(((3, 4),))], seed)
+        lines |= {candidate.line for candidate in one.candidates(one.start(), 20)}
+    assert all(line.count("《") <= line.count("》") for line in lines)
+    assert any(line.count("《") for line in lines)
+    assert any(line.count("「") > line.count("」") for line in lines)  # which may go on
+    # A model that knows no closing bracket still ends its lines.
+    open_ended = uniform("我花《\n")
+    assert composer(open_ended, [LineLength(((3, 4),))], 1).write(lines=2).count("\n") == 1
+
+
+def test_the_last_line_does_not_break_off_at_a_comma_if_others_fit(poems: Sampler) -> None:
+    ends = {
+        composer(poems, Form(line_length="7"), seed).write(lines=lines)[-1]
+        for seed in range(12)
+        for lines in (1, 2)
+    }
+    assert ends == {"。"}
+
+
+def test_of_a_long_line_that_came_nearest_the_beginning_is_shown() -> None:
+    sampler = bigrams({"a": {"b": 1.0}, "b": {"a": 1.0}, "\n": {"a": 1.0}})
+    with pytest.raises(FormError, match=r"The nearest was: (ab){30}…\. Ask"):
+        composer(sampler, [], 1, decoding=LITTLE).write(lines=1)
+
+
 def test_a_line_must_begin_as_it_was_begun(chinese: Sampler) -> None:
     one = composer(chinese, [], 1)
     with pytest.raises(RecipeError) as caught:

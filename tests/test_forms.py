@@ -194,7 +194,7 @@ def test_a_form_becomes_the_constraints_that_it_asks_for_and_names_them() -> Non
         "--rhyme aa",
         "--must 花 --must 风雨",
     ]
-    assert found[1] == Acrostic("春眠", "--acrostic 春 眠")
+    assert found[1] == Acrostic("春眠", CHINESE.characters, None, "--acrostic 春 眠")
     assert found[2] == AcrosticEnd("天年", CHINESE.characters, None, "--acrostic-end 天 年")
     assert found[3] == Rhyme("AA", CHINESE.characters, None, 0, "--rhyme aa")
     assert Form().constraints(CHINESE) == []
@@ -290,6 +290,36 @@ def test_an_acrostic_is_the_first_character_of_each_line() -> None:
     assert acrostic.fits(draft("anything", ["春", "t", "1"]))
     assert acrostic.may_end(draft("春"))
     assert acrostic.endings(draft("春")) is None
+
+
+def test_lines_of_an_acrostic_are_led_to_begin_with_words_of_the_training_text() -> None:
+    words = frozenset({"the", "then", "time", "i'm", "sea"})
+    acrostic = Acrostic("ti", ENGLISH.characters, words)
+    assert acrostic.allowed(draft("“t")) == "hi"
+    assert not acrostic.may_end(draft("th"))
+    after_the = acrostic.allowed(draft("The")) or ""
+    assert set(after_the) == {"n", " ", ",", ".", "!", "?", "\n"}
+    assert acrostic.may_end(draft("the"))
+    # After the first word, all is free.
+    assert acrostic.allowed(draft("the ")) is None
+    assert acrostic.allowed(draft("then, s")) is None
+    assert set(acrostic.allowed(draft("i", ["the sea"])) or "") == {"'"}
+    assert acrostic.fits(draft("tx"))  # whoever writes it: only the letter is asked for
+    # Without a word that begins so, the model is left to itself, as it is without words.
+    assert Acrostic("o", ENGLISH.characters, words).allowed(draft("o")) is None
+    assert Acrostic("t", ENGLISH.characters).allowed(draft("t")) is None
+    assert Acrostic("o", ENGLISH.characters, words).may_end(draft("o"))
+
+
+def test_lines_that_rhyme_with_nothing_or_not_with_each_other_do_not_end_a_rhyme() -> None:
+    scheme = Rhyme("AAAA", CHINESE.characters)
+    # What has no sound is passed over, and of lines that do not rhyme the last one is answered.
+    assert scheme.endings(draft("", ["春花", "???"])) == frozenset("家")
+    assert scheme.endings(draft("", ["春花", "大海"])) == frozenset("来开爱在外")
+    assert scheme.fits(draft("花开", ["春花", "大海"]))
+    assert not scheme.fits(draft("春家", ["春花", "大海"]))
+    # With nothing to answer, it begins anew.
+    assert scheme.endings(draft("", ["???", "123"])) is None
 
 
 def test_an_acrostic_is_still_asked_for_behind_an_opening_quote() -> None:

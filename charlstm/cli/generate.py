@@ -284,7 +284,8 @@ class _Answers:
         begun = self._model.info.recipe.text.apply(prefix)
         texts, given = [begun + text[len(prefix) :]], [len(begun)]
         if place is not None:
-            texts, given = [place.text, place.read], [place.given, len(self._read(prefix))]
+            read = place.read.removesuffix("\n")
+            texts, given = [place.text, read], [place.given, len(self._read(prefix))]
         passage = self._model.novelty(*texts, after=given).longest
         if passage and (self._longest is None or len(passage.text) > len(self._longest.text)):
             self._longest = passage

@@ -271,6 +271,9 @@ class Desk:
             return
         try:
             path = Path(name).expanduser()
+            if path.is_dir():
+                self._say(f"{name} is a directory: name a file in it.")
+                return
             if path.exists() and not over and path.resolve() not in self._saved_as:
                 self._say(f"{name} exists; s! {name} writes over it.")
                 return
@@ -289,7 +292,9 @@ class Desk:
     def _set(self, name: str, value: str) -> None:
         """Change a setting, or show it when no value is given."""
         plain = unicodedata.normalize("NFKC", value).strip()
-        if name not in EXAMPLES:
+        if name in _WORDS:
+            self._say(f"{_WORDS[name]}.")
+        elif name not in EXAMPLES:
             self._say(f"{f'/{name} {value}'.strip()} is none of the commands; ? shows them.")
         elif not plain:
             self._say(told(self._song, name))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from charlstm.decoding import Decoding
 from charlstm.errors import CharLSTMError, RunError
-from charlstm.files import exclusive, is_file, parse, read_bytes, write_whole
+from charlstm.files import ADVICE, exclusive, is_file, parse, read_bytes, write_whole
 from charlstm.forms import Form
 from charlstm.recipes import check_whole
 from charlstm.run import RunDirectory
@@ -68,12 +68,13 @@ class SongDraft:
         Raises:
             RunError: they cannot be read.
         """
+        aside = "Put it aside with --new."
         try:
             text = read_bytes(self._path).decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise RunError(
-                f"{self._path} cannot be read: it is not UTF-8. Put it aside with --new."
-            ) from None
+            raise RunError(f"{self._path} cannot be read: it is not UTF-8. {aside}") from None
+        except RunError as error:  # which knows only what to do about a run
+            raise RunError(str(error).replace(ADVICE, aside)) from None
         self.kept = True
         # As some editors leave it, like the mark at its beginning.
         return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -124,12 +125,18 @@ class SongDraft:
         try:
             write_whole(self._path, text.encode(errors="replace"))
             self.kept = True
-            write_whole(self._directory / _SETTINGS, _to_json(song))
         except RunError as error:
             self.kept = False
-            told, self._told = self._told, True
-            return None if told else f"{error} Save the song yourself, with s FILE."
+            return self._once(f"{error} Save the song yourself, with s FILE.")
+        try:
+            write_whole(self._directory / _SETTINGS, _to_json(song))
+        except RunError as error:
+            return self._once(f"{error} The words are kept; only the settings are not.")
         return None
+
+    def _once(self, trouble: str) -> str | None:
+        told, self._told = self._told, True
+        return None if told else trouble
 
     def put_aside(self) -> Path:
         """Give the draft another name; return it.
