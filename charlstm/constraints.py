@@ -168,19 +168,28 @@ class Acrostic(Constraint):
             return None
         if not counted(draft.line):
             return asked if asked.isupper() else asked + asked.swapcase()
-        spelling, begun = self._spellings.get(asked.casefold()), _first_word(draft.line)
-        if not spelling or not begun:
+        led = self._next(draft)
+        if led is None:
             return None
-        letters, complete = spelling.next(begun)
+        letters, complete = led
         return letters + self._between_words if complete else letters
 
     def may_end(self, draft: Draft) -> bool:
         """See `Constraint`."""
-        spelling, begun = (
-            self._spellings.get(self._asked(draft).casefold()),
-            _first_word(draft.line),
-        )
-        return not spelling or not begun or spelling.next(begun)[1]
+        led = self._next(draft)
+        return led is None or led[1]
+
+    def _next(self, draft: Draft) -> tuple[str, bool] | None:
+        """Return the letters that lead on within the first word, and whether it is complete.
+
+        ``None`` if it is led nowhere: after it, and if it was given and begins none of the words.
+        """
+        spelling = self._spellings.get(self._asked(draft).casefold())
+        begun = _first_word(draft.line)
+        if spelling is None or not begun:
+            return None
+        letters, complete = spelling.next(begun)
+        return (letters, complete) if letters or complete else None
 
     def _asked(self, draft: Draft) -> str:
         return self.letters[draft.number : draft.number + 1]
@@ -287,8 +296,8 @@ class Rhyme(Constraint):
         used = {_unit(line) for line in earlier}
         return self._endings_on(shared) - used
 
-    def _endings_on(self, sounds: frozenset[str]) -> frozenset[str]:
-        return _preferred(endings_on(sounds, self.characters), self.words)
+    def _endings_on(self, heard: frozenset[str]) -> frozenset[str]:
+        return _preferred(endings_on(heard, self.characters), self.words)
 
     def _rhymes_at_all(self, draft: Draft) -> bool:
         return self.scheme.count(self.scheme[draft.number % len(self.scheme)]) > 1

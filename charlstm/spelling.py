@@ -17,10 +17,6 @@ class Spelling:
             for length in range(len(word)):
                 self._next.setdefault(word[:length], set()).add(word[length])
 
-    def __bool__(self) -> bool:
-        """Whether there is any word."""
-        return bool(self._words)
-
     def next(self, begun: str) -> tuple[str, bool]:
         """Return the letters that may come next, and whether a word is complete.
 

@@ -300,11 +300,15 @@ def test_lines_of_an_acrostic_are_led_to_begin_with_words_of_the_training_text()
     after_the = acrostic.allowed(draft("The")) or ""
     assert set(after_the) == {"n", " ", ",", ".", "!", "?", "\n"}
     assert acrostic.may_end(draft("the"))
+    assert set(acrostic.allowed(draft("time")) or "") == {" ", ",", ".", "!", "?", "\n"}
     # After the first word, all is free.
     assert acrostic.allowed(draft("the ")) is None
     assert acrostic.allowed(draft("then, s")) is None
     assert set(acrostic.allowed(draft("i", ["the sea"])) or "") == {"'"}
     assert acrostic.fits(draft("tx"))  # whoever writes it: only the letter is asked for
+    # A word that was given and leads to none of them goes on as it likes.
+    assert acrostic.allowed(draft("tx")) is None
+    assert acrostic.may_end(draft("tx"))
     # Without a word that begins so, the model is left to itself, as it is without words.
     assert Acrostic("o", ENGLISH.characters, words).allowed(draft("o")) is None
     assert Acrostic("t", ENGLISH.characters).allowed(draft("t")) is None
