@@ -40,8 +40,8 @@ COLDEST = 0.1
 
 # What closes what.
 _PAIRS = dict(zip(")]）］」』》〉】”", "([（［「『《〈【“", strict=True))
-# What is closed in the line in which it was opened; what somebody says may go on.
-_IN_A_LINE = ")]）］》〉】"
+# What is closed in the line in which it was opened; what somebody says may go on, and smile :(
+_IN_A_LINE = "）］》〉】"
 
 
 @dataclass(frozen=True)

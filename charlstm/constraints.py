@@ -297,7 +297,7 @@ class Rhyme(Constraint):
         return self._endings_on(shared) - used
 
     def _endings_on(self, heard: frozenset[str]) -> frozenset[str]:
-        return _preferred(endings_on(heard, self.characters), self.words)
+        return _answers_to(heard, self.characters, self.words)
 
     def _rhymes_at_all(self, draft: Draft) -> bool:
         return self.scheme.count(self.scheme[draft.number % len(self.scheme)]) > 1
@@ -311,11 +311,11 @@ class Rhyme(Constraint):
             for other in range(place)
             if self.scheme[other] == self.scheme[place]
         ]
-        # Lines of somebody's own may end on no known sound, or not rhyme with each other: then the
-        # last one with a sound is answered.
-        sounding = [line for line in lines if sounds(line)]
-        together = sounding and frozenset.intersection(*map(sounds, sounding))
-        return sounding if together else sounding[-1:]
+        # Lines of somebody's own may end on what nothing rhymes with, or not rhyme with each other:
+        # then the last one that can be answered is.
+        answerable = [line for line in lines if self._endings_on(sounds(line)) - {_unit(line)}]
+        together = answerable and self._endings_on(frozenset.intersection(*map(sounds, answerable)))
+        return answerable if together else answerable[-1:]
 
 
 @dataclass(frozen=True)
@@ -396,6 +396,13 @@ def _preferred(endings: frozenset[str], words: frozenset[str] | None) -> frozens
     if words is None:
         return endings
     return frozenset(one for one in endings if one in words or not in_word(one[0])) or endings
+
+
+@lru_cache(maxsize=1 << 10)
+def _answers_to(
+    heard: frozenset[str], characters: str, words: frozenset[str] | None
+) -> frozenset[str]:
+    return _preferred(endings_on(heard, characters), words)
 
 
 def is_unit(character: str) -> bool:

@@ -144,7 +144,9 @@ class Form:
             self._check_known(letters, "acrostic", vocabulary, either_case=True)
             letters = "".join(c if c in vocabulary else c.swapcase() for c in letters)
             wish = f"--acrostic {self.acrostic}"
-            found.append(Acrostic(letters, vocabulary.characters, words, wish))
+            # A word that must occur may be none of them, and come first.
+            leading = None if self.must else words
+            found.append(Acrostic(letters, vocabulary.characters, leading, wish))
         if self.acrostic_end:
             letters = _letters(self.acrostic_end)
             self._check_known(letters, "acrostic-end", vocabulary, either_case=True)

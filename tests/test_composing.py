@@ -779,12 +779,12 @@ def test_what_leaves_no_character_at_all_is_told_too(chinese: Sampler) -> None:
 
 def test_a_rhyme_that_nothing_answers_is_named_at_once() -> None:
     sampler = uniform("花家在\n")
-    song = composer(sampler, [Rhyme("AA", sampler.vocabulary.characters, answers=0)], 1)
-    place = song.after(song.start(), "风")
+    song = composer(sampler, [Rhyme("AAA", sampler.vocabulary.characters, answers=0)], 1)
+    place = song.after(song.after(song.start(), "花"), "家")
     with pytest.raises(FormError) as caught:
         song.candidates(place)
     assert str(caught.value) == (
-        "No line 2 can end as the rhyme asks: the model can write no word that would do. Ask for "
+        "No line 3 can end as the rhyme asks: the model can write no word that would do. Ask for "
         "less, or change the lines before it."
     )
 

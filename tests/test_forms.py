@@ -315,10 +315,19 @@ def test_lines_of_an_acrostic_are_led_to_begin_with_words_of_the_training_text()
     assert Acrostic("o", ENGLISH.characters, words).may_end(draft("o"))
 
 
+def test_a_word_that_must_occur_may_begin_a_line_of_an_acrostic() -> None:
+    words = frozenset({"the", "then"})
+    form = Form(lines=1, acrostic="T", must=("Txyz",))
+    acrostic, must = form.constraints(ENGLISH, np.random.default_rng(1), words)
+    assert must.allowed(draft("T")) == "x"
+    assert acrostic.allowed(draft("T")) is None
+
+
 def test_lines_that_rhyme_with_nothing_or_not_with_each_other_do_not_end_a_rhyme() -> None:
     scheme = Rhyme("AAAA", CHINESE.characters)
     # What has no sound is passed over, and of lines that do not rhyme the last one is answered.
     assert scheme.endings(draft("", ["春花", "???"])) == frozenset("家")
+    assert scheme.endings(draft("", ["春花", "不觉"])) == frozenset("家")  # 觉 is alone
     assert scheme.endings(draft("", ["春花", "大海"])) == frozenset("来开爱在外")
     assert scheme.fits(draft("花开", ["春花", "大海"]))
     assert not scheme.fits(draft("春家", ["春花", "大海"]))
