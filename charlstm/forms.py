@@ -222,7 +222,7 @@ class Form:
     ) -> None:
         if either_case:
             text = "".join(c for c in text if c.swapcase() not in vocabulary)
-        advice = "Its training text does not have them: choose others."
+        advice = "Choose characters that its training text has."
         readable(text, vocabulary, "error", what=f"--{option}", advice=advice)
 
     def _check_ends_rhyme(self, scheme: str) -> None:

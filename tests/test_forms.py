@@ -218,7 +218,7 @@ def test_a_character_that_the_model_has_never_seen_is_named(
         Form(**parts).constraints(CHINESE)
     assert str(caught.value) == (
         f"The model has never seen '离' of {option}. "
-        "Its training text does not have them: choose others."
+        "Choose characters that its training text has."
     )
 
 
