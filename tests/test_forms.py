@@ -217,8 +217,7 @@ def test_a_character_that_the_model_has_never_seen_is_named(
     with pytest.raises(UnknownCharactersError) as caught:
         Form(**parts).constraints(CHINESE)
     assert str(caught.value) == (
-        f"The model has never seen '离' of {option}. "
-        "Choose characters that its training text has."
+        f"The model has never seen '离' of {option}. Choose characters that its training text has."
     )
 
 
