@@ -178,7 +178,8 @@ def damaged(path: Path, error: Exception) -> RunError:
     """Return the error for a file in which something is not what it must be."""
     what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
     # The damaged part may be quoted in it, and may be as long as a book.
-    return RunError(f"{path} is damaged: {what[:500].rstrip('.')}. {ADVICE}")
+    told = "".join(c if c.isprintable() else "\ufffd" for c in what[:500]).rstrip(".")
+    return RunError(f"{path} is damaged: {told}. {ADVICE}")
 
 
 def unreadable(path: Path, error: Exception) -> RunError:

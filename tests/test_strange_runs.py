@@ -425,6 +425,14 @@ VALUES = st.recursive(
 PLACES = st.randoms(use_true_random=False)
 
 
+def test_a_name_with_line_breaks_in_it_does_not_break_the_sentence(run: RunDirectory) -> None:
+    path = run.path / "run.json"
+    whole = json.loads(path.read_bytes())
+    whole["versions"] = {"a\r\u2028\x1b[31mb": None}
+    path.write_text(json.dumps(whole), encoding="ascii")
+    assert "is damaged: a\ufffd\ufffd\ufffd[31mb must be str" in sentence(run.read_info)
+
+
 @settings(deadline=None, max_examples=100)
 @given(PLACES, VALUES, st.booleans())
 def test_a_run_json_with_any_value_in_any_place_is_sound_or_refused(
