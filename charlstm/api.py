@@ -46,7 +46,7 @@ class WritingSettings(TypedDict, total=False):
         max_copy: never write more than this many characters in a row that appear in this order in
             the training text; ``None`` does not look.
         processors: what else may change the logits; see `charlstm.decoding`.
-        seed: the same one writes the same text; by default a fresh one.
+        seed: the same one writes the same text; by default a random one.
         unknown: see `charlstm.sampling.SamplingSettings`.
     """
 
@@ -129,9 +129,9 @@ class TrainedModel:
 
     @cached_property
     def words(self) -> frozenset[str] | None:
-        """The words in Latin letters that it learned from, in lower case, to end lines on.
+        """The words in Latin letters that it learned from, in lower case, for the ends of lines.
 
-        ``None`` if there are too few to rhyme with, or the run keeps no index.
+        Lines of an acrostic begin with them, too. ``None`` if there are too few to rhyme with, or the run keeps no index.
         """
         latin = any(letter in self.info.vocabulary for letter in ascii_letters)
         if not latin or not self.has_index:

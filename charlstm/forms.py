@@ -128,8 +128,9 @@ class Form:
             vocabulary: the model's.
             generator: chooses the line for each word of `must`; where ``None``, as for a text whose
                 end is open, each line has one of them until all have occurred.
-            words: the words in Latin letters, in lower case, that lines are led to end on, if any
-                of them fit; where ``None``, those of the whole dictionary.
+            words: the words in Latin letters, in lower case, that lines are led to begin and to end
+                with, if any of them fit; where ``None``, they may begin with anything, and end on
+                any word of the dictionary.
 
         Raises:
             UnknownCharactersError: a part has characters that the model has never seen.

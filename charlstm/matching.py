@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.corpus import code_points
+
 SHORTEST, LONGEST = 4, 12
 """The least and the greatest n of the n-grams that are counted."""
 
@@ -60,7 +62,7 @@ class Sample:
         lengths = [len(text) + 1 for text in texts]
         starts = [0, *itertools.accumulate(lengths)]
         joined = "".join(text + "\n" for text in texts)
-        codes = _codes(joined).copy()
+        codes = code_points(joined).copy()
         codes[np.array(starts[1:], np.int64) - 1] = _BORDER
         firsts = np.array(starts[:-1], np.int64) + np.array(given, np.int64)
         return cls(joined, codes, starts[:-1], np.repeat(firsts, lengths))
@@ -75,7 +77,7 @@ class Matcher:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._codes = _codes(text)
+        self._codes = code_points(text)
         self._followers: _Followers | None = None
 
     def compare(self, sample: Sample) -> tuple[_Indices, "_Stretches"]:
@@ -382,8 +384,3 @@ def _slots(codes: _Numbers, bits: int) -> _Numbers:
 def _keys(names: _Numbers, base: int, ids: _Numbers) -> _Keys:
     """Return numbers that stand for the names of n-grams and the characters after them."""
     return names.astype(np.uint64) * np.uint64(base) + ids
-
-
-def _codes(text: str) -> _Numbers:
-    # surrogatepass: an argument that was not valid UTF-8 reaches Python with lone surrogates.
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")

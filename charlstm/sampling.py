@@ -35,7 +35,7 @@ class SamplingSettings(TypedDict, total=False):
         stop: texts at which to end; they are not part of what is written.
         decoding: how each character is drawn.
         processors: what else may change the logits; see `charlstm.decoding`.
-        seed: the same one writes the same text; by default a fresh one.
+        seed: the same one writes the same text; by default a random one.
         unknown: what to do with characters of the prefix that the model has never seen:
             ``"error"``, the default, ``"skip"`` them, or ``"map"`` them to the nearest that the
             vocabulary has.

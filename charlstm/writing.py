@@ -58,7 +58,7 @@ class Song:
     Args:
         sampler: the model.
         training_text: where copies are looked for; ``None`` does not look.
-        words: what lines are led to end on; see `charlstm.forms.Form.constraints`.
+        words: what lines are led to begin and end with; see `charlstm.forms.Form.constraints`.
         form: what its lines should be; they are counted from the last empty line.
         decoding: how characters are drawn.
         max_copy: how many characters in a row may be copied; 0 for any number.

@@ -138,7 +138,7 @@ def generate(
     with loading():
         from charlstm.api import load
         from charlstm.forms import Form
-        from charlstm.sampling import fresh_seed
+        from charlstm.sampling import first_seed
 
     form = Form(lines, line_length, acrostic, acrostic_end, rhyme, tuple(must or ()))
     if form.has_constraints and (length is not None or stop):
@@ -147,7 +147,7 @@ def generate(
     prefixes = [prefix]
     if prefix_file is not None:
         prefixes = _read_prefixes(prefix_file, model, unknown)
-    first = fresh_seed() if seed is None else seed
+    first = first_seed(seed)
     settings: dict[str, Any] = {
         "temperature": temperature,
         "top_k": top_k,

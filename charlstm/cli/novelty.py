@@ -68,7 +68,7 @@ def novelty(
         raise typer.BadParameter("--encoding is for a TEXT, and none was given.")
     with loading():
         from charlstm.api import load
-        from charlstm.sampling import fresh_seed
+        from charlstm.sampling import first_seed
 
     model = load(run)
     training = model.training_text
@@ -77,7 +77,7 @@ def novelty(
         texts = [model.read(text, encoding=encoding)]
     else:
         samples = samples or _SAMPLES
-        seed = fresh_seed() if seed is None else seed
+        seed = first_seed(seed)
         measured = f"{samples:,} samples of {model.directory.name}, seed {seed}"
         texts = model.generate_many(
             samples=samples, length=_CHARACTERS, seed=seed, temperature=temperature
