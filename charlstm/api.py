@@ -131,7 +131,8 @@ class TrainedModel:
     def words(self) -> frozenset[str] | None:
         """The words in Latin letters that it learned from, in lower case, for the ends of lines.
 
-        Lines of an acrostic begin with them, too. ``None`` if there are too few to rhyme with, or the run keeps no index.
+        Lines of an acrostic begin with them, too. ``None`` if there are too few to rhyme with, or
+        the run keeps no index.
         """
         latin = any(letter in self.info.vocabulary for letter in ascii_letters)
         if not latin or not self.has_index:
