@@ -17,10 +17,10 @@ import typer
 
 import charlstm
 from benchmarks.measure import Row, faster, in_turn, show
-from charlstm.constraints import counted
 from charlstm.errors import FormError
-from charlstm.forms import Form
-from charlstm.rhyme import rhyme
+from charlstm.writing.constraints import counted
+from charlstm.writing.form import Form
+from charlstm.writing.rhyme import rhyme
 
 LYRICS = Path(__file__).parent.parent / "data" / "lyrics_zh.txt"
 

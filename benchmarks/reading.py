@@ -19,8 +19,8 @@ import numpy as np
 import typer
 
 from benchmarks.measure import Row, faster, in_turn, show
-from charlstm.cache import LONGEST_IN_MEMORY, open_corpus
-from charlstm.corpus import TextOptions
+from charlstm.text.corpus import TextOptions
+from charlstm.text.mapped import LONGEST_IN_MEMORY, open_corpus
 
 _PIECE = 1_000_000
 

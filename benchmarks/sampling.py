@@ -19,11 +19,11 @@ import typer
 import charlstm
 from benchmarks.measure import Row, faster, in_turn, show
 from benchmarks.textbook import TextbookLibrary, write_eagerly
-from charlstm.decoding import Decoding
-from charlstm.network import Network
-from charlstm.recipes import Architecture
-from charlstm.sampling import Sampler
-from charlstm.vocabulary import Vocabulary
+from charlstm.model.network import Network
+from charlstm.recipes.recipe import Architecture
+from charlstm.text.vocabulary import Vocabulary
+from charlstm.writing.decoding import Decoding
+from charlstm.writing.sampler import Sampler
 
 V, H = 1027, 256
 STREAMS = 256

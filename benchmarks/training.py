@@ -16,10 +16,10 @@ import typer
 
 from benchmarks.measure import Row, faster, in_turn, show
 from benchmarks.textbook import TextbookLibrary, TextbookScratch, TextbookTrainer
-from charlstm.batches import Window
-from charlstm.devices import may_have_fast_bfloat16, prepare_cpu
-from charlstm.recipes import Architecture, Recipe
-from charlstm.training import Step, Trainer
+from charlstm.model.devices import may_have_fast_bfloat16, prepare_cpu
+from charlstm.recipes.recipe import Architecture, Recipe
+from charlstm.training.batches import Window
+from charlstm.training.trainer import Step, Trainer
 
 Size = tuple[int, int, int, int]
 """V, H, B, T."""

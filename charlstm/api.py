@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
-from charlstm.candidates import Place
-from charlstm.composing import Composer
-from charlstm.constraints import Constraint
-from charlstm.corpus import read_corpus
-from charlstm.decoding import Decoding, MaxCopy, Processor
 from charlstm.errors import FormError, RunError
-from charlstm.forms import Form
-from charlstm.info import RunInfo
-from charlstm.network import Network
-from charlstm.novelty import Novelty, TrainingText
-from charlstm.run import ROOT, RunDirectory
-from charlstm.sampling import Sampler, SamplingSettings, first_seed
+from charlstm.evaluation.novelty import Novelty, TrainingText
+from charlstm.runs.directory import ROOT, RunDirectory
+from charlstm.runs.info import RunInfo
+from charlstm.text.corpus import read_corpus
+from charlstm.writing.candidates import Place
+from charlstm.writing.composer import Composer
+from charlstm.writing.constraints import Constraint
+from charlstm.writing.decoding import Decoding, MaxCopy, Processor
+from charlstm.writing.form import Form
+from charlstm.writing.sampler import Sampler, SamplingSettings, first_seed, open_sampler
 
 if TYPE_CHECKING:  # these need torch, which a model that only writes does without
-    from charlstm.evaluation import Evaluation
-    from charlstm.session import Event, Session
+    from charlstm.evaluation.perplexity import Evaluation
+    from charlstm.sessions.session import Event, Session
 
 
 # How many ways to place the words that must occur are tried before giving up.
@@ -37,7 +36,7 @@ class WritingSettings(TypedDict, total=False):
     """How a model writes; every part may be left out.
 
     Attributes:
-        temperature: see `charlstm.decoding.Decoding`, as for the next five.
+        temperature: see `charlstm.writing.decoding.Decoding`, as for the next five.
         top_k: see there.
         top_p: see there.
         min_p: see there.
@@ -45,9 +44,9 @@ class WritingSettings(TypedDict, total=False):
         allow_loops: see there.
         max_copy: never write more than this many characters in a row that appear in this order in
             the training text; ``None`` does not look.
-        processors: what else may change the logits; see `charlstm.decoding`.
+        processors: what else may change the logits; see `charlstm.writing.decoding`.
         seed: the same one writes the same text; by default a random one.
-        unknown: see `charlstm.sampling.SamplingSettings`.
+        unknown: see `charlstm.writing.sampler.SamplingSettings`.
     """
 
     temperature: float
@@ -66,7 +65,7 @@ class GenerationSettings(WritingSettings, total=False):
     """How a model continues a prefix; every part may be left out.
 
     Attributes:
-        length: see `charlstm.sampling.SamplingSettings`, as for the next two.
+        length: see `charlstm.writing.sampler.SamplingSettings`, as for the next two.
         lines: see there.
         stop: see there.
     """
@@ -101,10 +100,7 @@ class TrainedModel:
     @cached_property
     def sampler(self) -> Sampler:
         """The NumPy sampler; reads the weights when first used."""
-        architecture = self.info.recipe.architecture
-        weights = self.directory.read_model(self.info)
-        network = Network(architecture, weights, len(self.info.vocabulary))
-        return Sampler(network, self.info.vocabulary, self.info.recipe.text)
+        return open_sampler(self.directory, self.info)
 
     @property
     def has_index(self) -> bool:
@@ -306,7 +302,7 @@ class TrainedModel:
             text: what to measure it on, normalised here as the training text was; the run's
                 held-out text where ``None``.
             dynamic: whether to measure by dynamic evaluation as well, which takes far longer;
-                see `charlstm.dynamic`. The model stays as it is.
+                see `charlstm.evaluation.dynamic`. The model stays as it is.
             on_progress: called after each segment of dynamic evaluation with its number of
                 characters.
             backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
@@ -319,9 +315,9 @@ class TrainedModel:
         """
         import torch
 
-        from charlstm.devices import choose_device, prepare_cpu
-        from charlstm.evaluation import evaluate
-        from charlstm.model import CharLM, choose_backend
+        from charlstm.evaluation.perplexity import evaluate
+        from charlstm.model.charlm import CharLM, choose_backend
+        from charlstm.model.devices import choose_device, prepare_cpu
 
         text = self.held_out() if text is None else self.info.recipe.text.apply(text)
         prepare_cpu(threads)
@@ -388,15 +384,15 @@ def train(
         tensorboard: whether to write the figures for TensorBoard as well.
         index: whether the run keeps the text it learns from, compressed, to tell what is copied.
         deterministic: whether the same seed, machine and threads must give the same weights; see
-            `charlstm.start.start_session`.
-        on_event: called with everything that happens; see `charlstm.session`.
+            `charlstm.sessions.start.start_session`.
+        on_event: called with everything that happens; see `charlstm.sessions.session`.
         settings: whatever should differ from the recipe, by the names of
-            `charlstm.recipes.Recipe`: ``minutes=5``, ``hidden=512``, ``limit=10_000``.
+            `charlstm.recipes.recipe.Recipe`: ``minutes=5``, ``hidden=512``, ``limit=10_000``.
 
     Raises:
         CharLSTMError: one of its children, each message saying what to do.
     """
-    from charlstm.start import start_session
+    from charlstm.sessions.start import start_session
 
     session = start_session(
         places,
@@ -446,7 +442,7 @@ def resume(
     Raises:
         CharLSTMError: one of its children, each message saying what to do.
     """
-    from charlstm.start import resume_session
+    from charlstm.sessions.start import resume_session
 
     session = resume_session(
         run,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from charlstm.errors import RunError
-from charlstm.memory import machine_bytes
+from charlstm.machine import machine_bytes
 
 ADVICE = "Restore the run from an intact copy, or train again."
 """What to do about a damaged run."""

@@ -7,12 +7,12 @@ import pytest
 from songs import VERSE, learn
 
 from charlstm.api import TrainedModel, load
-from charlstm.constraints import Constraint, Draft, counted
 from charlstm.errors import RunError
-from charlstm.forms import Form
-from charlstm.network import Array
-from charlstm.novelty import TrainingText
-from charlstm.writing import Song
+from charlstm.evaluation.novelty import TrainingText
+from charlstm.model.network import Array
+from charlstm.writing.constraints import Constraint, Draft, counted
+from charlstm.writing.form import Form
+from charlstm.writing.song import Song
 
 ENGLISH = "".join(
     f"{who} {do} {end}\n"

@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.batches import FEWEST_CHARACTERS, Ids, Window, Windows, fit
 from charlstm.errors import CorpusError
+from charlstm.text.vocabulary import Ids
+from charlstm.training.batches import FEWEST_CHARACTERS, Window, Windows, fit
 
 SAMPLINGS = ("consecutive", "random")
 

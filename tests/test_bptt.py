@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from charlstm.recurrent import bptt
-from charlstm.recurrent.bptt import Workspace, lstm_window
-from charlstm.recurrent.equations import Weights, lstm, run
+from charlstm.model.recurrent import bptt
+from charlstm.model.recurrent.bptt import Workspace, lstm_window
+from charlstm.model.recurrent.equations import Weights, lstm, run
 
 T, B, H, V = 9, 3, 5, 11
 

@@ -12,12 +12,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from charlstm import training
-from charlstm.model import mean_surprisal
-from charlstm.recipes import Architecture, Recipe
-from charlstm.session import Session
-from charlstm.start import resume_session, start_session
-from charlstm.training import EpochEnd, Finished, Step, Trainer, TrainerEvent, WentBack
+from charlstm.model.charlm import mean_surprisal
+from charlstm.recipes.recipe import Architecture, Recipe
+from charlstm.sessions.session import Session
+from charlstm.sessions.start import resume_session, start_session
+from charlstm.training.trainer import EpochEnd, Finished, Step, Trainer, TrainerEvent, WentBack
 
 V = 7
 Ids = NDArray[np.uint16]
@@ -62,7 +61,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr("charlstm.training.trainer.time", SimpleNamespace(perf_counter=clock))
     return clock
 
 
@@ -246,7 +245,7 @@ def seven_seconds_to_measure(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> N
         clock.now += 7
         return mean_surprisal(*arguments, **options)
 
-    monkeypatch.setattr(training, "mean_surprisal", slowly)
+    monkeypatch.setattr("charlstm.training.trainer.mean_surprisal", slowly)
 
 
 @pytest.mark.usefixtures("seven_seconds_to_measure")

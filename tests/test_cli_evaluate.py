@@ -9,7 +9,7 @@ import pytest
 
 from charlstm.api import load, train
 from charlstm.cli import main
-from charlstm.highlight import LINE_END
+from charlstm.evaluation.highlight import LINE_END
 
 LYRICS = "".join(
     f"分开的第{day}天 我在{place}等你\n不分开 我们说好不分开\n雨停了 {place}很安静\n\n"

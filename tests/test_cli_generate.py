@@ -13,8 +13,8 @@ from songs import LINES, LYRICS, learn
 
 from charlstm.api import load
 from charlstm.cli import main
-from charlstm.constraints import counted
-from charlstm.rhyme import rhyme
+from charlstm.writing.constraints import counted
+from charlstm.writing.rhyme import rhyme
 
 
 class Result(NamedTuple):

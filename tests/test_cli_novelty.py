@@ -18,7 +18,7 @@ from rich.cells import cell_len
 from charlstm.api import load, train
 from charlstm.cli import main
 from charlstm.cli.novelty import _row
-from charlstm.novelty import SIZES, Passage, TrainingText
+from charlstm.evaluation.novelty import SIZES, Passage, TrainingText
 
 LYRICS = "".join(
     f"分开的第{day}天 我在{place}等你\n不分开 我们说好不分开\n雨停了 {place}很安静\n\n"

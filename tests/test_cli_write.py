@@ -20,8 +20,8 @@ from charlstm.api import load
 from charlstm.cli import main
 from charlstm.cli.write import page
 from charlstm.cli.write.settings import settings
-from charlstm.forms import Form
-from charlstm.writing import Song
+from charlstm.writing.form import Form
+from charlstm.writing.song import Song
 
 # What no terminal should be sent: all controls but the line break.
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 import charlstm
-from charlstm import cache
-from charlstm.comparison import Begun, Comparison, Outcome, Trial, trials
-from charlstm.corpus import OnRead
 from charlstm.errors import RecipeError, RunError
-from charlstm.run import RunDirectory, check_name
-from charlstm.session import Event, Saved
-from charlstm.start import start_session
-from charlstm.training import EpochEnd, Finished, Step, Stopped
+from charlstm.runs.directory import RunDirectory, check_name
+from charlstm.sessions.comparison import Begun, Comparison, Outcome, Trial, trials
+from charlstm.sessions.session import Event, Saved
+from charlstm.sessions.start import start_session
+from charlstm.text import mapped
+from charlstm.text.corpus import OnRead
+from charlstm.training.trainer import EpochEnd, Finished, Step, Stopped
 
 SETTINGS: dict[str, Any] = {"embedding": 6, "batch": 4, "window": 16, "epochs": 2, "seed": 5}
 CHOSEN = trials(["rnn", "gru"], hidden=[8], learning_rates=[0.02])
@@ -392,9 +392,9 @@ def test_a_second_comparison_does_not_disturb_the_first_one(
 def test_a_text_that_is_too_long_for_memory_gives_the_same_and_is_kept_once_for_all_trials(
     corpus: Path, root: Path, done: Done, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "LONGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(mapped, "LONGEST_IN_MEMORY", 0)
     compared = comparison(corpus, root)
-    kept = compared.path / cache.DIRECTORY
+    kept = compared.path / mapped.DIRECTORY
     made = {path.name: path.stat().st_mtime_ns for path in kept.glob("*.*")}
     assert {Path(name).suffix for name in made} >= {".ids", ".json"}
     events = []
@@ -420,7 +420,7 @@ def test_a_text_that_is_too_long_for_memory_gives_the_same_and_is_kept_once_for_
 def test_a_run_gets_no_files_of_a_comparison(
     corpus: Path, root: Path, copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "LONGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(mapped, "LONGEST_IN_MEMORY", 0)
     shutil.move(copied / FIRST, root / "alone")
     before = sorted((root / "alone").iterdir())
     with pytest.raises(RunError, match=r"alone is a run; give the comparison another --name\.$"):

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm import corpus, places
-from charlstm.corpus import Reading, TextOptions, held_in_memory, read_corpus, split
 from charlstm.errors import CorpusError
+from charlstm.text import corpus, locations
+from charlstm.text.corpus import Reading, TextOptions, held_in_memory, read_corpus, split
 
 SIMPLIFIED = (
     "夜里的街灯还亮着，我一个人走在回家的路上。\n"
@@ -185,7 +185,7 @@ def test_a_corpus_is_the_same_however_little_of_it_is_read_at_once(
             for place, text in enumerate(texts)
         ]
         whole = read_corpus(files)
-        patch.setattr(places, "PIECE", size)
+        patch.setattr(locations, "PIECE", size)
         cut = read_corpus(files)
     assert cut.text == whole.text
     assert (cut.sha256, cut.sources, len(cut)) == (whole.sha256, whole.sources, len(whole))
@@ -218,7 +218,7 @@ def test_the_limit_is_kept_however_little_is_read_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = file(tmp_path / "song.txt", "e\u0301\r\n\r\ne\u0301x" * 3)
-    monkeypatch.setattr(places, "PIECE", 1)
+    monkeypatch.setattr(locations, "PIECE", 1)
     for limit in range(1, 14):
         limited = read_corpus([path], options=TextOptions(limit=limit))
         assert limited.text == ("é\n\néx" * 3)[:limit]
@@ -264,7 +264,7 @@ def test_an_archive_that_is_changed_while_it_is_read_is_refused(
 def test_who_reads_is_told_how_much_was_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "PIECE", 4)
+    monkeypatch.setattr(locations, "PIECE", 4)
     paths = [file(tmp_path / "1.txt", "la la"), file(tmp_path / "2.txt", "分开")]
     told: list[tuple[int, int]] = []
     with Reading(
@@ -283,7 +283,7 @@ def test_a_text_of_more_characters_than_two_bytes_can_number_is_kept_whole(
     text = "".join(map(chr, [*range(1, 0xD800), *range(0xE000, 0x1_2000)]))
     path = file(tmp_path / "song.txt", text)
     options = TextOptions(normalize=False)
-    monkeypatch.setattr(places, "PIECE", 100_000)
+    monkeypatch.setattr(locations, "PIECE", 100_000)
     read = read_corpus([path], options=options)
     assert read.ids.dtype == np.uint32
     assert len(read.alphabet) == len(text) - 1 > 1 << 16  # \r has become \n

@@ -4,8 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from charlstm.curve import draw_comparison, draw_curve
 from charlstm.figures import Report
+from charlstm.sessions.curve import draw_comparison, draw_curve
 
 HELD_OUT = b"#c2410c"
 

@@ -10,7 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from charlstm.decoding import (
+from charlstm.errors import RecipeError
+from charlstm.model.network import Array, Network
+from charlstm.recipes.recipe import Architecture
+from charlstm.text.vocabulary import Vocabulary
+from charlstm.writing.decoding import (
     Decoding,
     Drawer,
     MaxCopy,
@@ -19,11 +23,7 @@ from charlstm.decoding import (
     choose,
     loop_period,
 )
-from charlstm.errors import RecipeError
-from charlstm.network import Array, Network
-from charlstm.recipes import Architecture
-from charlstm.sampling import Sampler
-from charlstm.vocabulary import Vocabulary
+from charlstm.writing.sampler import Sampler
 
 DEAD_END = (
     "No character is left that may follow: --no-repeat, --max-copy or another processor has ruled "

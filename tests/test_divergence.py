@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 import charlstm
 from charlstm.errors import TrainingError
-from charlstm.recipes import Architecture, Recipe
-from charlstm.session import Event, Session
-from charlstm.start import resume_session, start_session
-from charlstm.training import EpochEnd, Finished, Step, Trainer, WentBack
+from charlstm.recipes.recipe import Architecture, Recipe
+from charlstm.sessions.session import Event, Session
+from charlstm.sessions.start import resume_session, start_session
+from charlstm.training.trainer import EpochEnd, Finished, Step, Trainer, WentBack
 
 V = 7
 Ids = NDArray[np.uint16]

@@ -6,7 +6,7 @@ import pytest
 from songs import ENDS, PLACES, learn
 
 from charlstm.cli import main
-from charlstm.rhyme import rhyme
+from charlstm.writing.rhyme import rhyme
 
 FORMS = (Path(__file__).parent.parent / "docs" / "forms.md").read_text(encoding="utf-8")
 

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charlstm.dynamic import _DECAY, _EPSILON, _RATE, _SEGMENT, dynamic_surprisal
-from charlstm.model import CharLM, surprisal
-from charlstm.recipes import CELLS, LIBRARY_CELLS, Architecture
+from charlstm.evaluation.dynamic import _DECAY, _EPSILON, _RATE, _SEGMENT, dynamic_surprisal
+from charlstm.model.charlm import CharLM, surprisal
+from charlstm.recipes.recipe import CELLS, LIBRARY_CELLS, Architecture
 
 V, H = 7, 5
 # Five whole segments and a shorter one.

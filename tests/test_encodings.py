@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.encodings import decode, decoded, find_encoding
 from charlstm.errors import CorpusError
+from charlstm.text.encodings import decode, decoded, find_encoding
 
 SIMPLIFIED = (
     "夜里的街灯还亮着，我一个人走在回家的路上。\n"

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from charlstm.recipes import CELLS, Architecture
-from charlstm.recurrent.equations import STEPS, Weights, run
-from charlstm.recurrent.scratch import ScratchRecurrent
+from charlstm.model.recurrent.equations import STEPS, Weights, run
+from charlstm.model.recurrent.scratch import ScratchRecurrent
+from charlstm.recipes.recipe import CELLS, Architecture
 
 B, H, V = 2, 3, 4
 WIDTH = 2  # of the embedding

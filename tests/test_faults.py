@@ -24,8 +24,8 @@ from faults.kills import kill_trainings
 
 import charlstm
 from charlstm.errors import RunError
-from charlstm.start import resume_session
-from charlstm.training import EpochEnd
+from charlstm.sessions.start import resume_session
+from charlstm.training.trainer import EpochEnd
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked and limited")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from charlstm.highlight import LINE_END, SHADES, lines, page, ranked, shade, shade_names
+from charlstm.evaluation.highlight import LINE_END, SHADES, lines, page, ranked, shade, shade_names
 
 TEXTS = {
     "no line break at the end": "分开 la\n不分开",

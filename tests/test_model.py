@@ -6,9 +6,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charlstm.model import CharLM, initialize, surprisal
-from charlstm.recipes import CELLS, LIBRARY_CELLS, Architecture
-from charlstm.recurrent.dropout import drop
+from charlstm.model.charlm import CharLM, initialize, surprisal
+from charlstm.model.recurrent.dropout import drop
+from charlstm.recipes.recipe import CELLS, LIBRARY_CELLS, Architecture
 
 V = 11
 BLOCKS = {"lstm": 4, "peephole": 4, "coupled": 3, "gru": 3, "rnn": 1}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from charlstm import matching
-from charlstm.novelty import SIZES, Novelty, Passage, TrainingText
+from charlstm.evaluation import matching
+from charlstm.evaluation.novelty import SIZES, Novelty, Passage, TrainingText
 
 
 def plain_windows(text: str, first: int, n: int) -> list[str]:

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from charlstm.corpus import TextOptions
 from charlstm.errors import RecipeError
-from charlstm.recipes import (
+from charlstm.recipes.recipe import (
     CELLS,
     PRECISIONS,
     Architecture,
@@ -24,6 +23,7 @@ from charlstm.recipes import (
     recipe_to_json,
     training_bytes,
 )
+from charlstm.text.corpus import TextOptions
 
 PLAIN = Recipe(name="plain")
 

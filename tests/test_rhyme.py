@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from charlstm.errors import MissingLibraryError
-from charlstm.rhyme import ending, endings_on, require_rhyme_libraries, rhyme, sounds
+from charlstm.writing.rhyme import ending, endings_on, require_rhyme_libraries, rhyme, sounds
 
 # Chosen by hand, some in both scripts. Easily misplaced are those whose final is written otherwise
 # than it sounds: after y and w (月 用 我 翁), shortened (酒 水 论), ü as u (云 鱼 居), the three i
@@ -334,7 +334,7 @@ def test_the_libraries_are_imported_only_where_they_are_needed() -> None:
     code = (
         "import sys\n"
         "def loaded(): print(*sorted({'pypinyin', 'pronouncing', 'torch'} & set(sys.modules)))\n"
-        "from charlstm.rhyme import ending, endings_on, require_rhyme_libraries, sounds\n"
+        "from charlstm.writing.rhyme import ending, endings_on, require_rhyme_libraries, sounds\n"
         "ending('我爱你'), require_rhyme_libraries(); loaded()\n"
         "endings_on(sounds('我'), '我河'); loaded()\n"
         "print(*endings_on(frozenset({'AH V'}), 'love')); loaded()\n"

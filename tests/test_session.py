@@ -19,9 +19,9 @@ from charlstm.errors import (
     TrainingError,
     UnknownCharactersError,
 )
-from charlstm.session import Event, Sample, Saved, Session
-from charlstm.start import resume_session, start_session
-from charlstm.training import EpochEnd, Finished, Step, Stopped, WentBack
+from charlstm.sessions.session import Event, Sample, Saved, Session
+from charlstm.sessions.start import resume_session, start_session
+from charlstm.training.trainer import EpochEnd, Finished, Step, Stopped, WentBack
 
 SETTINGS: dict[str, Any] = {
     "hidden": 10,
@@ -656,7 +656,7 @@ def test_a_training_that_is_stopped_when_it_has_diverged_saves_what_it_went_back
 def test_a_save_that_is_due_waits_until_the_weights_are_numbers_again(
     corpus: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm.session._SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("charlstm.sessions.session._SAVE_EVERY_SECONDS", 0.0)
     session = prepare(corpus, root, steps=4, prefixes=())
     events = []
     for event in session.events():

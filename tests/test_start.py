@@ -16,10 +16,10 @@ import torch
 
 import charlstm
 from charlstm.errors import MissingLibraryError, RecipeError, RunError, TrainingError
-from charlstm.recipes import auto
-from charlstm.session import Plan, Session
-from charlstm.start import resume_session, start_session
-from charlstm.training import EpochEnd, Step
+from charlstm.recipes.recipe import auto
+from charlstm.sessions.session import Plan, Session
+from charlstm.sessions.start import resume_session, start_session
+from charlstm.training.trainer import EpochEnd, Step
 
 OLD: dict[str, Any] = {
     "hidden": 8,
@@ -435,8 +435,8 @@ def test_deterministic_takes_the_clock_out_of_everything_and_says_what_it_costs(
     def time_steps(trainers: list[Any]) -> list[float]:
         return [2.0, 1.0] if len(trainers) == 2 else [next(alone)]
 
-    monkeypatch.setattr("charlstm.start._time_steps", time_steps)
-    monkeypatch.setattr("charlstm.start.may_have_fast_bfloat16", lambda *_: True)
+    monkeypatch.setattr("charlstm.sessions.start._time_steps", time_steps)
+    monkeypatch.setattr("charlstm.sessions.start.may_have_fast_bfloat16", lambda *_: True)
     settings = {**OLD, "hidden": 130, "precision": "auto"}
 
     def precision(*, deterministic: bool) -> tuple[str, str]:
@@ -479,8 +479,8 @@ def test_minutes_cannot_be_repeated(first: Path, root: Path) -> None:
 def test_a_training_that_does_not_fit_into_memory_is_refused_before_anything_is_made(
     first: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm.start.machine_bytes", lambda: 2_000_000_000)
-    monkeypatch.setattr("charlstm.start.Trainer", None)
+    monkeypatch.setattr("charlstm.sessions.start.machine_bytes", lambda: 2_000_000_000)
+    monkeypatch.setattr("charlstm.sessions.start.Trainer", None)
     with pytest.raises(RecipeError) as caught:
         start_session([first], settings={**OLD, "hidden": 30_000}, root=root, device="cpu")
     found = re.fullmatch(
@@ -494,7 +494,7 @@ def test_a_training_that_does_not_fit_into_memory_is_refused_before_anything_is_
     V, weights, logits = (int(number.replace(",", "")) for number in found.groups())
     assert (weights, logits) == (V * 30_000, V * 4 * 16)
     assert not root.exists()
-    monkeypatch.setattr("charlstm.start.machine_bytes", lambda: None)  # nobody knows
+    monkeypatch.setattr("charlstm.sessions.start.machine_bytes", lambda: None)  # nobody knows
     with pytest.raises(TypeError):
         start_session([first], settings={**OLD, "hidden": 30_000}, root=root, device="cpu")
 
@@ -502,7 +502,7 @@ def test_a_training_that_does_not_fit_into_memory_is_refused_before_anything_is_
 def test_a_text_too_long_to_look_for_copies_in_gets_no_index(
     first: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm.start._MOST_INDEXED", 100)
+    monkeypatch.setattr("charlstm.sessions.start._MOST_INDEXED", 100)
     session = start_session([first], settings=OLD, root=root, device="cpu")
     assert session.plan.index_bytes is None
     assert session.plan.notes[-1].startswith("No index is made: with more than 100 characters ")

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import charlstm
-from charlstm.corpus import read_corpus
-from charlstm.encodings import decode
 from charlstm.errors import CorpusError
+from charlstm.text.corpus import read_corpus
+from charlstm.text.encodings import decode
 
 CODECS = ("utf-8", "utf-8-sig", "utf-16", "gb18030", "utf-16-le", "utf-16-be", "big5", "cp1252")
 MARKS = {"utf-8-sig": b"\xef\xbb\xbf", "gb18030": b"\x84\x31\x95\x33"}
@@ -116,7 +116,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_forty_strange_corpora_work_or_are_refused(
     known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm.session.draw_curve", lambda reports: b"<svg/>")
+    monkeypatch.setattr("charlstm.sessions.session.draw_curve", lambda reports: b"<svg/>")
     tried: list[Outcome] = []
     for number in range(40):
         tried.append(case(0, known, number, tmp_path))

@@ -30,17 +30,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from charlstm import memory
+from charlstm import machine
 from charlstm.api import load
-from charlstm.corpus import Source
 from charlstm.errors import RunError
 from charlstm.figures import Report
 from charlstm.files import write_whole
-from charlstm.info import RunInfo
-from charlstm.memory import machine_bytes
-from charlstm.recipes import Architecture, Recipe
-from charlstm.run import RunDirectory
-from charlstm.vocabulary import Vocabulary
+from charlstm.machine import machine_bytes
+from charlstm.recipes.recipe import Architecture, Recipe
+from charlstm.runs.directory import RunDirectory
+from charlstm.runs.info import RunInfo
+from charlstm.text.corpus import Source
+from charlstm.text.vocabulary import Vocabulary
 
 Json = Any
 Arrays = dict[str, NDArray[Any]]
@@ -221,7 +221,7 @@ def test_json_that_is_too_long_is_not_even_read(
 def test_a_run_json_that_could_not_be_read_again_is_not_written(
     tmp_path: Path, monkeypatch: Patch
 ) -> None:
-    monkeypatch.setattr("charlstm.info.LARGEST_JSON", 30_000)
+    monkeypatch.setattr("charlstm.runs.info.LARGEST_JSON", 30_000)
     source = Source("n" * 500, "utf-8", 1, "0" * 64)
     assert RunDirectory.create("song", tmp_path, replace(INFO, sources=(source,) * 40))
     many = replace(INFO, sources=(source,) * 60)
@@ -332,7 +332,7 @@ def test_nothing_is_computed_with_before_the_weights_are_known_to_be_there(
     value = json.loads((run.path / "run.json").read_bytes())
     value["recipe"]["architecture"]["hidden"] = 60_000
     (run.path / "run.json").write_bytes(json.dumps(value).encode())
-    monkeypatch.setattr("charlstm.model.CharLM", None)  # which would take gigabytes
+    monkeypatch.setattr("charlstm.model.charlm.CharLM", None)  # which would take gigabytes
     told = sentence(lambda: load(run.path).perplexity(LEARNED))
     assert "model.safetensors is damaged: " in told
 
@@ -383,7 +383,7 @@ def test_memory_that_runs_out_all_the_same_is_told(run: RunDirectory, monkeypatc
     def out(_size: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("charlstm.tensors.math.prod", out)
+    monkeypatch.setattr("charlstm.runs.tensors.math.prod", out)
     told = sentence(lambda: run.read_model(INFO))
     assert told == f"{run.path / 'model.safetensors'} takes more memory than there is."
 
@@ -801,8 +801,8 @@ def test_write_whole_says_what_cannot_be_written(tmp_path: Path) -> None:
 @pytest.fixture
 def groups(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Return where the control groups of a machine with 1,000 bytes are."""
-    monkeypatch.setattr(memory, "_GROUP", tmp_path / "cgroup")
-    monkeypatch.setattr(memory, "_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(machine, "_GROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(machine, "_GROUPS", tmp_path / "groups")
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"total": 1_000}))
     (tmp_path / "groups").mkdir()
     return tmp_path
@@ -920,7 +920,7 @@ def test_a_training_of_very_many_epochs_can_be_resumed(run: RunDirectory) -> Non
 def test_of_what_grows_beyond_all_measure_the_newest_is_kept(
     run: RunDirectory, monkeypatch: Patch
 ) -> None:
-    monkeypatch.setattr("charlstm.run.LARGEST_JSON", 20_000)
+    monkeypatch.setattr("charlstm.runs.directory.LARGEST_JSON", 20_000)
     _, arrays = arrays_of(INFO)
     entry = dataclasses.asdict(REPORT)
     history = [{**entry, "step": step, "epoch": step} for step in range(1, 401)]

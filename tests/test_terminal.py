@@ -29,9 +29,9 @@ from safetensors.numpy import load_file, save_file
 from charlstm.api import load, train
 from charlstm.cli import main
 from charlstm.cli.console import visible
-from charlstm.decoding import Decoding
-from charlstm.run import RunDirectory
-from charlstm.writing import Song
+from charlstm.runs.directory import RunDirectory
+from charlstm.writing.decoding import Decoding
+from charlstm.writing.song import Song
 
 # The title of a window, a colour begun by one character, colours, a line that is written over.
 COMMANDS = "\x1b]0;pwned\x07\x9b31;42m\x1b[31;42mred\x1b[2J\x08\x7f\x0b"

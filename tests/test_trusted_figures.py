@@ -23,15 +23,15 @@ import torch
 from numpy.typing import NDArray
 
 from charlstm.api import TrainedModel
-from charlstm.evaluation import Evaluation, evaluate
-from charlstm.info import RunInfo
-from charlstm.model import CharLM
-from charlstm.network import Network
-from charlstm.recipes import CELLS, LIBRARY_CELLS, Architecture, Recipe
-from charlstm.run import RunDirectory
-from charlstm.sampling import Sampler
-from charlstm.training import EpochEnd, Trainer
-from charlstm.vocabulary import Vocabulary
+from charlstm.evaluation.perplexity import Evaluation, evaluate
+from charlstm.model.charlm import CharLM
+from charlstm.model.network import Network
+from charlstm.recipes.recipe import CELLS, LIBRARY_CELLS, Architecture, Recipe
+from charlstm.runs.directory import RunDirectory
+from charlstm.runs.info import RunInfo
+from charlstm.text.vocabulary import Vocabulary
+from charlstm.training.trainer import EpochEnd, Trainer
+from charlstm.writing.sampler import Sampler
 
 Array = NDArray[np.float64]
 Weights = dict[str, NDArray[np.float32]]

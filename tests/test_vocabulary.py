@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm import vocabulary
-from charlstm.corpus import Alphabet, Corpus, TextOptions
 from charlstm.errors import CorpusError
-from charlstm.vocabulary import UNKNOWN, Tokens, Vocabulary
+from charlstm.text import vocabulary
+from charlstm.text.corpus import Alphabet, Corpus, TextOptions
+from charlstm.text.vocabulary import UNKNOWN, Tokens, Vocabulary
 
 # Whatever a Python string can hold, lone surrogates included.
 ANYTHING = st.text(st.characters(exclude_categories=()), max_size=60)

@@ -19,7 +19,7 @@ from charlstm.cli.options import DeviceOption, EncodingOption, ThreadsOption
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from charlstm.comparison import Comparison, Outcome
+    from charlstm.sessions.comparison import Comparison, Outcome
 
 _CELLS = "lstm,gru,rnn,peephole,coupled"
 
@@ -69,7 +69,7 @@ def compare(
     widths = [_number(int, "--hidden", value) for value in _list(hidden)]
     rates = [_number(float, "--lr", value) for value in _list(lr)]
     with loading():
-        from charlstm.comparison import Comparison, trials
+        from charlstm.sessions.comparison import Comparison, trials
 
     comparison = Comparison(
         corpus,
@@ -104,8 +104,8 @@ def _number(kind: type[Any], option: str, value: str) -> Any:
 
 def _follow(comparison: "Comparison") -> "tuple[list[Outcome], int]":
     """Train and draw; return the outcomes, and the exit code if it was interrupted."""
-    from charlstm.comparison import Begun, Outcome
-    from charlstm.training import Finished, Step, Stopped
+    from charlstm.sessions.comparison import Begun, Outcome
+    from charlstm.training.trainer import Finished, Step, Stopped
 
     bar: tqdm[None] | None = None
     outcomes: list[Outcome] = []

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from charlstm.evaluation import Evaluation
-    from charlstm.highlight import Line
+    from charlstm.evaluation.highlight import Line
+    from charlstm.evaluation.perplexity import Evaluation
 
 # This many lines are shown at either end of the ranking.
 _RANKED = 10
@@ -92,7 +92,7 @@ def perplexity(
     if html is not None and not html.parent.is_dir():
         raise OutputError(f"{html} cannot be written: {html.parent} is not a directory.")
     with loading():
-        import charlstm.evaluation  # noqa: F401, which brings torch
+        import charlstm.evaluation.perplexity  # noqa: F401, which brings torch
         from charlstm.api import load
 
     model = load(run)
@@ -134,7 +134,7 @@ def _progress(characters: int | None) -> Iterator[Callable[[int], object] | None
 
 
 def _write_page(path: Path, measured: str, run: str, text: str, figures: "Evaluation") -> None:
-    from charlstm.highlight import lines, page
+    from charlstm.evaluation.highlight import lines, page
 
     summary = (
         f"Perplexity {figures.perplexity:,.2f}, {figures.bits_per_character:.3f} bits a character "
@@ -190,7 +190,7 @@ def _show(console: "Console", text: str, figures: "Evaluation") -> None:
     """Print the text, coloured, and its most and least surprising lines."""
     from rich.text import Text
 
-    from charlstm.highlight import SHADES, lines, ranked, shade_names
+    from charlstm.evaluation.highlight import SHADES, lines, ranked, shade_names
 
     found = lines(text, figures.surprisal)
     for line in found:
@@ -217,7 +217,7 @@ def _show(console: "Console", text: str, figures: "Evaluation") -> None:
 def _colored(line: "Line") -> "Text":
     from rich.text import Text
 
-    from charlstm.highlight import shade
+    from charlstm.evaluation.highlight import shade
 
     drawn = Text()
     for place, (character, bits) in enumerate(zip(line.shown, line.bits, strict=True)):

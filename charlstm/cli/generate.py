@@ -31,8 +31,8 @@ from charlstm.errors import CorpusError, RunError
 
 if TYPE_CHECKING:
     from charlstm.api import TrainedModel
-    from charlstm.candidates import Place
-    from charlstm.novelty import Passage
+    from charlstm.evaluation.novelty import Passage
+    from charlstm.writing.candidates import Place
 
 _DRAWING = "How characters are drawn"
 # Reading a larger index takes more than about a second, which nobody asked for.
@@ -137,8 +137,8 @@ def generate(
         raise typer.BadParameter("--prefix and --prefix-file cannot be combined.")
     with loading():
         from charlstm.api import load
-        from charlstm.forms import Form
-        from charlstm.sampling import first_seed
+        from charlstm.writing.form import Form
+        from charlstm.writing.sampler import first_seed
 
     form = Form(lines, line_length, acrostic, acrostic_end, rhyme, tuple(must or ()))
     if form.has_constraints and (length is not None or stop):
@@ -180,8 +180,8 @@ def generate(
 
 def _read_prefixes(path: Path, model: "TrainedModel", unknown: str) -> list[str]:
     """Return the lines of a file that are not empty, checked to be readable for the model."""
-    from charlstm.encodings import decode
-    from charlstm.prefix import readable
+    from charlstm.text.encodings import decode
+    from charlstm.text.unseen import readable
 
     name = "standard input" if str(path) == "-" else str(path)
     try:

@@ -20,7 +20,7 @@ from charlstm.cli.options import EncodingOption, RunOption, TemperatureOption, i
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from charlstm.novelty import Novelty, Passage, TrainingText
+    from charlstm.evaluation.novelty import Novelty, Passage, TrainingText
 
 _SAMPLES = 20
 _CHARACTERS = 300
@@ -68,7 +68,7 @@ def novelty(
         raise typer.BadParameter("--encoding is for a TEXT, and none was given.")
     with loading():
         from charlstm.api import load
-        from charlstm.sampling import first_seed
+        from charlstm.writing.sampler import first_seed
 
     model = load(run)
     training = model.training_text

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from charlstm.cli.console import is_terminal, notes, progress_bar, visible, write_result
 from charlstm.figures import Report, perplexity
-from charlstm.recipes import Recipe
-from charlstm.session import Event, Plan, Sample, Session
-from charlstm.training import EpochEnd, Finished, Step, WentBack
+from charlstm.recipes.recipe import Recipe
+from charlstm.sessions.session import Event, Plan, Sample, Session
+from charlstm.training.trainer import EpochEnd, Finished, Step, WentBack
 
 # More lines than this tell nobody more; history.jsonl has every epoch.
 _REPORTS = 20

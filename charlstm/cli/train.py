@@ -8,7 +8,7 @@ from charlstm.cli.console import interruptible, loading, reading_bar
 from charlstm.cli.options import BackendOption, DeviceOption, EncodingOption, ThreadsOption
 
 if TYPE_CHECKING:
-    from charlstm.session import Session
+    from charlstm.sessions.session import Session
 
 # Every setting in these has its default from the recipe.
 _TEXT = "The text, where it should differ from the recipe"
@@ -333,7 +333,7 @@ def train(
             }
         )
     with loading():
-        from charlstm.start import resume_session, start_session
+        from charlstm.sessions.start import resume_session, start_session
 
     machine: dict[str, Any] = {
         "backend": backend,
@@ -377,7 +377,7 @@ def _follow(session: "Session") -> int:
     """Train and draw; return the exit code."""
     with loading():
         from charlstm.cli.screen import Screen
-        from charlstm.training import Finished, Stopped
+        from charlstm.training.trainer import Finished, Stopped
 
     def stop() -> None:
         session.stop()

@@ -209,11 +209,11 @@ def _prepare() -> None:
 
     import torch._dynamo  # noqa: F401, which the first optimiser imports
 
-    import charlstm.evaluation
-    import charlstm.start  # noqa: F401
+    import charlstm.evaluation.perplexity
+    import charlstm.sessions.start  # noqa: F401
     from charlstm.cli import main
-    from charlstm.curve import draw_curve
     from charlstm.figures import Report
+    from charlstm.sessions.curve import draw_curve
 
     # Some is imported only when it is used.
     draw_curve([Report(1, 1, 1.0, 1, 1.0, None, 1.0)])

@@ -31,9 +31,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import charlstm.session
-from charlstm import cache, places
-from charlstm.corpus import Corpus, TextOptions, read_corpus
+import charlstm.sessions.session
+from charlstm.text import locations, mapped
+from charlstm.text.corpus import Corpus, TextOptions, read_corpus
 
 from .cases import Outcome, arguments_of, report
 
@@ -493,7 +493,7 @@ def try_all(names: list[str], where: Where, wishes: Wishes, outcome: Outcome, la
         options: dict[str, Any] = {"options": wishes.text, "encoding": wishes.encoding}
         for _ in range(2 if wishes.cached else 1):
             if wishes.cached:
-                found = cache.open_corpus(
+                found = mapped.open_corpus(
                     names, cache=where.path / ".cache", stdin=stdin, **options
                 )
             else:
@@ -540,19 +540,19 @@ def case(seed: int, known: Path, number: int, root: Path) -> Outcome:
     path.mkdir()
     where = Where(path, random, functools.partial(INSIDE[inside], random), bool(wishes.encoding))
     outcome = Outcome(inside if around in ("files", "standard_input") else around)
-    before = cache.LONGEST_IN_MEMORY, places.PIECE
+    before = mapped.LONGEST_IN_MEMORY, locations.PIECE
     with contextlib.chdir(path):
         names = AROUND[around][0](where)
         Path("known").symlink_to(known)
         if wishes.cached:
-            cache.LONGEST_IN_MEMORY = 0
+            mapped.LONGEST_IN_MEMORY = 0
         if wishes.piece and inside not in ("endless", "heaps") and around not in ("bomb", "none"):
-            places.PIECE = wishes.piece
+            locations.PIECE = wishes.piece
         try:
             with outcome.limited():
                 try_all(names, where, wishes, outcome, large)
         finally:
-            cache.LONGEST_IN_MEMORY, places.PIECE = before
+            mapped.LONGEST_IN_MEMORY, locations.PIECE = before
             for do in where.later:
                 do()
     remove(path)
@@ -573,7 +573,7 @@ def main() -> None:
     """Run cases, print counts and every offender; exit with 1 if there is one."""
     arguments = arguments_of(__doc__)
     # Drawing takes ten times as long as everything else.
-    charlstm.session.draw_curve = lambda reports: b"<svg/>"  # type: ignore[attr-defined]
+    charlstm.sessions.session.draw_curve = lambda reports: b"<svg/>"  # type: ignore[attr-defined]
     with contextlib.ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (place / "song.txt").write_text("".join(SONGS), encoding="utf-8")

@@ -29,7 +29,7 @@ import numpy as np
 
 import charlstm
 from charlstm.errors import RunError
-from charlstm.run import RunDirectory
+from charlstm.runs.directory import RunDirectory
 
 from .cases import Outcome, arguments_of, report
 

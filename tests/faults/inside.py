@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import charlstm.session
-import charlstm.training
+import charlstm.sessions.session
+import charlstm.training.trainer
 
 MARK = "saving"
 """A file in the working directory: its one byte is 1 while something is being saved."""
@@ -33,17 +33,17 @@ def watched(
         moment: ``"before"`` it, ``"after"`` it, or with ``"half"`` of the next file written.
         count_in: a file that is as long as calls were made.
     """
-    charlstm.session._SAVE_EVERY_SECONDS = save_every
+    charlstm.sessions.session._SAVE_EVERY_SECONDS = save_every
     # Drawing takes ten times as long as everything else that a save does.
-    charlstm.session.draw_curve = (  # type: ignore[attr-defined]
+    charlstm.sessions.session.draw_curve = (  # type: ignore[attr-defined]
         lambda reports: b"<svg/>" * len(reports)
     )
     mark = os.open(MARK, os.O_CREAT | os.O_WRONLY)
     counts = os.open(count_in, os.O_CREAT | os.O_WRONLY | os.O_APPEND) if count_in else None
     calls = 0
-    save = charlstm.session.Session.save
+    save = charlstm.sessions.session.Session.save
 
-    def marked(self: charlstm.session.Session) -> None:
+    def marked(self: charlstm.sessions.session.Session) -> None:
         os.pwrite(mark, b"1", 0)
         save(self)
         os.pwrite(mark, b"0", 0)
@@ -68,7 +68,7 @@ def watched(
         return die
 
     fsync = os.fsync
-    charlstm.session.Session.save = marked  # type: ignore[method-assign]
+    charlstm.sessions.session.Session.save = marked  # type: ignore[method-assign]
     for name in ("mkdir", "fsync", "rename", "replace"):
         setattr(os, name, deadly(getattr(os, name)))
 
@@ -80,7 +80,7 @@ def sleeping_in_saves() -> None:
 
 def sleeping_in_the_plan() -> None:
     """Let the steps that are timed before a training take longer than anybody would wait."""
-    charlstm.training.Trainer.time_step = _sleep  # type: ignore[assignment]
+    charlstm.training.trainer.Trainer.time_step = _sleep  # type: ignore[assignment]
 
 
 def _sleep(_: object) -> None:

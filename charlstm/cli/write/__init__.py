@@ -46,10 +46,10 @@ def write(
     """Write a song together with the model: it proposes lines, you decide."""
     with loading():
         from charlstm.api import load
-        from charlstm.cli.write.draft import SongDraft
-        from charlstm.decoding import Decoding
-        from charlstm.forms import Form
-        from charlstm.writing import Song
+        from charlstm.writing.decoding import Decoding
+        from charlstm.writing.draft import SongDraft
+        from charlstm.writing.form import Form
+        from charlstm.writing.song import Song
 
     model = load(run)
     training_text, uncopied = None, ""

@@ -16,9 +16,9 @@ from charlstm.cli.write.settings import EXAMPLES, apply, by_commands, told
 from charlstm.errors import CharLSTMError
 
 if TYPE_CHECKING:
-    from charlstm.cli.write.draft import Settings, SongDraft
-    from charlstm.composing import Candidate
-    from charlstm.writing import Proposal, Song
+    from charlstm.writing.composer import Candidate
+    from charlstm.writing.draft import Settings, SongDraft
+    from charlstm.writing.song import Proposal, Song
 
 _PROPOSALS = 5
 # What people type who do not know the keys.

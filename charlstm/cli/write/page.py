@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from charlstm.writing import Proposal, Song
+    from charlstm.writing.song import Proposal, Song
 
 HELP = """\
 1 … 5             take that line

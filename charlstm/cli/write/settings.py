@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from charlstm.errors import RecipeError
 
 if TYPE_CHECKING:
-    from charlstm.writing import Song
+    from charlstm.writing.song import Song
 
 TEMPERATURE = 0.8
 """The temperature of a song, unless another one is asked for."""

@@ -1,0 +1,130 @@
+"""How well a model predicts a text, and what to compare that figure with."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.errors import CorpusError
+from charlstm.evaluation.dynamic import dynamic_surprisal
+from charlstm.figures import bits, perplexity
+from charlstm.model.charlm import CharLM, surprisal
+from charlstm.text.corpus import IdArray
+from charlstm.text.vocabulary import UNKNOWN, Vocabulary
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of one text under one model.
+
+    Attributes:
+        loss: mean negative log-likelihood in nats a predicted character.
+        characters: how many were predicted: all but the first.
+        utf8_bytes: what those characters take in UTF-8.
+        unknown_share: the share of them that the vocabulary lacks; each was predicted as
+            ``<unk>``.
+        uniform_perplexity: of the model that finds every id as likely as any other: V.
+        unigram_perplexity: of the model that knows only how often each character appeared in the
+            training text (with one added to each count).
+        surprisal: ``[characters]``, in bits: -log2 of the probability of each character but the
+            first. Their mean is `bits_per_character`.
+        dynamic_loss: the loss of the model that goes on learning from the text as it reads, see
+            `charlstm.evaluation.dynamic`; ``None`` if it was not asked for.
+    """
+
+    loss: float
+    characters: int
+    utf8_bytes: int
+    unknown_share: float
+    uniform_perplexity: float
+    unigram_perplexity: float
+    surprisal: NDArray[np.float32] = field(repr=False, compare=False)
+    dynamic_loss: float | None = None
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss): among how many equally likely characters the model hesitates."""
+        return perplexity(self.loss)
+
+    @property
+    def bits_per_character(self) -> float:
+        """Loss / ln 2."""
+        return bits(self.loss)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """All bits / all UTF-8 bytes: the figure that compares across vocabularies."""
+        return bits(self.loss) * self.characters / self.utf8_bytes
+
+    def to_json(self) -> dict[str, float | int]:
+        """Return every figure of the whole text by its name."""
+        dynamic = {}
+        if self.dynamic_loss is not None:
+            dynamic = {
+                "dynamic_loss": self.dynamic_loss,
+                "dynamic_perplexity": perplexity(self.dynamic_loss),
+                "dynamic_bits_per_character": bits(self.dynamic_loss),
+            }
+        return {
+            "loss": self.loss,
+            "perplexity": self.perplexity,
+            "bits_per_character": self.bits_per_character,
+            "bits_per_byte": self.bits_per_byte,
+            "characters": self.characters,
+            "unknown_share": self.unknown_share,
+            "uniform_perplexity": self.uniform_perplexity,
+            "unigram_perplexity": self.unigram_perplexity,
+            **dynamic,
+        }
+
+
+def evaluate(
+    model: CharLM,
+    vocabulary: Vocabulary,
+    text: str,
+    *,
+    dynamic: bool = False,
+    on_progress: Callable[[int], object] | None = None,
+) -> Evaluation:
+    """Measure `model` on `text`, read in one pass with its state carried from end to end.
+
+    Args:
+        model: any backend, any device; it is not changed.
+        vocabulary: the model's own.
+        text: normalised as the training text was.
+        dynamic: whether to measure by dynamic evaluation as well, which takes far longer.
+        on_progress: called after each segment of dynamic evaluation with its number of characters.
+
+    Raises:
+        CorpusError: the text has fewer than two characters.
+    """
+    if len(text) < 2:
+        raise CorpusError(
+            f"A text of {len(text)} characters cannot be measured: at least 2 are needed, since "
+            "the first is only read."
+        )
+    ids = vocabulary.encode(text)
+    each = surprisal(model, ids)
+    nats = each.double()
+    dynamic_loss = None
+    if dynamic:
+        adapted = dynamic_surprisal(model, ids, on_progress=on_progress)
+        dynamic_loss = float(adapted.double().sum()) / len(adapted)
+    return Evaluation(
+        loss=float(nats.sum()) / len(nats),
+        characters=len(nats),
+        utf8_bytes=len(text[1:].encode("utf-8", "surrogatepass")),
+        unknown_share=float(np.mean(ids[1:] == UNKNOWN)),
+        uniform_perplexity=float(len(vocabulary)),
+        unigram_perplexity=perplexity(_unigram_loss(vocabulary, ids[1:])),
+        surprisal=(each / math.log(2)).numpy(),
+        dynamic_loss=dynamic_loss,
+    )
+
+
+def _unigram_loss(vocabulary: Vocabulary, targets: IdArray) -> float:
+    counts = np.array(vocabulary.counts, dtype=np.float64) + 1
+    nats = math.log(counts.sum()) - np.log(counts)
+    return float(nats[targets].sum()) / len(targets)

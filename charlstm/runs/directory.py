@@ -1,0 +1,485 @@
+"""The run directory: all that a training leaves behind, in files that are data and nothing else.
+
+A run may come from a stranger. Nothing in it is executed; a file is looked at before it is opened
+and measured before it is read, and every value is checked against what it must be, so that a
+bad file can do no worse than be refused.
+
+Every file is written under another name, flushed to the disk and renamed, so that readers
+find the old file or the new one and never a part. ``resume.safetensors`` holds the tensors and
+the counters together, because two files could not be replaced at one moment.
+"""
+
+import contextlib
+import errno
+import glob
+import hashlib
+import itertools
+import json
+import math
+import os
+import re
+import secrets
+import shlex
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save as to_safetensors
+
+from charlstm.errors import CharLSTMError, RunError
+from charlstm.figures import Report, finite
+from charlstm.files import (
+    ADVICE,
+    LARGEST_JSON,
+    check_memory,
+    damaged,
+    exclusive,
+    is_file,
+    packed,
+    parse,
+    read_bytes,
+    unpacked,
+    unwritable,
+    utf8,
+    write_pieces,
+)
+from charlstm.recipes.recipe import shown
+from charlstm.runs.info import (
+    FORMAT,
+    RunInfo,
+    Shapes,
+    check_position,
+    info_from_json,
+    info_to_json,
+    resume_shapes,
+)
+from charlstm.runs.tensors import Arrays, read_tensors
+
+ROOT = Path("checkpoints")
+"""Where runs live by default."""
+
+# What a training leaves behind that grows with every epoch.
+_LOG = ("history", "samples")
+
+# Millions of epochs, a line each.
+_LARGEST_HISTORY = 1 << 30
+
+# File systems allow 255 bytes; a number may follow.
+_LONGEST_NAME = 240
+# Names that Windows has for devices, even with something after a dot.
+_RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
+
+
+class RunDirectory:
+    """One run's directory; `create` makes it, `find` looks it up."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """The directory's name, by which ``--run`` and ``--name`` know the run."""
+        return self.path.name
+
+    @property
+    def handle(self) -> str:
+        """What ``--run`` and ``--name`` find the run by: its name, or its path."""
+        return self.name if self.path.parent == ROOT else str(self.path)
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        root: Path = ROOT,
+        info: RunInfo | None = None,
+        held_out: str | Iterable[str] = (),
+        training: str | Iterable[str] | None = None,
+    ) -> "RunDirectory":
+        """Make the directory `name` below `root`, or ``name-2``, ``name-3``: the next free one.
+
+        With `info` it appears with all that is known before training, or not at all: a process
+        killed half-way leaves nothing that could be taken for a run.
+
+        Args:
+            name: as `check_name` allows it.
+            root: where runs live; made if it is missing.
+            info: what is known of the run; the directory stays empty if ``None``.
+            held_out: the held-out text that goes with `info`, whole or in pieces.
+            training: the text that is learned from, for the index; no index if ``None``.
+
+        Raises:
+            RunError: the name could leave `root`, or the directory cannot be made.
+        """
+        check_name(name)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            if info is None:
+                return cls(_claimed(root / name, lambda path: path.mkdir()))
+            _remove_unborn(root)
+            # Not by tempfile, which would leave the run readable by its owner alone.
+            hidden = root / f".{secrets.token_hex(8)}"
+            hidden.mkdir()
+            try:
+                # First, because a directory that has it is not read as text.
+                write_pieces(hidden / "run.json", [info_to_json(info)])
+                write_pieces(hidden / "heldout.txt", utf8(held_out))
+                if training is not None:
+                    write_pieces(hidden / "training.txt.bz2", packed(utf8(training)))
+                return cls(_claimed(root / name, hidden.rename))
+            except BaseException:
+                shutil.rmtree(hidden, ignore_errors=True)
+                raise
+        except OSError as error:
+            if os.path.lexists(root) and not root.is_dir():
+                raise RunError(f"{root} is not a directory, so no run can live there.") from None
+            raise RunError(f"{root / name} cannot be made: {error.strerror}.") from None
+
+    @classmethod
+    def find(
+        cls, run: str | Path | None = None, root: Path = ROOT, *, trained: bool = True
+    ) -> "RunDirectory":
+        """Return a run.
+
+        Args:
+            run: its name below `root`, or its path; the newest one if ``None``.
+            root: where runs live.
+            trained: whether the newest one must have a model already.
+
+        Raises:
+            RunError: there is none.
+        """
+        if run is not None:
+            for path in (root / run, Path(run)):
+                if is_file(path / "run.json"):
+                    return cls(path)
+            told = str(run) if len(str(run)) <= 500 else shown(str(run))
+            raise RunError(f"There is no run called {told}{_known(root)}.")
+        runs = [(_saved(path), str(path), path) for path in _runs(root)]
+        if trained:
+            runs = [found for found in runs if is_file(found[2] / "model.safetensors")]
+        if not runs:
+            what, option = ("trained model", "--run") if trained else ("run", "--name")
+            raise RunError(
+                f"There is no {what} in {root}{os.sep} yet: train one with charlstm train CORPUS, "
+                f"or name a run with {option}."
+            )
+        return cls(max(runs)[2])
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep others from training in this directory; the lock dies with the process.
+
+        Raises:
+            RunError: another process trains in it, or it cannot be written.
+        """
+        if not self.path.is_dir():  # which the lock would make
+            raise RunError(f"{self.path} was removed while it was in use.")
+        busy = f"Another training is running in {self.path}: wait until it ends, or stop it."
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(exclusive(self.path / ".lock", busy))
+            except OSError as error:
+                raise RunError(f"{self.path} cannot be written: {error.strerror}.") from None
+            yield
+
+    def write_info(self, info: RunInfo) -> None:
+        """Write ``run.json``."""
+        self._write("run.json", [info_to_json(info)])
+
+    def read_info(self) -> RunInfo:
+        """Read and check ``run.json``.
+
+        Raises:
+            RunError: it is missing, damaged, or of a format this version does not know.
+        """
+        path = self.path / "run.json"
+        value = parse(path, read_bytes(path))
+        if not isinstance(value, dict):
+            raise RunError(f"{path} is damaged: it does not hold an object. {ADVICE}")
+        found = value.get("format")
+        if type(found) is not int or found != FORMAT:
+            advice = "Use the version of charlstm that wrote it."
+            if type(found) is int and found > FORMAT:
+                advice = "Get a newer charlstm."
+            raise RunError(
+                f"{path} has format {shown(found)}; this version of charlstm reads format "
+                f"{FORMAT}. {advice}"
+            )
+        try:
+            return info_from_json(value)
+        except (KeyError, TypeError, ValueError, CharLSTMError) as error:
+            raise damaged(path, error) from None
+
+    def write_model(self, weights: Arrays) -> None:
+        """Write ``model.safetensors``."""
+        self._write("model.safetensors", [to_safetensors(weights, {"charlstm": str(FORMAT)})])
+
+    def read_model(self, info: RunInfo) -> Arrays:
+        """Read the weights, float32, with the shapes that `info` asks for.
+
+        Raises:
+            RunError: the file is missing, damaged, of another shape or larger than the memory.
+        """
+        shapes = info.recipe.architecture.parameter_shapes(len(info.vocabulary))
+        path = self.path / "model.safetensors"
+        if not os.path.lexists(path):
+            raise RunError(
+                f"{self.path} has no model yet: go on with charlstm train --resume --name "
+                f"{shlex.quote(self.handle)}, or restore it from an intact copy."
+            )
+        return read_tensors(path, lambda _: dict(shapes))
+
+    def write_resume(self, arrays: Arrays, position: dict[str, Any]) -> None:
+        """Write ``resume.safetensors``: the tensors, and `position` in the same file."""
+        # What grows with the epochs is not part of the header, which stays short. If it grows too
+        # large, over hundreds of thousands of epochs, the newest half is kept.
+        log = {name: position[name] for name in _LOG if name in position}
+        while len(data := _compact(log)) > LARGEST_JSON:
+            log = {name: entries[len(entries) // 2 :] for name, entries in log.items()}
+        rest = {name: value for name, value in position.items() if name not in log}
+        metadata = {"charlstm": str(FORMAT), "position": json.dumps(finite(rest))}
+        tensors = {**arrays, "log": np.frombuffer(data, dtype=np.uint8)}
+        self._write("resume.safetensors", [to_safetensors(tensors, metadata)])
+
+    @property
+    def has_resume(self) -> bool:
+        """Whether there is a saved training to resume."""
+        return os.path.lexists(self.path / "resume.safetensors")
+
+    def read_resume(self, info: RunInfo | None = None) -> tuple[Arrays, dict[str, Any]]:
+        """Return what `write_resume` wrote, if it is what a training with that recipe leaves.
+
+        Args:
+            info: what ``run.json`` says; read here if ``None``.
+
+        Raises:
+            RunError: it is missing, damaged or does not fit.
+        """
+        path = self.path / "resume.safetensors"
+        if not self.has_resume:
+            raise RunError(f"{self.path} was stopped before its first save.")
+        info = self.read_info() if info is None else info
+        position: dict[str, Any] = {}
+
+        def shapes(metadata: dict[str, str]) -> Shapes:
+            value = parse(path, metadata.get("position", "").encode("utf-8", "surrogatepass"))
+            if not isinstance(value, dict):
+                raise RunError(f"{path} is damaged: it does not say where training stood. {ADVICE}")
+            position.update(value)
+            return resume_shapes(info, moved=value.get("step") != 0)
+
+        arrays = read_tensors(path, shapes)
+        log = parse(path, arrays.pop("log").tobytes())
+        try:
+            if not isinstance(log, dict):
+                raise TypeError("its log must be an object.")
+            position.update({name: log[name] for name in _LOG})
+            check_position(position)
+        except (KeyError, TypeError, ValueError, CharLSTMError) as error:
+            raise damaged(path, error) from None
+        return arrays, position
+
+    def write_held_out(self, text: str | Iterable[str]) -> None:
+        """Write ``heldout.txt``, from the whole text or from its pieces."""
+        self._write("heldout.txt", utf8(text))
+
+    def read_held_out(self, info: RunInfo | None = None) -> str:
+        """Return the held-out text, empty when nothing was held out.
+
+        Args:
+            info: what ``run.json`` says; read here if ``None``.
+
+        Raises:
+            RunError: it is missing, or not as long as `info` says.
+        """
+        info = self.read_info() if info is None else info
+        path = self.path / "heldout.txt"
+        data = read_bytes(path, 4 * info.held_out_characters)
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            raise RunError(
+                f"{path} is damaged: byte {error.start:,} is not UTF-8. {ADVICE}"
+            ) from None
+        if len(text) != info.held_out_characters:
+            raise RunError(
+                f"{path} is damaged: it has {len(text):,} characters, and run.json says "
+                f"{info.held_out_characters:,}. {ADVICE}"
+            )
+        return text
+
+    def write_index(self, training_text: str | Iterable[str]) -> int:
+        """Write ``training.txt.bz2``, in which copies are looked for; return its size in bytes.
+
+        The text may come whole or in pieces, only one of which is in memory at a time.
+
+        The text itself, compressed, is the smallest index that answers for passages of every
+        length and says where they are: two to four tenths of the text, while hashes of its
+        n-grams, of one length alone and at ten bits each, take more than an English text itself.
+        """
+        return self._write("training.txt.bz2", packed(utf8(training_text)))
+
+    @property
+    def index_bytes(self) -> int | None:
+        """How large the index is; ``None`` if there is none."""
+        return (self.path / "training.txt.bz2").stat().st_size if self.has_index else None
+
+    @property
+    def has_index(self) -> bool:
+        """Whether there is an index to read."""
+        return is_file(self.path / "training.txt.bz2")
+
+    def read_index(self, info: RunInfo) -> str | None:
+        """Return the text that the run learned from; ``None`` if it keeps no index.
+
+        Raises:
+            RunError: the index is damaged.
+        """
+        if not self.has_index:
+            return None
+        path = self.path / "training.txt.bz2"
+        check_memory(path, info.training_characters)
+        hashed = hashlib.sha256()
+        try:
+            with path.open("rb") as file:
+                text = unpacked(file, info.training_characters, hashed.update)
+        except (OSError, ValueError):
+            text = None
+        sound = text is not None
+        if sound and os.path.lexists(self.path / "heldout.txt"):
+            # With the held-out text after it, it is the whole corpus.
+            hashed.update(self.read_held_out(info).encode())
+            sound = hashed.hexdigest() == info.corpus_sha256
+        if not sound:
+            raise RunError(
+                f"{path} is damaged: it does not hold the text that the run learned from. Without "
+                "the file the run works like one made with --no-index."
+            )
+        return text
+
+    def write_history(self, reports: Iterable[Report]) -> None:
+        """Write ``history.jsonl``, one report a line."""
+        lines = (json.dumps(finite(report.to_json())) + "\n" for report in reports)
+        self._write("history.jsonl", (line.encode() for line in lines))
+
+    def read_history(self) -> list[Report]:
+        """Return what `write_history` wrote.
+
+        Raises:
+            RunError: it is missing or damaged.
+        """
+        path = self.path / "history.jsonl"
+        lines = read_bytes(path, _LARGEST_HISTORY).splitlines()
+        try:
+            return [Report.from_json(parse(path, line)) for line in lines]
+        except (KeyError, TypeError, ValueError) as error:
+            raise damaged(path, error) from None
+
+    def write_samples(self, samples: Iterable[str]) -> None:
+        """Write ``samples.txt``."""
+        self._write("samples.txt", ["\n".join(samples).encode()])
+
+    def write_curve(self, svg: bytes) -> None:
+        """Write ``curve.svg``."""
+        self._write("curve.svg", [svg])
+
+    def _write(self, name: str, pieces: Iterable[bytes]) -> int:
+        path = self.path / name
+        try:
+            return write_pieces(path, pieces)
+        except OSError as error:
+            if not self.path.is_dir():
+                raise RunError(
+                    f"{self.path} was removed while it was in use, so {name} cannot be written."
+                ) from None
+            raise unwritable(path, error) from None
+
+
+def name_for(places: Iterable[str | Path]) -> str:
+    """Return a run's name from the first place its corpus came from."""
+    first = str(next(iter(places), "-"))
+    path = Path(first)
+    if glob.has_magic(path.name) and not os.path.lexists(path):
+        path = path.parent
+    stem = path.resolve().name if first != "-" else "stdin"
+    stem = re.sub(r"(\.(txt|gz|zip))+$", "", stem, flags=re.IGNORECASE)
+    # Whatever a shell, a file system or a reader could trip over becomes one underscore.
+    name = re.sub(r"[^\w.-]+", "_", stem).strip("._")[:100]
+    name = name.encode()[: _LONGEST_NAME - 40].decode(errors="ignore").strip("._") or "run"
+    return f"{name}_" if _RESERVED.fullmatch(name) else name
+
+
+def check_name(name: str) -> None:
+    """Check that a run can have this name, and stays below its root with it.
+
+    It must be one that every system can store, because runs are copied to others.
+
+    Raises:
+        RunError: it cannot.
+    """
+    if not re.fullmatch(r"[\w -][\w .-]{0,119}", name) or name.endswith((".", " ")):
+        raise RunError(
+            f"A run cannot be called {shown(name)}: use letters, digits, spaces, '-', '_' and "
+            "'.', 120 at most, do not begin with a dot, and do not end with a dot or a space."
+        )
+    if len(name.encode()) > _LONGEST_NAME:
+        raise RunError(
+            f"A run cannot be called {shown(name)}: its name takes {len(name.encode())} bytes, and "
+            f"at most {_LONGEST_NAME} can be relied on."
+        )
+    if _RESERVED.fullmatch(name):
+        raise RunError(f"A run cannot be called {shown(name)}: on Windows that is a device.")
+
+
+def _compact(value: object) -> bytes:
+    return json.dumps(finite(value), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _remove_unborn(root: Path) -> None:
+    """Remove what is left of runs whose creation was killed a day ago or earlier."""
+    for path in root.glob("." + 16 * "[0-9a-f]"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < time.time() - 86_400:
+                shutil.rmtree(path)
+
+
+def _claimed(path: Path, claim: Callable[[Path], object]) -> Path:
+    """Make `path`, or the first of ``path-2``, ``path-3`` that is free, with `claim`."""
+    for number in itertools.count(1):
+        free = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        # Looked at first, because a rename would replace an empty directory. One that is taken
+        # meanwhile has its files in it already, and the rename is refused.
+        if os.path.lexists(free):
+            continue
+        try:
+            claim(free)
+            return free
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+            if not os.path.lexists(free):
+                raise
+    raise AssertionError("numbers do not end")
+
+
+def _runs(root: Path) -> list[Path]:
+    """Return the directories of all runs; hidden ones are not runs yet, or something else."""
+    found = (path.parent for path in root.glob("*/run.json"))
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def _known(root: Path) -> str:
+    names = [path.name if path.name.isprintable() else repr(path.name) for path in _runs(root)]
+    return f"; {root} has {', '.join(names)}" if names else f", and {root} has none at all"
+
+
+def _saved(path: Path) -> float:
+    """Return when a run was saved; a damaged one counts as the oldest."""
+    try:
+        saved = json.loads(read_bytes(path / "run.json"))["saved"]
+        return float(saved) if math.isfinite(saved) else 0.0
+    except (RunError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return 0.0

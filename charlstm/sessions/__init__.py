@@ -1,0 +1,1 @@
+"""From a text to a run: a training begun, resumed, followed and compared."""

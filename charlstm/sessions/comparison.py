@@ -1,0 +1,360 @@
+"""The same text, budget and seed for several models, side by side.
+
+A comparison lives in a directory of its own: a run for each trial, a table of the figures as
+``compare.csv`` and all curves as ``compare.svg``. What is done stays done, so one that was
+interrupted goes on where it stopped.
+"""
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charlstm.errors import CorpusError, RecipeError, RunError, TrainingError
+from charlstm.figures import Report
+from charlstm.files import write_whole
+from charlstm.recipes.recipe import BACKENDS, CELLS, LIBRARY_CELLS, named
+from charlstm.runs.directory import ROOT, RunDirectory, check_name, name_for
+from charlstm.sessions.curve import draw_comparison
+from charlstm.sessions.session import DIVERGED, Event, Session
+from charlstm.sessions.start import resume_session, start_session
+from charlstm.text.corpus import OnRead
+from charlstm.text.mapped import DIRECTORY, open_corpus
+from charlstm.training.trainer import Stopped
+from charlstm.writing.sampler import open_sampler
+
+_SAMPLE_CHARACTERS = 60
+# More than any budget in minutes has time for.
+_MANY_EPOCHS = 1_000_000
+_COLUMNS = (
+    "trial",
+    "cell",
+    "backend",
+    "parameters",
+    "state",
+    "seconds_per_epoch",
+    "characters_per_second",
+    "epoch",
+    "training_perplexity",
+    "held_out_perplexity",
+    "sample",
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One model of a comparison; ``None`` is the recipe's own.
+
+    Attributes:
+        cell: one of `charlstm.recipes.recipe.CELLS`.
+        backend: ``"scratch"`` or ``"torch"``.
+        hidden: the width of its layers.
+        learning_rate: its peak.
+    """
+
+    cell: str
+    backend: str
+    hidden: int | None
+    learning_rate: float | None
+
+    @property
+    def name(self) -> str:
+        """Its run's name."""
+        parts = [self.cell, self.backend]
+        if self.hidden is not None:
+            parts.append(f"h{self.hidden}")
+        if self.learning_rate is not None:
+            parts.append(f"lr{self.learning_rate:g}".replace("+", ""))
+        return "-".join(parts)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a trial.
+
+    Attributes:
+        trial: which.
+        parameters: how many numbers are learned.
+        seconds_per_epoch: of training steps, for one pass over the text.
+        characters_per_second: of training steps.
+        report: of the epoch whose weights were kept; ``None`` for a training that diverged.
+        reports: of all epochs.
+        sample: a line that it wrote.
+    """
+
+    trial: Trial
+    parameters: int
+    seconds_per_epoch: float = 0.0
+    characters_per_second: float = 0.0
+    report: Report | None = None
+    reports: tuple[Report, ...] = ()
+    sample: str = ""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A trial is about to train, or to go on."""
+
+    trial: Trial
+    session: Session
+
+
+def trials(
+    cells: Sequence[str],
+    backends: Sequence[str] = ("scratch",),
+    hidden: Sequence[int] = (),
+    learning_rates: Sequence[float] = (),
+) -> list[Trial]:
+    """Return every combination that exists: torch does not have every cell.
+
+    Raises:
+        RecipeError: a name is unknown, or nothing is left.
+    """
+    for kind, given, known in (("cell", cells, CELLS), ("backend", backends, BACKENDS)):
+        for value in given:
+            if value not in known:
+                raise RecipeError(f"{kind} must be one of {', '.join(known)}, not {value!r}.")
+    found = [
+        Trial(*choice)
+        for choice in itertools.product(
+            dict.fromkeys(cells),
+            dict.fromkeys(backends),
+            dict.fromkeys(hidden) or (None,),
+            dict.fromkeys(learning_rates) or (None,),
+        )
+        if choice[1] != "torch" or choice[0] in LIBRARY_CELLS
+    ]
+    if not cells or not backends:
+        raise RecipeError("There is nothing to compare: name at least one cell and one backend.")
+    if not found:
+        raise RecipeError(
+            f"torch has none of these cells, only {', '.join(LIBRARY_CELLS)}: nothing to compare."
+        )
+    return found
+
+
+class Comparison:
+    """Several trials on one text; `run` trains what is not done yet.
+
+    Args:
+        places: files, directories or globs, as `charlstm.text.corpus.read_corpus` takes them.
+        chosen: what `trials` returned.
+        name: the comparison's directory below `root`; named after the corpus if ``None``.
+        root: where runs live.
+        recipe: ``"auto"`` or ``"d2l"``, for all.
+        settings: what differs from the recipe, for all, by the names of `Recipe`.
+        prefix: what the sample line continues.
+        encoding: of the corpus.
+        device: as in `charlstm.sessions.start.start_session`.
+        threads: as there.
+        reading: entered whenever the text is read; yields what to call now and then with the bytes
+            read and the bytes in all.
+
+    Raises:
+        CorpusError: the text cannot be read.
+        RecipeError: a setting of a trial is out of range.
+        RunError: the name could leave `root` or is a run's, or what is there is another comparison.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[str | Path],
+        chosen: Sequence[Trial],
+        *,
+        name: str | None = None,
+        root: Path = ROOT,
+        recipe: str = "auto",
+        settings: dict[str, Any] | None = None,
+        prefix: str = "",
+        encoding: str | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        reading: Callable[[], AbstractContextManager[OnRead | None]] = nullcontext,
+    ) -> None:
+        if "-" in map(str, places):
+            raise CorpusError(
+                "Standard input can be read only once, and every trial reads the text: save it to "
+                "a file and name that."
+            )
+        name = f"{name_for(places)}-compare" if name is None else name
+        check_name(name)
+        self.trials = list(chosen)
+        self.path = root / name
+        self._places = places
+        self._encoding = encoding
+        self._recipe = recipe
+        self._prefix = prefix
+        self._reading = reading
+        self._machine: dict[str, Any] = {"device": device, "threads": threads}
+        given = {key: value for key, value in (settings or {}).items() if value is not None}
+        options = named(recipe).override(**given).text
+        self._refuse_run()
+        with reading() as on_read:
+            # Where the trials look for the ids of a long text as well.
+            corpus = open_corpus(
+                places,
+                cache=self.path / DIRECTORY,
+                options=options,
+                encoding=encoding,
+                on_read=on_read,
+            )
+        base = named(recipe, *corpus.size).override(**given)
+        # One recipe for all: none stops early or chooses its precision or its budget by itself.
+        self._settings = {
+            "precision": "float32",
+            "patience": 0,
+            "epochs": base.epochs if base.minutes is None else _MANY_EPOCHS,
+            **given,
+        }
+        for trial in self.trials:
+            base.override(**self._wish(trial))
+        self._request = {"text": corpus.sha256, "recipe": recipe, "settings": given}
+        self._begin()
+
+    def _refuse_run(self) -> None:
+        if (self.path / "run.json").exists():
+            raise RunError(f"{self.path} is a run; give the comparison another --name.")
+
+    def _begin(self) -> None:
+        """Make the directory, or check that what is there is this comparison."""
+        path = self.path / "compare.json"
+        if path.is_file():
+            if _read_request(path) != self._request:
+                raise RunError(
+                    f"{self.path} is a comparison on another text or with other settings. Give "
+                    "this one a --name of its own, or repeat the settings to go on with that one."
+                )
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be made: {error.strerror}.") from None
+        write_whole(path, (json.dumps(self._request, indent=1) + "\n").encode())
+
+    def run(self) -> Iterator[Begun | Event | Outcome]:
+        """Train every trial that is not finished; yield an `Outcome` for each, in their order.
+
+        The table and the chart are written anew after each. After
+        `charlstm.training.trainer.Stopped` that trial is saved, and nothing more comes.
+
+        Raises:
+            CorpusError: the text is gone or no longer the same.
+            RunError: a trial cannot be written, is damaged, or is being trained by another process.
+        """
+        outcomes: list[Outcome] = []
+        for trial in self.trials:
+            directory = self._finished(trial)
+            if directory is None:
+                session = self._session(trial)
+                yield Begun(trial, session)
+                stopped = False
+                # A training that diverged is an outcome as well; its run says so.
+                with suppress(TrainingError):
+                    # To its end, because it is saved after it has stopped.
+                    for event in session.events():
+                        yield event
+                        stopped = stopped or isinstance(event, Stopped)
+                if stopped:
+                    return
+                directory = session.plan.directory
+            outcome = self._outcome(trial, directory)
+            outcomes.append(outcome)
+            self._write(outcomes)
+            yield outcome
+
+    def _wish(self, trial: Trial) -> dict[str, Any]:
+        wish = {**self._settings, "cell": trial.cell}
+        if trial.hidden is not None:
+            wish["hidden"] = trial.hidden
+        if trial.learning_rate is not None:
+            wish["learning_rate"] = trial.learning_rate
+        return wish
+
+    def _finished(self, trial: Trial) -> RunDirectory | None:
+        """Return the trial's run if it is done."""
+        directory = RunDirectory(self.path / trial.name)
+        if not (directory.path / "run.json").is_file():
+            return None
+        return directory if directory.read_info().finished else None
+
+    def _session(self, trial: Trial) -> Session:
+        path = self.path / trial.name
+        with self._reading() as on_read:
+            if (path / "run.json").is_file():
+                return resume_session(
+                    path, root=self.path, places=self._places, on_read=on_read, **self._machine
+                )
+            return start_session(
+                self._places,
+                recipe=self._recipe,
+                settings=self._wish(trial),
+                name=trial.name,
+                root=self.path,
+                prefixes=[self._prefix],
+                sample_every=0,
+                encoding=self._encoding,
+                backend=trial.backend,
+                on_read=on_read,
+                **self._machine,
+            )
+
+    def _outcome(self, trial: Trial, directory: RunDirectory) -> Outcome:
+        info = directory.read_info()
+        recipe, last = info.recipe, info.last
+        parameters = recipe.architecture.parameter_count(len(info.vocabulary))
+        if info.finished == DIVERGED or last is None:
+            return Outcome(trial, parameters)
+        written = open_sampler(directory, info).generate(
+            self._prefix, length=_SAMPLE_CHARACTERS, seed=recipe.seed
+        )
+        speed = last.characters / max(last.seconds, 1e-9)
+        return Outcome(
+            trial,
+            parameters,
+            seconds_per_epoch=info.training_characters / speed,
+            characters_per_second=speed,
+            report=info.best or last,
+            reports=tuple(directory.read_history()),
+            sample=next((line for line in written.split("\n") if line.strip()), ""),
+        )
+
+    def _write(self, outcomes: Sequence[Outcome]) -> None:
+        write_whole(self.path / "compare.csv", _table(outcomes).encode())
+        curves = {outcome.trial.name: outcome.reports for outcome in outcomes if outcome.reports}
+        if curves:
+            write_whole(self.path / "compare.svg", draw_comparison(curves))
+
+
+def _read_request(path: Path) -> object:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _table(outcomes: Sequence[Outcome]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for outcome in outcomes:
+        trial, report = outcome.trial, outcome.report
+        figures: list[object] = ["diverged"]
+        if report is not None:
+            held_out = report.validation_perplexity
+            figures = [
+                "done",
+                round(outcome.seconds_per_epoch, 3),
+                round(outcome.characters_per_second),
+                report.epoch,
+                round(report.train_perplexity, 4),
+                "" if held_out is None else round(held_out, 4),
+                outcome.sample,
+            ]
+        row = [trial.name, trial.cell, trial.backend, outcome.parameters, *figures]
+        writer.writerow(row + [""] * (len(_COLUMNS) - len(row)))
+    return file.getvalue()

@@ -1,0 +1,249 @@
+"""A training from the corpus to the run directory: what ``charlstm train`` does, without a screen.
+
+A session reads the text, fits the recipe to it, makes the run directory, trains, lets the model
+write now and then, and saves. It yields events; callers may draw them.
+"""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from charlstm.errors import TrainingError
+from charlstm.figures import Report
+from charlstm.model.network import Network
+from charlstm.recipes.recipe import Recipe, training_bytes
+from charlstm.runs.directory import RunDirectory
+from charlstm.runs.info import RunInfo
+from charlstm.sessions.curve import draw_curve
+from charlstm.sessions.tensorboard import TensorBoardLog
+from charlstm.text.corpus import Corpus
+from charlstm.text.vocabulary import Vocabulary
+from charlstm.training.trainer import EpochEnd, Finished, Stopped, Trainer, TrainerEvent, WentBack
+from charlstm.writing.sampler import Sampler
+
+_SAVE_EVERY_SECONDS = 15.0
+# What was read of a mapped text counts as memory until it is released, every so many steps.
+_RELEASE_STEPS = 100
+_SAMPLE_CHARACTERS = 50
+
+DIVERGED = "it diverged"
+"""Why a training that was given up ended."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the model wrote after an epoch."""
+
+    epoch: int
+    prefix: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The run directory holds everything up to this step."""
+
+    step: int
+
+
+Event = TrainerEvent | Sample | Saved
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a session is about to do: the report before training.
+
+    Attributes:
+        directory: the run directory.
+        corpus: the text and its sources.
+        vocabulary: of the training part, and of the run it starts from.
+        recipe: as it will be followed.
+        training_characters: how many are learned from.
+        held_out_characters: how many are only measured.
+        backend: ``"scratch"`` or ``"torch"``.
+        device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        reason: why the recipe is what it is, in a few words.
+        started_from: the path of the run whose weights it begins with, if any.
+        new_characters: how many of the vocabulary's characters that run did not know.
+        places: where the corpus was read from.
+        notes: sentences about what differs from what was asked for.
+        resumed_step: where a resumed run goes on; ``None`` for a new one.
+        total_steps: when it will be done, unless the recipe's minutes are over first.
+        epoch_steps: how many steps an epoch has.
+        step_seconds: what a step was measured to take on this machine.
+        elapsed: seconds of the recipe's minutes that are over already.
+        index_bytes: how large the index is in which copies are looked for; ``None`` if this
+            session made none.
+        index_seconds: what it took to make.
+    """
+
+    directory: RunDirectory
+    corpus: Corpus
+    vocabulary: Vocabulary
+    recipe: Recipe
+    training_characters: int
+    held_out_characters: int
+    backend: str
+    device: str
+    reason: str
+    started_from: str | None
+    new_characters: int
+    places: tuple[str, ...]
+    notes: tuple[str, ...]
+    resumed_step: int | None
+    total_steps: int
+    epoch_steps: int
+    step_seconds: float
+    elapsed: float = 0.0
+    index_bytes: int | None = None
+    index_seconds: float = 0.0
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes it will take."""
+        return training_bytes(self.recipe, len(self.vocabulary)) + self.corpus.memory
+
+    @property
+    def seconds(self) -> float:
+        """How long the steps that are left will take, as far as can be told beforehand."""
+        left = (self.total_steps - (self.resumed_step or 0)) * self.step_seconds
+        minutes = self.recipe.minutes
+        return left if minutes is None else min(left, max(60 * minutes - self.elapsed, 0.0))
+
+    @property
+    def passes(self) -> float:
+        """How often the text will be read in that time."""
+        return self.seconds / self.step_seconds / self.epoch_steps
+
+
+class Session:
+    """One training; made by `charlstm.sessions.start`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        trainer: Trainer,
+        info: RunInfo,
+        *,
+        history: list[Report],
+        samples: list[str],
+    ) -> None:
+        self.plan = plan
+        self.trainer = trainer
+        self._info = info
+        self._history = history
+        self._samples = samples
+        self._saved_at = time.monotonic()
+        self._saved_best_loss: float | None = None
+        self._drawn: list[Report] = []
+
+    @property
+    def best(self) -> Report | None:
+        """The report with the lowest held-out loss so far; ``None`` when nothing is held out."""
+        measured = [report for report in self._history if report.validation_loss is not None]
+        return min(measured, key=lambda report: report.validation_loss or 0.0, default=None)
+
+    @property
+    def last(self) -> Report | None:
+        """The newest report."""
+        return self._history[-1] if self._history else None
+
+    def events(self) -> Iterator[Event]:
+        """Train until the end or until `stop`; save now and then, and at the end.
+
+        Raises:
+            TrainingError: training diverged, and going back did not help.
+            RunError: the run directory cannot be written, or another training is running in it.
+        """
+        with self.plan.directory.locked():
+            yield from self._train()
+
+    def _train(self) -> Iterator[Event]:
+        log = None
+        if self._info.tensorboard:
+            log = TensorBoardLog(self.plan.directory.path, self.trainer.step)
+        try:
+            for event in self.trainer.run():
+                yield from self._handle(event, log)
+        except TrainingError:
+            self._info = dataclasses.replace(self._info, finished=DIVERGED)
+            if self.trainer.step:
+                self.save()
+            else:  # nothing was learned
+                self.plan.directory.write_info(self._info)
+            raise
+        finally:
+            if log is not None:
+                log.close()
+
+    def _handle(self, event: TrainerEvent, log: TensorBoardLog | None) -> Iterator[Event]:
+        # Recorded first: whoever saves on an epoch's end saves that epoch as well.
+        if isinstance(event, EpochEnd):
+            self._history.append(event.report)
+        elif isinstance(event, WentBack):
+            # What was reported after that step has not happened.
+            self._history = [report for report in self._history if report.step <= event.step]
+        elif isinstance(event, Finished):
+            self._info = dataclasses.replace(self._info, finished=event.reason)
+        elif self.trainer.step % _RELEASE_STEPS == 0:
+            self.plan.corpus.release()
+        yield event
+        if isinstance(event, EpochEnd):
+            if log is not None:
+                log.write(event.report)
+            yield from self._write_samples(event.report.epoch)
+        ended = isinstance(event, Finished | Stopped)
+        due = time.monotonic() - self._saved_at > _SAVE_EVERY_SECONDS
+        if ended or (due and self.trainer.healthy):
+            self.save()
+            yield Saved(self.trainer.step)
+
+    def stop(self) -> None:
+        """Ask `events` to finish the step under way, save and end."""
+        self.trainer.stop()
+
+    def save(self) -> None:
+        """Write everything that the run directory holds.
+
+        Raises:
+            RunError: something cannot be written; what was saved before is kept.
+        """
+        directory, trainer = self.plan.directory, self.trainer
+        snapshot = trainer.snapshot()
+        if trainer.best_loss != self._saved_best_loss or not trainer.best_epoch:
+            directory.write_model(snapshot.best_weights)
+            self._saved_best_loss = trainer.best_loss
+        directory.write_history(self._history)
+        directory.write_samples(self._samples)
+        self._info = dataclasses.replace(self._info, best=self.best, last=self.last)
+        directory.write_info(self._info)
+        # Last, because it completes the save: a resume starts from this file.
+        directory.write_resume(
+            {
+                **{f"weights/{name}": array for name, array in snapshot.weights.items()},
+                **{f"moments/{name}": array for name, array in snapshot.moments.items()},
+                **{f"state/{name}": array for name, array in snapshot.state.items()},
+            },
+            {
+                **snapshot.position,
+                "history": [dataclasses.asdict(report) for report in self._history],
+                "samples": self._samples,
+            },
+        )
+        if self._history and self._history != self._drawn:
+            directory.write_curve(draw_curve(self._history))
+            self._drawn = list(self._history)
+        self._saved_at = time.monotonic()
+
+    def _write_samples(self, epoch: int) -> Iterator[Sample]:
+        every = self._info.sample_every
+        if not every or epoch % every:
+            return
+        recipe, vocabulary = self.plan.recipe, self.plan.vocabulary
+        network = Network(recipe.architecture, self.trainer.weights(), len(vocabulary))
+        sampler = Sampler(network, vocabulary, recipe.text)
+        for prefix in self._info.prefixes or ("",):
+            text = sampler.generate(prefix, length=_SAMPLE_CHARACTERS, seed=recipe.seed + epoch)
+            self._samples.append(f"--- epoch {epoch}, step {self.trainer.step}\n{text}\n")
+            yield Sample(epoch, prefix, text)

@@ -1,0 +1,436 @@
+"""From files to one text, in the form that a model reads, and where each part came from.
+
+A corpus is kept as the ids of its own alphabet, two or four bytes a character, in memory or, if
+it is long, in a mapped file (`charlstm.text.mapped`).
+"""
+
+import hashlib
+import mmap
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.errors import CorpusError
+from charlstm.text.encodings import decoded, find_encoding
+from charlstm.text.locations import Places, Text
+
+_CODE_POINTS = 0x110000
+# Corpora are gone through this many characters at a time.
+_PIECE = 1 << 20
+# A text is composed in pieces that end where nothing is composed. If there is no such place in
+# this many characters, it is cut all the same.
+_LONGEST_WORD = 4096
+# Putting the marks on one letter in order takes a time that grows as the square of their number. No
+# language has more than a few; more than this many stay as they are.
+_MARKS = 256
+
+IdArray = NDArray[np.unsignedinteger[Any]]
+OnRead = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """How decoded text is brought into the form that the model reads.
+
+    Attributes:
+        normalize: bring the text to Unicode's composed form (NFC).
+        newline: ``"keep"`` leaves line breaks, ``"space"`` turns each into a space, as the
+            classic lyrics tutorials do.
+        limit: take only this many characters from the beginning; ``None`` takes all.
+    """
+
+    normalize: bool = True
+    newline: str = "keep"
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.normalize, bool):
+            raise CorpusError(f"normalize must be true or false, not {self.normalize!r}.")
+        if self.newline not in ("keep", "space"):
+            raise CorpusError(f"newline must be 'keep' or 'space', not {self.newline!r}.")
+        if self.limit is not None and (type(self.limit) is not int or self.limit < 1):
+            raise CorpusError(f"limit must be a whole number from 1 up, not {self.limit!r}.")
+
+    def apply(self, text: str) -> str:
+        """Return `text` in this form; ``limit`` is not applied here."""
+        return "".join(self.apply_to([text]))
+
+    def apply_to(self, pieces: Iterable[str]) -> Iterator[str]:
+        """Yield the text that `pieces` make together in this form, as `apply` would return it."""
+        waiting = ""
+        for piece in pieces:
+            text = waiting + piece
+            ready = self._ready(text)
+            waiting = text[ready:]
+            yield self._apply(text[:ready])
+        yield self._apply(waiting)
+
+    def _ready(self, text: str) -> int:
+        """Return how much of the text does not depend on what follows it."""
+        ready = len(text)
+        if self.normalize:
+            # Up to the last character that begins anew. Where there is none for long, enough are
+            # kept that marks which stay as they are do so on either side.
+            first = max(len(text) - _LONGEST_WORD, 0)
+            places = range(len(text) - 1, first - 1, -1)
+            longest = len(text) - _MARKS - 1 if first else 0
+            ready = next((at for at in places if _begins_anew(text[at])), longest)
+        return ready - text.endswith("\r", 0, ready)  # a line feed may follow
+
+    def _apply(self, text: str) -> str:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        if self.newline == "space":
+            text = text.replace("\n", " ")
+        return _composed(text) if self.normalize else text
+
+
+def _begins_anew(character: str) -> bool:
+    """Whether it is never composed with what comes before it."""
+    if character < "\u0300" or "\u3400" <= character <= "\u9fff":  # the commonest
+        return True
+    # What is composed with the character before it is a mark of some kind or the second or third
+    # part of a Korean syllable; the only other letters are some vowels of Kirat Rai.
+    return unicodedata.category(character)[0] != "M" and not (
+        "\u1160" <= character <= "\u11ff" or "\U00016d40" <= character <= "\U00016d7f"
+    )
+
+
+def _is_mark(character: str) -> bool:
+    """Whether it is put in order with those beside it, or its parts are: some vowels are two."""
+    return unicodedata.combining(unicodedata.normalize("NFD", character)[0]) > 0
+
+
+def _composed(text: str) -> str:
+    if text.isascii():
+        return text
+    parts = []
+    done = 0
+    for at in range(_MARKS, len(text), _MARKS):  # any long run contains one of them
+        if at >= done and _is_mark(text[at]):
+            start = end = at
+            while start > done and _is_mark(text[start - 1]):
+                start -= 1
+            while end < len(text) and _is_mark(text[end]):
+                end += 1
+            if end - start > _MARKS:
+                parts += [unicodedata.normalize("NFC", text[done:start]), text[start:end]]
+                done = end
+    return "".join([*parts, unicodedata.normalize("NFC", text[done:])])
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a corpus: its name as shown, the encoding found, its characters, its bytes' hash.
+
+    ``characters`` counts decoded characters before normalisation.
+    """
+
+    name: str
+    encoding: str
+    characters: int
+    sha256: str
+
+
+class Alphabet:
+    """The characters of a text, with ids in the order met: by piece, then by code point."""
+
+    def __init__(self, characters: str = "") -> None:
+        self._codes = code_points(characters)
+        self._ids = np.full(_CODE_POINTS, _CODE_POINTS, dtype=np.uint32)
+        self._ids[self._codes] = np.arange(len(self._codes), dtype=np.uint32)
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    @property
+    def characters(self) -> str:
+        """The characters in the order of their ids."""
+        return from_code_points(self._codes)
+
+    def encode(self, text: str) -> NDArray[np.uint32]:
+        """Return the ids of a text; what is new in it gets the next ones."""
+        codes = code_points(text)
+        ids = self._ids[codes]
+        missing = ids == _CODE_POINTS
+        if missing.any():
+            new = np.unique(codes[missing])
+            self._ids[new] = np.arange(len(self), len(self) + len(new), dtype=np.uint32)
+            self._codes = np.concatenate((self._codes, new))
+            ids = self._ids[codes]
+        return ids
+
+    def decode(self, ids: NDArray[np.integer[Any]]) -> str:
+        """Return the characters of `ids`."""
+        return from_code_points(self._codes[ids])
+
+
+class Corpus:
+    """A text ready to be learned, and where it came from.
+
+    Args:
+        ids: ``[N]`` the text, as ids of `alphabet`.
+        alphabet: its characters.
+        sources: the files it was read from, in their order.
+        options: the form it is in.
+        sha256: the hash of the text in UTF-8: what a resumed run compares.
+        mapped: the file that `ids` are in, if they are not in memory.
+    """
+
+    def __init__(
+        self,
+        ids: IdArray,
+        alphabet: Alphabet,
+        sources: tuple[Source, ...],
+        options: TextOptions,
+        sha256: str,
+        mapped: mmap.mmap | None = None,
+    ) -> None:
+        self.ids = ids
+        self.alphabet = alphabet
+        self.sources = sources
+        self.options = options
+        self.sha256 = sha256
+        self._mapped = mapped
+
+    def __len__(self) -> int:
+        """How many characters there are."""
+        return len(self.ids)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many characters there are, and how many different ones among the first million."""
+        return len(self), len(np.unique(self.ids[:1_000_000]))
+
+    @property
+    def memory(self) -> int:
+        """How many bytes of memory it takes."""
+        return 0 if self.file_bytes else self.ids.nbytes
+
+    @property
+    def file_bytes(self) -> int:
+        """The size of the file that the text is in; 0 if it is in memory."""
+        return 0 if self._mapped is None else self.ids.nbytes
+
+    @property
+    def lines(self) -> int:
+        """How many lines there are."""
+        return 1 + self.counts().get("\n", 0)
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(self.pieces())
+
+    def pieces(self, start: int = 0, end: int | None = None) -> Iterator[str]:
+        """Yield the characters from one place to another, some at a time."""
+        end = len(self) if end is None else end
+        for at in range(start, end, _PIECE):
+            yield self.alphabet.decode(self.ids[at : min(at + _PIECE, end)])
+            self.release()
+
+    def counts(self, start: int = 0, end: int | None = None) -> dict[str, int]:
+        """Return how often each character appears between two places."""
+        end = len(self) if end is None else end
+        counts = np.zeros(len(self.alphabet), dtype=np.int64)
+        for at in range(start, end, _PIECE):
+            ids = self.ids[at : min(at + _PIECE, end)]
+            counts += np.bincount(ids, minlength=len(counts))
+            self.release()
+        met = np.flatnonzero(counts)
+        return dict(zip(self.alphabet.decode(met), counts[met].tolist(), strict=True))
+
+    def release(self) -> None:
+        """Release the memory taken by what was read of a mapped file."""
+        if self._mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._mapped.madvise(mmap.MADV_DONTNEED)
+
+
+class Reading:
+    """Places that are read twice: for what is in them, then for their text; a context.
+
+    Args:
+        places: see `charlstm.text.locations.Places`.
+        options: the form of the text.
+        encoding: decode everything with this codec instead of detecting one.
+        stdin: where ``-`` reads; the process's standard input if ``None``.
+        on_read: called now and then with the bytes read and the bytes in all.
+
+    Attributes:
+        bytes: how many bytes the texts have, unpacked.
+        hashes: of the bytes of each text.
+        encodings: of each text.
+        characters: of each text that was gone through, before normalisation.
+
+    Raises:
+        CorpusError: a place does not exist, cannot be read, or its encoding is not found.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[str | Path],
+        *,
+        options: TextOptions,
+        encoding: str | None = None,
+        stdin: BinaryIO | None = None,
+        on_read: OnRead | None = None,
+    ) -> None:
+        self.options = options
+        self.bytes = 0
+        self.hashes: list[str] = []
+        self.encodings: list[str] = []
+        self.characters: list[int] = []
+        self._places = Places(places, stdin)
+        self._on_read = on_read or (lambda _done, _total: None)
+        self._names: list[str] = []
+        self._read = 0
+        self._sha256 = hashlib.sha256()
+        try:
+            for text in self._places.texts():
+                found = find_encoding(text.pieces, name=text.name, encoding=encoding)
+                hashed = hashlib.sha256()
+                for data in text.pieces():
+                    hashed.update(data)
+                    self.bytes += len(data)
+                self.encodings.append(found)
+                self._names.append(text.name)
+                self.hashes.append(hashed.hexdigest())
+        except BaseException:
+            self._places.close()
+            raise
+
+    def __enter__(self) -> "Reading":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._places.close()
+
+    @property
+    def sha256(self) -> str:
+        """Of the text that was gone through, in UTF-8."""
+        return self._sha256.hexdigest()
+
+    def ids(self, alphabet: Alphabet) -> Iterator[NDArray[np.uint32]]:
+        """Yield the normalised text as ids of an alphabet, which grows by what is new.
+
+        Raises:
+            CorpusError: a text cannot be read or decoded, was changed meanwhile, or there is none.
+        """
+        self.characters, self._read, self._sha256 = [], 0, hashlib.sha256()
+        left = self.options.limit
+        found = False
+        for piece in self.options.apply_to(self._decoded()):
+            text = piece[:left]
+            if left is not None:
+                left = max(left - len(text), 0)
+            self._sha256.update(text.encode())
+            found = found or bool(text)
+            yield alphabet.encode(text)
+        if not found:
+            raise CorpusError(f"There is no text in {self._named()}: the corpus is empty.")
+
+    def sources(self, characters: Sequence[int]) -> tuple[Source, ...]:
+        """Return what the texts are, given how many characters each has."""
+        found = zip(self._names, self.encodings, characters, self.hashes, strict=True)
+        return tuple(Source(*source) for source in found)
+
+    def _decoded(self) -> Iterator[str]:
+        """Yield the characters of all texts, no line of one running into the next."""
+        last = ""
+        known = zip(self.encodings, self.hashes, strict=True)
+        for text, was in zip_longest(self._places.texts(), known):
+            if text is None or was is None:
+                raise _changed()
+            encoding, sha256 = was
+            characters, hashed = 0, hashlib.sha256()
+            for piece in decoded(partial(self._counted, text, hashed), encoding, name=text.name):
+                if piece:
+                    # A line that ends with \r and an empty one that follows are two, not \r\n.
+                    if (
+                        not characters
+                        and last
+                        and (last not in "\r\n" or last + piece[0] == "\r\n")
+                    ):
+                        yield "\n"
+                    characters += len(piece)
+                    last = piece[-1]
+                    yield piece
+            if hashed.hexdigest() != sha256:
+                raise _changed()
+            self.characters.append(characters)
+
+    def _counted(self, text: Text, hashed: "hashlib._Hash") -> Iterator[bytes]:
+        for data in text.pieces():
+            hashed.update(data)
+            self._read += len(data)
+            self._on_read(self._read, self.bytes)
+            yield data
+
+    def _named(self) -> str:
+        more = f" and {len(self._names) - 3:,} more" if len(self._names) > 3 else ""
+        return ", ".join(self._names[:3]) + more
+
+
+def _changed() -> CorpusError:
+    return CorpusError(
+        "The corpus changed while it was being read: run the command again when it no longer "
+        "changes."
+    )
+
+
+def read_corpus(
+    places: Sequence[str | Path],
+    *,
+    options: TextOptions | None = None,
+    encoding: str | None = None,
+    stdin: BinaryIO | None = None,
+) -> Corpus:
+    """Read every place, in the order given, as one text in memory.
+
+    Args:
+        places: see `charlstm.text.locations.Places`.
+        options: the form of the text; the defaults if ``None``.
+        encoding: see `Reading`.
+        stdin: see `Reading`.
+
+    Raises:
+        CorpusError: a place does not exist, cannot be read or decoded, or holds no text.
+    """
+    options = options or TextOptions()
+    with Reading(places, options=options, encoding=encoding, stdin=stdin) as reading:
+        return held_in_memory(reading)
+
+
+def held_in_memory(reading: Reading) -> Corpus:
+    """Go through a reading and keep its text in memory."""
+    alphabet = Alphabet()
+    parts = [ids.astype(narrowest(len(alphabet))) for ids in reading.ids(alphabet)]
+    sources = reading.sources(reading.characters)
+    return Corpus(np.concatenate(parts), alphabet, sources, reading.options, reading.sha256)
+
+
+def narrowest(size: int) -> np.dtype[np.unsignedinteger[Any]]:
+    """Return the type for the ids of this many characters."""
+    return np.dtype("<u2" if size <= 1 << 16 else "<u4")
+
+
+def split(characters: int, validation: float) -> int:
+    """Return where a text of this many characters is cut: what follows is held out."""
+    return characters - int(characters * validation)
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """Return the code points of a text, one a character."""
+    # surrogatepass: an argument that was not valid UTF-8 reaches Python with lone surrogates.
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+
+
+def from_code_points(codes: NDArray[np.uint32]) -> str:
+    """Return the text of these code points."""
+    return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")

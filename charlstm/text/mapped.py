@@ -1,0 +1,172 @@
+"""Corpora that are too long for memory: their ids in a mapped file beside the runs.
+
+A file is named after the bytes that were read and the form that the text was brought into, so that
+whoever trains on the same text again finds it, and a text that was changed has another. Beside it
+is what else is known of the text, written last: without that the file does not count. Both have
+checksums, and are made anew if they are damaged. Both can be deleted at any time.
+"""
+
+import contextlib
+import hashlib
+import json
+import mmap
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from filelock import FileLock
+
+from charlstm.errors import CorpusError
+from charlstm.files import write_whole
+from charlstm.text.corpus import (
+    Alphabet,
+    Corpus,
+    IdArray,
+    OnRead,
+    Reading,
+    TextOptions,
+    held_in_memory,
+    narrowest,
+)
+
+DIRECTORY = ".charlstm-cache"
+"""What the directory for the files is called, beside the runs."""
+
+LONGEST_IN_MEMORY = 1 << 26
+"""A corpus of more bytes than this is kept in a file while it is learned from."""
+
+# The version of what is kept: a file of another one is not found.
+_FORMAT = 2
+# This much of a file is read at once.
+_PIECE = 1 << 24
+
+
+def open_corpus(
+    places: Sequence[str | Path],
+    *,
+    cache: Path,
+    options: TextOptions,
+    encoding: str | None = None,
+    stdin: BinaryIO | None = None,
+    on_read: OnRead | None = None,
+) -> Corpus:
+    """Read places as one text, into memory or, if it is long, into a file.
+
+    Args:
+        places: see `charlstm.text.locations.Places`.
+        cache: the directory for the files.
+        options: the form of the text.
+        encoding: see `charlstm.text.corpus.Reading`.
+        stdin: where ``-`` reads.
+        on_read: called now and then with the bytes read and the bytes in all.
+
+    Raises:
+        CorpusError: the text cannot be read, or its ids cannot be written.
+        RunError: what is known of them cannot be written.
+    """
+    with Reading(
+        places, options=options, encoding=encoding, stdin=stdin, on_read=on_read
+    ) as reading:
+        if reading.bytes <= LONGEST_IN_MEMORY:
+            return held_in_memory(reading)
+        described = cache / f"{_key(reading)}.json"
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with FileLock(cache / ".lock"):
+                return _open(described, reading) or _make(described, reading)
+        except (OSError, NotImplementedError) as error:  # not every file system has locks
+            reason = getattr(error, "strerror", None) or str(error)
+            raise CorpusError(
+                f"The ids of the text cannot be kept in {cache}: {reason}. They take two or "
+                "four bytes a character."
+            ) from None
+
+
+def _key(reading: Reading) -> str:
+    known = [_FORMAT, reading.hashes, reading.encodings, asdict(reading.options)]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
+
+
+def _make(described: Path, reading: Reading) -> Corpus:
+    """Go through a reading and keep its ids in a file."""
+    for left_behind in described.parent.glob("*.part"):  # by a process that was killed
+        left_behind.unlink()
+    kept, beside = described.with_suffix(".ids"), described.with_suffix(".part")
+    alphabet = Alphabet()
+    try:
+        width, checksum = _write(beside, reading, alphabet)
+        beside.replace(kept)
+        value = {
+            "width": width,
+            "characters": reading.characters,
+            "crc32": checksum,
+            "sha256": reading.sha256,
+            "alphabet": alphabet.characters,
+        }
+        write_whole(described, json.dumps([value, _crc32(value)]).encode())
+        ids, mapped = _map(kept, width)
+    except BaseException:
+        for path in (beside, kept):  # the disk may be full of it
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
+    sources = reading.sources(reading.characters)
+    return Corpus(ids, alphabet, sources, reading.options, reading.sha256, mapped)
+
+
+def _open(described: Path, reading: Reading) -> Corpus | None:
+    """Return the corpus in a file; ``None`` if there is none, or it is damaged."""
+    try:
+        value, checksum = json.loads(described.read_bytes())
+        if checksum != _crc32(value):
+            return None
+        ids, mapped = _map(described.with_suffix(".ids"), value["width"])
+        alphabet = Alphabet(value["alphabet"])
+        sources = reading.sources(value["characters"])
+        corpus = Corpus(ids, alphabet, sources, reading.options, value["sha256"], mapped)
+        sound = value["crc32"] == _checksum(corpus)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return corpus if sound else None
+
+
+def _crc32(value: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(value, sort_keys=True).encode())
+
+
+def _write(path: Path, reading: Reading, alphabet: Alphabet) -> tuple[str, int]:
+    """Write the ids of a text; return the name of their type, and the checksum of the file."""
+    # A text of more than 65,536 different characters, which is rare, is begun anew when noticed.
+    for width in (np.dtype("<u2"), np.dtype("<u4")):
+        checksum = 0
+        with path.open("wb") as file:
+            for ids in reading.ids(alphabet):
+                if narrowest(len(alphabet)).itemsize > width.itemsize:
+                    break
+                data = ids.astype(width).tobytes()
+                checksum = zlib.crc32(data, checksum)
+                file.write(data)
+            else:
+                break
+    return width.str, checksum
+
+
+def _map(path: Path, width: str) -> tuple[IdArray, mmap.mmap]:
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return np.frombuffer(mapped, {"<u2": "<u2", "<u4": "<u4"}[width]), mapped
+
+
+def _checksum(corpus: Corpus) -> int:
+    """Return the checksum of a corpus's ids, or -1 if one of them is no character's."""
+    checksum = 0
+    for at in range(0, len(corpus), _PIECE):
+        piece = corpus.ids[at : at + _PIECE]
+        if int(piece.max()) >= len(corpus.alphabet):
+            return -1
+        checksum = zlib.crc32(piece.data, checksum)
+        corpus.release()
+    return checksum

@@ -1,0 +1,91 @@
+"""A prefix as the model can read it, when it holds characters that the model has never seen."""
+
+import unicodedata
+
+from charlstm.errors import RecipeError, UnknownCharactersError
+from charlstm.text.vocabulary import Vocabulary
+
+_ADVICE = (
+    "Change the prefix, or use --unknown skip to leave such characters out, or --unknown map to "
+    "put what is nearest in their place."
+)
+
+
+def readable(
+    prefix: str,
+    vocabulary: Vocabulary,
+    unknown: str,
+    *,
+    what: str = "the prefix",
+    advice: str = _ADVICE,
+) -> str:
+    """Return `prefix` as the model can read it.
+
+    Args:
+        prefix: normalised.
+        vocabulary: the model's.
+        unknown: see `charlstm.writing.sampler.SamplingSettings`. A character that nothing in the
+            vocabulary resembles is read as ``<unk>`` with ``"map"``.
+        what: what the error calls it.
+        advice: the last sentence of the error: what to do.
+
+    Raises:
+        UnknownCharactersError: with ``"error"``, naming each character that the model has never
+            seen and what the vocabulary has in its place.
+        RecipeError: `unknown` is none of the three.
+    """
+    if unknown not in ("error", "skip", "map"):
+        raise RecipeError(f"unknown must be error, skip or map, not {unknown!r}.")
+    strangers = {
+        character: lookalike(character, vocabulary)
+        for character in prefix
+        if character not in vocabulary
+    }
+    if not strangers:
+        return prefix
+    if unknown == "skip":
+        return "".join(character for character in prefix if character not in strangers)
+    if unknown == "map":
+        # What resembles nothing stays as it is, and the vocabulary reads it as <unk>.
+        return "".join(strangers.get(character) or character for character in prefix)
+    named = [
+        f"{_shown(character)} (it has {_shown(instead)})" if instead else _shown(character)
+        for character, instead in strangers.items()
+    ]
+    raise UnknownCharactersError(f"The model has never seen {', '.join(named)} of {what}. {advice}")
+
+
+_PUNCTUATION = {
+    ",": "，、", ".": "。．", "!": "！", "?": "？", ":": "：", ";": "；", "(": "（", ")": "）",
+    '"': "“”「『", "'": "‘’", "~": "～", "-": "—–", " ": "\u3000\n", "…": "⋯", "—": "-–",
+    "，": "、, ", "。": ".\n", "、": "， ", "“": '"「', "”": '"」', "‘": "'", "’": "'",
+    "「": "“", "」": "”", "《": "〈", "》": "〉", "\u3000": " ", "\t": " ", "\n": " ",
+}  # fmt: skip
+
+
+def lookalike(character: str, vocabulary: Vocabulary) -> str | None:
+    """Return what the vocabulary has in the place of `character`: another width, case or form."""
+    candidates: list[str] = [
+        unicodedata.normalize("NFKC", character),
+        character.swapcase(),
+        *_PUNCTUATION.get(character, ""),
+    ]
+    if "!" <= character <= "~":
+        candidates.append(chr(ord(character) + 0xFEE0))  # the full-width forms
+        candidates.append(chr(ord(character.swapcase()) + 0xFEE0))
+    folded = unicodedata.normalize("NFKC", character)
+    candidates.append(folded.swapcase())
+    parts = unicodedata.normalize("NFKD", character)
+    if all(unicodedata.combining(mark) for mark in parts[1:]):
+        candidates.append(parts[0])  # é -> e
+    for candidate in candidates:
+        if candidate and all(part in vocabulary for part in candidate):
+            return candidate
+    return None
+
+
+def _shown(text: str) -> str:
+    """Quote a text for a message; what does not print is shown by its code point."""
+    if text.isprintable() and not text.isspace():
+        return f"'{text}'"
+    return " ".join(f"U+{ord(character):04X}" for character in text)

@@ -1,0 +1,138 @@
+"""Characters to ids and back, in an order that is the same every time."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.errors import CorpusError
+from charlstm.text.corpus import Corpus, IdArray, code_points, from_code_points, narrowest
+
+UNKNOWN = 0
+"""The id of ``<unk>``: whatever has no id of its own."""
+
+_CODE_POINTS = 0x110000
+# Text passes through the tables a piece at a time, so that 4 bytes a character are never held
+# for the whole of it.
+_PIECE = 1 << 20
+
+
+class Vocabulary:
+    """The characters a model knows: id 0 is ``<unk>``, the others are in the order of their ids.
+
+    `build` orders them by falling count, then by code point; `grown` adds new ones at the end.
+
+    Args:
+        characters: the characters in the order of their ids, from id 1.
+        counts: how often each appeared in the training text, ``<unk>`` first; V numbers.
+
+    Raises:
+        CorpusError: a character appears twice, or the counts do not fit the characters.
+    """
+
+    def __init__(self, characters: str, counts: Sequence[int]) -> None:
+        if len(set(characters)) != len(characters):
+            raise CorpusError("A vocabulary cannot hold the same character twice.")
+        if len(counts) != len(characters) + 1 or any(count < 0 for count in counts):
+            raise CorpusError(
+                f"A vocabulary of {len(characters)} characters and <unk> needs as many counts, "
+                f"none negative; there are {len(counts)}."
+            )
+        self.characters = characters
+        self.counts: tuple[int, ...] = tuple(int(count) for count in counts)
+        codes = code_points(characters)
+        narrow = narrowest(len(self))
+        self._ids: IdArray = np.full(_CODE_POINTS, UNKNOWN, dtype=narrow)
+        self._ids[codes] = np.arange(1, len(self), dtype=narrow)
+        self._codes = np.concatenate(([0xFFFD], codes)).astype("<u4")
+
+    @classmethod
+    def build(cls, text: str | Mapping[str, int], *, min_count: int = 1) -> "Vocabulary":
+        """Take every character that appears in a text at least `min_count` times.
+
+        Args:
+            text: the text itself, or how often each character appears in it.
+            min_count: those that appear fewer times become ``<unk>``.
+        """
+        counts = Counter(text)
+        chosen = [character for character in counts if counts[character] >= max(min_count, 1)]
+        chosen.sort(key=lambda character: (-counts[character], character))
+        kept = [counts[character] for character in chosen]
+        return cls("".join(chosen), [counts.total() - sum(kept), *kept])
+
+    def grown(self, other: "Vocabulary", text: str | Mapping[str, int]) -> "Vocabulary":
+        """Return this vocabulary followed by the characters that only `other` has.
+
+        Every id keeps its character. The counts are those of `text`, which is given as to `build`.
+        """
+        counts = Counter(text)
+        characters = self.characters + "".join(c for c in other.characters if c not in self)
+        found = [counts[character] for character in characters]
+        return Vocabulary(characters, [counts.total() - sum(found), *found])
+
+    def __len__(self) -> int:
+        """V: the number of ids, ``<unk>`` among them."""
+        return len(self.characters) + 1
+
+    def __contains__(self, character: object) -> bool:
+        return (
+            isinstance(character, str)
+            and len(character) == 1
+            and self._ids[ord(character)] != UNKNOWN
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Vocabulary)
+            and self.characters == other.characters
+            and self.counts == other.counts
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # compared by content, never a key
+
+    def encode(self, text: str) -> NDArray[np.unsignedinteger]:
+        """Return the ids of `text`, one a character: uint16, or uint32 from V = 65,537 on."""
+        ids = np.empty(len(text), dtype=self._ids.dtype)
+        for start in range(0, len(text), _PIECE):
+            piece = code_points(text[start : start + _PIECE])
+            np.take(self._ids, piece, out=ids[start : start + len(piece)])
+        return ids
+
+    def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
+        """Return the characters of `ids`; ``<unk>`` comes back as U+FFFD, the replacement mark."""
+        return from_code_points(self._codes[np.asarray(ids, dtype=np.intp)])
+
+    @property
+    def seen_once(self) -> float:
+        """The share of the vocabulary's characters that appeared in the text only once."""
+        return sum(1 for count in self.counts[1:] if count == 1) / max(len(self.characters), 1)
+
+
+class Tokens:
+    """A stretch of a corpus as ids of a vocabulary, made when it is looked at.
+
+    It is used like an array of ids: its length, a slice of it, or the ids at many places.
+
+    Args:
+        corpus: where the text is.
+        vocabulary: whose ids are asked for.
+        start: of the stretch, in characters.
+        end: of the stretch.
+    """
+
+    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, start: int, end: int) -> None:
+        self._ids = corpus.ids[start:end]
+        self._table: NDArray[Any] = vocabulary.encode(corpus.alphabet.characters)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, index: slice | NDArray[np.integer[Any]]) -> IdArray:
+        found: IdArray = np.take(self._table, self._ids[index])
+        return found
+
+
+Ids = IdArray | Tokens
+"""A text as the ids of its characters."""

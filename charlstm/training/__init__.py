@@ -1,0 +1,1 @@
+"""Truncated backpropagation through time: windows, steps, epochs, and what happens in them."""

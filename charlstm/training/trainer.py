@@ -1,0 +1,511 @@
+"""Truncated backpropagation through time, one optimiser step after the other."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from charlstm.errors import RecipeError, TrainingError
+from charlstm.figures import Report, perplexity
+from charlstm.model.charlm import CharLM, initialize, mean_surprisal
+from charlstm.model.recurrent.equations import State
+from charlstm.recipes.recipe import Recipe
+from charlstm.text.vocabulary import Ids
+from charlstm.training.batches import Window, Windows
+
+_WARM_UP_STEPS = 20
+_FLOOR = 0.01
+# Held-out text is read in up to this many streams at once while training; `eval` reads it in one.
+_VALIDATION_STREAMS = 64
+# A diverged training goes back this often at most, each time with half the learning rate.
+_RETURNS = 3
+# Weights to go back to are set aside once in this many steps. On a GPU the loss is looked at
+# rarely as well, because looking waits for it.
+_SET_ASIDE_STEPS = 200
+_LOOK_STEPS_ON_GPU = 50
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step was made."""
+
+    step: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """An epoch was read and measured; `best` says that no earlier one was better."""
+
+    report: Report
+    best: bool
+
+
+@dataclass(frozen=True)
+class WentBack:
+    """Training diverged, so it goes on from an earlier step.
+
+    Attributes:
+        diverged: the step at which it was noticed.
+        step: the step whose weights were restored.
+        scale: what the recipe's learning rate is multiplied by from now on.
+    """
+
+    diverged: int
+    step: int
+    scale: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Training is over; `reason` is a sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Training was asked to stop and did so between two steps."""
+
+
+TrainerEvent = Step | EpochEnd | WentBack | Finished | Stopped
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The whole state of a training: restored, it goes on as if it had never been stopped.
+
+    Attributes:
+        weights: of the model as it is now.
+        best_weights: those of the lowest held-out loss so far, or the last where nothing is held
+            out.
+        moments: of the optimiser, ``<weight>/<moment>``.
+        state: ``h`` and ``c``, ``[L, B, H]``, as they go into the next window.
+        position: the counters and sums, plain values.
+    """
+
+    weights: Arrays
+    best_weights: Arrays
+    moments: Arrays
+    state: Arrays
+    position: dict[str, Any]
+
+
+class Trainer:
+    """Trains a model on one text; `run` yields what happens.
+
+    Args:
+        recipe: with batch and window as `charlstm.training.batches.fit` allows them.
+        ids: ``[N]`` the training text.
+        held_out: the text that is measured and never learned from; empty for none.
+        vocabulary_size: V.
+        backend: ``"scratch"`` or ``"torch"``.
+        device: where the model lives.
+
+    Raises:
+        RecipeError: the backend has no such cell, or not in this precision on this device.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        ids: Ids,
+        held_out: Ids,
+        vocabulary_size: int,
+        *,
+        backend: str,
+        device: torch.device,
+    ) -> None:
+        if recipe.precision == "bfloat16" and backend == "torch" and device.type == "cuda":
+            raise RecipeError(
+                "On a GPU the library's layers would use float16, not bfloat16; use --precision "
+                "float32, or --backend scratch."
+            )
+        self.recipe = recipe
+        self.device = device
+        self.held_out = held_out
+        self.windows = Windows(
+            ids,
+            batch=recipe.batch,
+            window=recipe.window,
+            sampling=recipe.sampling,
+            seed=recipe.seed,
+        )
+        self.model = CharLM(
+            recipe.architecture, vocabulary_size, backend=backend, dropout=recipe.dropout
+        )
+        generator = torch.Generator().manual_seed(recipe.seed)
+        initialize(self.model, recipe.initialization, generator)
+        self.model.to(device)
+        self.optimizer = _optimizer(self.model, recipe)
+        self._generator = torch.Generator(device)
+        self.total_steps = recipe.epochs * self.windows.steps
+        if recipe.steps is not None:
+            self.total_steps = min(self.total_steps, recipe.steps)
+
+        self.stopping = False
+        self.step = 0
+        self.seconds = 0.0
+        self.rate = 0.0
+        self.best_loss = math.inf
+        self.best_epoch = 0
+        self._best: Arrays | None = None
+        self._state: State = self.model.zero_state(recipe.batch)
+        # The epoch's summed nats and their count: divided once, when it is reported.
+        self._loss_sum = torch.zeros((), device=device, dtype=_sum_dtype(device))
+        self._loss_count = 0
+        # What the schedule's rate is multiplied by, and how often training went back.
+        self._scale = 1.0
+        self._returns = 0
+        # The clock of a budget in minutes: what earlier sessions took, and when this one began.
+        self._earlier = 0.0
+        self._began: float | None = None
+        self._measuring = 0.0
+        self._good: Snapshot | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch that the last step belongs to, from 1; 0 before the first."""
+        return -(-self.step // self.windows.steps)
+
+    @property
+    def characters(self) -> int:
+        """How many characters have been read in training so far."""
+        return self.windows.characters(self.step)
+
+    @property
+    def running_loss(self) -> float:
+        """The training loss of the epoch so far, in nats a character."""
+        return float(self._loss_sum) / max(self._loss_count, 1)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since training began: steps, measuring, and whatever the caller did meanwhile.
+
+        The time between a stop and the resume after it is not counted.
+        """
+        now = 0.0 if self._began is None else time.perf_counter() - self._began
+        return self._earlier + now
+
+    @property
+    def progress(self) -> float:
+        """How much of the plan is done, from 0 to 1: of its steps, or of its minutes."""
+        done = self.step / self.total_steps
+        if self.recipe.minutes is not None:
+            # The last measurement is part of the budget. It takes as long as the one before;
+            # until there is one, a third of what learning from as much text would.
+            learning = self.seconds / max(self.characters, 1)
+            measuring = self._measuring or learning * len(self.held_out) / 3
+            budget = max(60 * self.recipe.minutes - measuring, 1e-9)
+            done = max(done, self.elapsed / budget)
+        return min(done, 1.0)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether perplexity and weights are finite numbers; if not, training goes back."""
+        finite = all(bool(weight.isfinite().all()) for weight in self.model.parameters())
+        return finite and math.isfinite(perplexity(self.running_loss))
+
+    def run(self) -> Iterator[TrainerEvent]:
+        """Train from where it stands; `stop` ends it after the step under way.
+
+        Raises:
+            TrainingError: it diverged, and going back did not help.
+        """
+        self._began = time.perf_counter()
+        self._good = self.snapshot()
+        while True:
+            ended = self.stopping or self._at_epoch_end()
+            if ended and not (self.healthy and self._sound):
+                yield self._go_back()
+                continue
+            if self._loss_count and self._at_epoch_end():
+                yield self._end_epoch()
+                self._good = self.snapshot()
+            if reason := self._finished():
+                yield Finished(reason)
+                return
+            if self.stopping:
+                yield Stopped()
+                return
+            yield from self._steps()
+
+    def _steps(self) -> Iterator[Step | WentBack]:
+        """Go to the end of the epoch, or as far as possible."""
+        for window in self.windows.epoch(*divmod(self.step, self.windows.steps)):
+            self._timed_step(window)
+            on_cpu = self.device.type == "cpu"
+            look = on_cpu or self.step % _LOOK_STEPS_ON_GPU == 0
+            if look and not math.isfinite(perplexity(self.running_loss)):
+                yield self._go_back()
+                return
+            if self.step % _SET_ASIDE_STEPS == 0 and self.healthy and self._sound:
+                self._good = self.snapshot()
+            yield Step(self.step, self.epoch)
+            if self.stopping or self._at_epoch_end():
+                return
+
+    def stop(self) -> None:
+        """Ask `run` to end after the step under way."""
+        self.stopping = True
+
+    def time_step(self) -> float:
+        """Make the next step and return the seconds it took: for a trainer that is thrown away.
+
+        Some settings are best chosen by timing; whoever does so trains with another trainer.
+        """
+        before = self.seconds
+        window = next(self.windows.epoch(*divmod(self.step, self.windows.steps)))
+        self._timed_step(window)
+        if self.device.type == "cuda":
+            began = time.perf_counter()
+            torch.cuda.synchronize(self.device)
+            self.seconds += time.perf_counter() - began
+        return self.seconds - before
+
+    def begin_from(self, weights: Arrays) -> None:
+        """Begin with these weights instead of random ones.
+
+        They may be of a smaller vocabulary whose ids this one keeps: the rows of the
+        new characters stay as they were drawn.
+        """
+        for name, parameter in self.model.named_parameters():
+            known = tuple(slice(size) for size in weights[name].shape)
+            parameter.data[known].copy_(torch.from_numpy(weights[name]))
+
+    def weights(self) -> Arrays:
+        """Return a copy of the model's weights as they are now, float32."""
+        return {
+            name: parameter.detach().cpu().numpy().copy()
+            for name, parameter in self.model.named_parameters()
+        }
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of everything that decides how this training goes on.
+
+        Raises:
+            TrainingError: it has diverged, so that there is nothing worth keeping.
+        """
+        if not self.healthy:
+            raise TrainingError("The training has diverged: its weights are not worth keeping.")
+        weights = self.weights()
+        names = self.recipe.architecture.state_names
+        return Snapshot(
+            weights=weights,
+            best_weights=weights if self._best is None else self._best,
+            moments=_moments(self.model, self.optimizer),
+            state={
+                name: part.cpu().numpy().copy()
+                for name, part in zip(names, self._state, strict=True)
+            },
+            position={
+                "step": self.step,
+                "seconds": self.seconds,
+                "elapsed": self.elapsed,
+                "measuring": self._measuring,
+                "rate": self.rate,
+                "scale": self._scale,
+                "returns": self._returns,
+                "best_loss": None if math.isinf(self.best_loss) else self.best_loss,
+                "best_epoch": self.best_epoch,
+                "loss_sum": float(self._loss_sum),
+                "loss_count": self._loss_count,
+            },
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Restore a snapshot of the same recipe and text."""
+        for name, parameter in self.model.named_parameters():
+            parameter.data.copy_(torch.from_numpy(snapshot.weights[name]))
+        _restore_moments(self.model, self.optimizer, snapshot.moments)
+        names = self.recipe.architecture.state_names
+        self._state = tuple(
+            torch.from_numpy(snapshot.state[name]).to(self.device) for name in names
+        )
+        position = snapshot.position
+        self.step = position["step"]
+        self.seconds = position["seconds"]
+        self._earlier, self._began = position["elapsed"], None
+        self._measuring = position["measuring"]
+        self.rate = position["rate"]
+        self._scale = position["scale"]
+        self._returns = position["returns"]
+        self.best_epoch = position["best_epoch"]
+        none = position["best_loss"] is None
+        self.best_loss = math.inf if none else position["best_loss"]
+        self._best = None if none else snapshot.best_weights
+        self._loss_sum.fill_(position["loss_sum"])
+        self._loss_count = position["loss_count"]
+
+    def _planned_rate(self) -> float:
+        """Return the learning rate of the next step, by the schedule and what has happened."""
+        peak = self.recipe.learning_rate * self._scale
+        if self.recipe.schedule == "constant":
+            return peak
+        warm_up = min(1.0, (self.step + 1) / _WARM_UP_STEPS)
+        decay = 0.5 * (1 + math.cos(math.pi * self.progress))
+        return peak * warm_up * (_FLOOR + (1 - _FLOOR) * decay)
+
+    def _at_epoch_end(self) -> bool:
+        return self.step % self.windows.steps == 0 or self.progress >= 1
+
+    def _finished(self) -> str | None:
+        if self.step >= self.total_steps:
+            return f"all {self.total_steps:,} steps are done"
+        if self.progress >= 1:
+            return f"the {self.recipe.minutes:g} minutes are over"
+        patience = self.recipe.patience
+        read = self.step // self.windows.steps  # whole epochs: one under way is not judged yet
+        if patience and self.best_epoch and read - self.best_epoch >= patience:
+            return f"the held-out loss has not improved since epoch {self.best_epoch}"
+        return None
+
+    def _timed_step(self, window: Window) -> None:
+        began = time.perf_counter()
+        self._step(window)
+        self.step += 1
+        if self.device.type == "cuda" and self._at_epoch_end():
+            torch.cuda.synchronize(self.device)  # or the last step's time would be lost
+        self.seconds += time.perf_counter() - began
+
+    def _step(self, window: Window) -> None:
+        state = self.model.zero_state(window.inputs.shape[1]) if window.fresh else self._state
+        inputs, targets = window.inputs.to(self.device), window.targets.to(self.device)
+        loss, state = self._backward(state, inputs, targets)
+        if self.recipe.clip:
+            self._clip()
+        self.rate = self._planned_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate * group["times"]
+        self.optimizer.step()
+        # The state goes on to the next window, the gradient does not: that is the truncation.
+        self._state = tuple(part.detach().float() for part in state)
+        self._loss_sum += loss.detach() * targets.numel()
+        self._loss_count += targets.numel()
+
+    def _clip(self) -> None:
+        """Scale the whole gradient down where its global norm is above the recipe's."""
+        weights = list(self.model.parameters())
+        norm = get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+        # Multiplying by 1 would be a pass over all gradients for nothing. A GPU does it rather
+        # than wait for the comparison.
+        if self.device.type != "cpu" or norm > self.recipe.clip:
+            clip_grads_with_norm_(weights, self.recipe.clip, norm)
+
+    def _backward(self, state: State, inputs: Tensor, targets: Tensor) -> tuple[Tensor, State]:
+        """Leave the loss's gradients in the weights; return it, and the state after the window."""
+        # Dropout depends on the seed and the step alone, so that a resumed run has the same masks.
+        self._generator.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
+        low = self.recipe.precision == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
+            logits, state = self.model(inputs, state, self._generator)
+        loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        return loss, state
+
+    @property
+    def _sound(self) -> bool:
+        """Whether the epoch's loss is below twice that of knowing nothing."""
+        return self.running_loss < 2 * math.log(self.model.vocabulary_size) + 1
+
+    def _go_back(self) -> WentBack:
+        """Restore the last good weights, and train on with half the learning rate.
+
+        Raises:
+            TrainingError: it has been done often enough.
+        """
+        assert self._good is not None, "run() sets the first one aside"
+        diverged, returns, scale = self.step, self._returns, self._scale
+        epoch, loss, elapsed = self.epoch, self.running_loss, self.elapsed
+        self.restore(self._good)
+        if returns >= _RETURNS:
+            raise TrainingError(
+                f"The training has diverged (epoch {epoch}, step {diverged:,}, loss {loss:.4g}), "
+                f"and going back {_RETURNS} times, each with half the learning rate, did not help. "
+                "Train anew with a lower --lr or a smaller --clip; what was good before is kept."
+            )
+        # The minutes are spent, whatever came of them.
+        self._earlier, self._began = elapsed, time.perf_counter()
+        self._returns, self._scale = returns + 1, scale / 2
+        return WentBack(diverged, self.step, self._scale)
+
+    def _end_epoch(self) -> EpochEnd:
+        epoch, loss = self.epoch, self.running_loss
+        held_out_loss = None
+        if len(self.held_out) > 1:
+            began = time.perf_counter()
+            held_out_loss = mean_surprisal(self.model, self.held_out, streams=_VALIDATION_STREAMS)
+            # The longest so far, so that progress never falls.
+            self._measuring = max(self._measuring, time.perf_counter() - began)
+        report = Report(
+            step=self.step,
+            epoch=epoch,
+            seconds=self.seconds,
+            characters=self.characters,
+            train_loss=loss,
+            validation_loss=held_out_loss,
+            learning_rate=self.rate,
+        )
+        best = held_out_loss is not None and held_out_loss < self.best_loss
+        if held_out_loss is not None and best:
+            self.best_loss, self.best_epoch = held_out_loss, epoch
+            self._best = self.weights()
+        self._loss_sum.zero_()
+        self._loss_count = 0
+        return EpochEnd(report, best)
+
+
+def _sum_dtype(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64  # mps has no float64
+
+
+def _optimizer(model: CharLM, recipe: Recipe) -> torch.optim.Optimizer:
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, weight in model.named_parameters():
+        times = recipe.head_rate if name.startswith("head.") else 1.0
+        decay = recipe.weight_decay if weight.ndim > 1 else 0.0
+        groups.setdefault((times, decay), []).append(weight)
+    options = [
+        {"params": weights, "times": times, "weight_decay": decay}
+        for (times, decay), weights in groups.items()
+    ]
+    kind: Any = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    # One call for all weights of a group, where the device has it.
+    fused = model.head.weight.device.type in ("cpu", "cuda")
+    optimizer: torch.optim.Optimizer = kind[recipe.optimizer](
+        options, lr=recipe.learning_rate, fused=fused
+    )
+    return optimizer
+
+
+def _moments(model: CharLM, optimizer: torch.optim.Optimizer) -> Arrays:
+    found: Arrays = {}
+    for name, parameter in model.named_parameters():
+        for moment, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor):
+                found[f"{name}/{moment}"] = value.detach().cpu().numpy().copy()
+    return found
+
+
+def _restore_moments(model: CharLM, optimizer: torch.optim.Optimizer, moments: Arrays) -> None:
+    parameters = dict(model.named_parameters())
+    optimizer.state.clear()  # before its first step it has none
+    for key, value in moments.items():
+        name, moment = key.rsplit("/", 1)
+        parameter = parameters[name]
+        tensor = torch.from_numpy(np.array(value))
+        # The moments have their parameter's memory layout; Adam's count of steps is a scalar.
+        if tensor.ndim:
+            tensor = torch.empty_like(parameter).copy_(tensor)
+        optimizer.state[parameter][moment] = tensor.to(parameter.device)

@@ -1,0 +1,295 @@
+"""Writing lines that meet a form, one after the other.
+
+`charlstm.writing.candidates` writes many candidates for a line; here one of them is chosen, and a
+line that cannot be followed is taken back. Nothing is ever undone: a `Place` stays what it was.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from charlstm.errors import FormError, RecipeError
+from charlstm.writing.candidates import COLDEST, CandidateWriter, Place, Row
+from charlstm.writing.constraints import Constraint, Draft
+from charlstm.writing.decoding import Decoding, Processor
+from charlstm.writing.sampler import Sampler
+
+# How many candidates are written side by side for a line, and their lowest temperature. Where none
+# fits there are more of them, and bolder ones: at temperature 0 all are the same.
+_ROUNDS = ((32, 0.0), (64, 0.5), (128, 0.8))
+# How often a line that cannot be followed is written anew before giving up.
+_RETURNS = 3
+# Marks after which a text goes on.
+_PAUSES = ("，", "；", "、", "：")
+# An error shows at most this many characters of a line.
+_SHOWN = 60
+# Of lines that fit equally well the likelier one is taken more often, by this power of the
+# geometric mean of its characters' probabilities: it is a small model's worst lines that a reader
+# remembers.
+_LIKELIER = 4.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A line that fits.
+
+    Attributes:
+        line: without its line break.
+        log_weight: the logarithm of how much it counts among the others, by the probability that
+            was left when it was drawn; see `charlstm.writing.candidates`.
+        mean_log_probability: of its characters, in nats, at the temperature that was asked for,
+            before the form ruled any out.
+        end: what the model read at its end: a line break, or nothing where a mark that is part of
+            the line ends it.
+    """
+
+    line: str
+    log_weight: float
+    mean_log_probability: float
+    end: str
+
+
+class Composer:
+    """Writes lines that meet constraints.
+
+    Args:
+        sampler: the model.
+        constraints: what each line must meet.
+        decoding: how each character is drawn.
+        processors: what else may change the logits, given the text as a person sees it; see
+            `charlstm.writing.decoding`.
+        read_processors: the same, given what the model has read: the two differ where the model
+            reads as one line what is shown as several.
+        generator: every choice comes from it; a fresh one where ``None``.
+
+    Raises:
+        RecipeError: the model knows nothing that ends a line.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        constraints: Sequence[Constraint],
+        *,
+        decoding: Decoding | None = None,
+        processors: Sequence[Processor] = (),
+        read_processors: Sequence[Processor] = (),
+        generator: np.random.Generator | None = None,
+    ) -> None:
+        self._sampler = sampler
+        self._constraints = tuple(constraints)
+        self._decoding = decoding or Decoding()
+        self._generator = generator or np.random.default_rng()
+        self._writer = CandidateWriter(
+            sampler,
+            constraints,
+            self._decoding,
+            (*self._decoding.processors(sampler.vocabulary), *processors),
+            read_processors,
+            self._generator,
+        )
+        self._breaks = self._writer.breaks
+        if not self._breaks:
+            raise RecipeError(
+                "The model knows neither line breaks nor spaces, so none of its lines could end."
+            )
+
+    def start(self, prefix: str = "", unknown: str = "error") -> Place:
+        """Return the place after `prefix`, whose last line may be the beginning of the first.
+
+        Raises:
+            UnknownCharactersError: see `Sampler.stream`.
+        """
+        read = self._sampler.readable(prefix, unknown)
+        state = self._sampler.read(prefix, unknown)
+        text = self._sampler.text.apply(prefix)
+        shown = self._laid_out(text)
+        ends = ("\n", *(one for one in self._breaks if one.isspace()))
+        begun = max(map(shown.rfind, ends)) + 1
+        return Place((), shown[begun:], state, read, shown, given=len(shown))
+
+    def _laid_out(self, text: str) -> str:
+        """Return finished lines of verse each on its own, as the lines to come will be shown."""
+        marks = "".join(self._breaks.split())
+        return re.sub(f"([{marks}]+[」』”’）》]*)\n?", r"\1\n", text) if marks else text
+
+    def after(self, place: Place, line: str, end: str | None = None) -> Place:
+        """Return the place after one more line, which may hold any characters.
+
+        What the model has never seen it reads as the nearest that it knows, or as ``<unk>``.
+
+        Args:
+            place: where the text stands.
+            line: all of the line, with what was begun.
+            end: what the model reads after it, see `Candidate`; where ``None``, what usually ends
+                a line.
+
+        Raises:
+            RecipeError: the line does not begin as it should.
+        """
+        if not line.startswith(place.begun):
+            raise RecipeError(f"The line {line!r} must begin with {place.begun!r}.")
+        sampler = self._sampler
+        if end is None:
+            end = "" if line.endswith(tuple(self._breaks)) else self._breaks[:1]
+        rest = sampler.readable(line[len(place.begun) :], "map") + end
+        state = place.state.copy()
+        sampler.network.read(state, sampler.vocabulary.encode(rest))
+        likeliest = int(state.logits[0, 1:].argmax()) + 1
+        if end != "\n" and likeliest == self._writer.newline:
+            # With the line of verse the line of text may end too.
+            sampler.network.step(state, likeliest)
+            rest += "\n"
+        shown = place.shown + line[len(place.begun) :] + "\n"
+        return Place((*place.lines, line), "", state, place.read + rest, shown, place.given)
+
+    def stanza(self, place: Place) -> Place:
+        """Return the place after an empty line, where the form begins again."""
+        state = place.state.copy()
+        gap = "\n" if self._writer.newline else ""
+        self._sampler.network.read(state, self._sampler.vocabulary.encode(gap))
+        return Place((), "", state, place.read + gap, place.shown + "\n", place.given)
+
+    def candidates(self, place: Place, wanted: int = 1) -> list[Candidate]:
+        """Return different lines that may come next, in no order.
+
+        Args:
+            place: where the text stands.
+            wanted: more are looked for until there are this many, in a bounded number of tries.
+
+        Raises:
+            FormError: no line was found, in a bounded number of tries; says which wish stood in
+                the way, and which line came nearest.
+        """
+        endings = self._endings(place)
+        found: dict[str, Candidate] = {}
+        missed: list[Row] = []
+        for many, warmth in _ROUNDS:
+            for row in self._writer.write(place, many, endings, warmth=warmth):
+                if row.end is None or self._unmet(place, row):
+                    missed.append(row)
+                    continue
+                one = _candidate(row, row.end)
+                if one.line in found:  # duplicates add up their weights
+                    log_weight = float(np.logaddexp(one.log_weight, found[one.line].log_weight))
+                    one = replace(one, log_weight=log_weight)
+                found[one.line] = one
+            # A line that the text has already does not count, unless nothing else is found.
+            new = [one for one in found.values() if one.line not in place.lines]
+            if len(new) >= wanted:
+                return new
+        if not found:
+            raise self._none_found(place, missed)
+        return new or list(found.values())
+
+    def choose(self, candidates: Sequence[Candidate], count: int = 1) -> list[Candidate]:
+        """Draw `count` different candidates, as the model would among lines that fit.
+
+        The likelier ones are favoured; see `_LIKELIER`.
+        """
+        weights = np.array(
+            [one.log_weight + _LIKELIER * one.mean_log_probability for one in candidates]
+        )
+        if self._decoding.temperature >= COLDEST:
+            # The highest logarithms after this noise was added are a draw without replacement in
+            # proportion to what they are logarithms of (Gumbel 1954).
+            weights = weights + self._generator.gumbel(size=len(weights))
+        return [candidates[place] for place in np.argsort(-weights, kind="stable")[:count]]
+
+    def write(self, prefix: str = "", *, lines: int, unknown: str = "error") -> str:
+        """Return `prefix` and this many lines; see `compose`."""
+        place = self.compose(prefix, lines=lines, unknown=unknown)
+        return place.text if lines else place.shown
+
+    def compose(self, prefix: str = "", *, lines: int, unknown: str = "error") -> Place:
+        """Return the place after `prefix` and this many lines, including the one that it begins.
+
+        Raises:
+            UnknownCharactersError: see `Sampler.stream`.
+            FormError: see `candidates`.
+        """
+        places = [self.start(prefix, unknown)]
+        returns = _RETURNS
+        while len(places) <= lines:
+            try:
+                found = self.candidates(places[-1])
+                if len(places) == lines:  # the last line should not break off at a comma
+                    found = [c for c in found if not c.line.endswith(_PAUSES)] or found
+                (chosen,) = self.choose(found)
+            except FormError:
+                # Perhaps nothing can follow the line before it, as where nothing answers its rhyme.
+                if len(places) == 1 or not returns:
+                    raise
+                returns -= 1
+                places.pop()
+            else:
+                places.append(self.after(places[-1], chosen.line, chosen.end))
+        return places[-1]
+
+    def _endings(self, place: Place) -> frozenset[str] | None:
+        """Return the units that the next line may end on; ``None`` for all.
+
+        Raises:
+            FormError: there are none.
+        """
+        draft = Draft(place.lines, place.begun)
+        asked = [
+            (c.wish, endings)
+            for c in self._constraints
+            if (endings := c.endings(draft)) is not None
+        ]
+        if not asked:
+            return None
+        shared = frozenset.intersection(*(endings for _, endings in asked))
+        if not shared:
+            wishes = _listed([wish for wish, _ in asked])
+            raise FormError(
+                f"No line {len(place.lines) + 1} can end as {wishes}: the model can write no word "
+                "that would do. Ask for less, or change the lines before it."
+            )
+        return shared
+
+    def _unmet(self, place: Place, row: Row) -> list[Constraint]:
+        draft = Draft(place.lines, row.line, row.chance)
+        return [constraint for constraint in self._constraints if not constraint.fits(draft)]
+
+    def _none_found(self, place: Place, missed: list[Row]) -> FormError:
+        """Say which wish stood in the way, and which line came nearest."""
+        line = f"No line {len(place.lines) + 1}"
+        if place.begun:
+            line += f" that begins with {place.begun}"
+        draft = Draft(place.lines, place.begun)
+        asked = [c.wish for c in self._constraints if c.allowed(draft) is not None]
+        if len(asked) > 1 and all(row.line == place.begun for row in missed):
+            return FormError(f"{line} can go on as {_listed(asked)} together. Ask for less.")
+        if all(row.barred for row in missed):
+            return FormError(
+                f"{line} was found: whatever the form would let follow is ruled out by "
+                "--no-repeat, --max-copy or another processor. Ask for less."
+            )
+        whole = [row for row in missed if row.end is not None] or missed
+        unmet = {id(row): self._unmet(place, row) for row in whole}
+        nearest = min(whole, key=lambda row: (len(unmet[id(row)]), -sum(row.log_shares)))
+        blamed = Counter(c.wish for wishes in unmet.values() for c in wishes).most_common(1)
+        meets = f" that meets {blamed[0][0]}" if blamed else ""
+        line_shown = nearest.line if len(nearest.line) <= _SHOWN else f"{nearest.line[:_SHOWN]}…"
+        shown = f"The nearest was: {line_shown}" if nearest.line else "None came near"
+        return FormError(
+            f"{line} was found{meets}, in {len(missed):,} tries. {shown}. Ask for less, or try "
+            "again, perhaps with a higher temperature."
+        )
+
+
+def _candidate(row: Row, end: str) -> Candidate:
+    drawn = row.log_probabilities
+    log_weight = sum(row.log_shares) + sum(row.log_ratios)
+    return Candidate(row.line, log_weight, sum(drawn) / max(len(drawn), 1), end)
+
+
+def _listed(wishes: Iterable[str]) -> str:
+    """Return ``--rhyme AA asks``, or ``--rhyme AA and --acrostic-end 我 ask``."""
+    several = list(wishes)
+    return f"{' and '.join(several)} ask{'s' if len(several) == 1 else ''}"

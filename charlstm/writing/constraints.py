@@ -1,0 +1,438 @@
+"""What one line of a text can be asked to be: its length, its ends, its rhyme, its words.
+
+A `Constraint` is one wish about one line at a time. `charlstm.writing.form` makes constraints of
+what a user asks for, and `charlstm.writing.composer` writes lines that meet them.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from charlstm.text.vocabulary import Vocabulary
+from charlstm.writing.rhyme import ending, endings_on, rhyme, sounds, words_ending_in
+from charlstm.writing.spelling import Spelling
+
+_APOSTROPHES = ("'", "’")
+# Marks after which a Chinese line of verse ends, though the text line goes on.
+_CLAUSE_MARKS = "，。！？；"
+# At least this many units must rhyme with the first of a rhyme, so that it can be answered; fewer
+# where they are words that the model has seen.
+_ANSWERS, _KNOWN_ANSWERS = 6, 3
+# Where a line has no length, a word that must occur begins after at most this many characters.
+_ROOM_HAN, _ROOM_LATIN = 5, 20
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A line as far as it has been written, and where in the text it is.
+
+    Attributes:
+        before: the finished lines of the text above it.
+        line: what it has so far; for `Constraint.fits`, the whole line without its line break.
+        chance: a number in [0, 1), the same from its first character to its last, for constraints
+            that leave something to chance.
+    """
+
+    before: tuple[str, ...]
+    line: str
+    chance: float = 0.0
+
+    @property
+    def number(self) -> int:
+        """Which line of the text it is, from 0."""
+        return len(self.before)
+
+
+class Constraint:
+    """One wish about the lines of a text; a kind of wish overrides the methods that it needs.
+
+    `fits` decides. The others steer, so that lines that fit are found at all: what they rule out
+    is never drawn. All but `endings` are asked before every character, so they should be quick.
+
+    Attributes:
+        wish: what the wish is called when it cannot be met.
+    """
+
+    wish = "the form"
+
+    def fits(self, draft: Draft) -> bool:
+        """Return whether the finished line is as it should be."""
+        return True
+
+    def allowed(self, draft: Draft) -> str | None:
+        """Return the characters that may come next inside the line; ``None`` for all."""
+        return None
+
+    def may_end(self, draft: Draft) -> bool:
+        """Return whether the line may end here."""
+        return True
+
+    def must_end(self, draft: Draft) -> bool:
+        """Return whether the line must end here; punctuation may still follow."""
+        return False
+
+    def endings(self, draft: Draft) -> frozenset[str] | None:
+        """Return the units, a Han character or a word in lower case, that the line may end on.
+
+        ``None`` for all. It is asked once, before the line is written, so it depends only on the
+        lines before. A candidate is taken back to where its last unit began, and led to one of
+        these.
+        """
+        return None
+
+
+def line_ends(vocabulary: Vocabulary) -> str:
+    """Return the characters at which a line ends, the commonest first; usually the line break.
+
+    Where a Chinese text has more clauses than lines, as prose does and poems printed two verses to
+    a line do, a line of verse ends with its clause. Without line breaks it ends with a space as
+    well, and where there is none of these, nothing is returned.
+    """
+    frequency = dict(zip(vocabulary.characters, vocabulary.counts[1:], strict=True))
+    marks = [mark for mark in _CLAUSE_MARKS if mark in frequency]
+    breaks = frequency.get("\n", 0)
+    if breaks and sum(frequency[mark] for mark in marks) <= breaks:
+        return "\n"
+    spaces = " " if " " in frequency and not breaks else ""
+    return "".join(sorted([*marks, *spaces], key=lambda mark: -frequency[mark]))
+
+
+@lru_cache(maxsize=1 << 14)
+def counts(character: str) -> bool:
+    """Return whether a character counts for a line's length: letters, digits and Han do."""
+    return unicodedata.category(character)[0] in "LN"
+
+
+def counted(line: str) -> str:
+    """Return `line` without what does not count: its punctuation, its spaces."""
+    return "".join(character for character in line if counts(character))
+
+
+@dataclass(frozen=True)
+class LineLength(Constraint):
+    """Lines of a given number of characters, not counting punctuation and spaces.
+
+    Attributes:
+        lengths: the least and the most for each line; after the last they begin again.
+        wish: see `Constraint`.
+    """
+
+    lengths: tuple[tuple[int, int], ...]
+    wish: str = "the line length"
+
+    def fits(self, draft: Draft) -> bool:
+        """See `Constraint`."""
+        least, most = self._length(draft)
+        return least <= len(counted(draft.line)) <= most
+
+    def may_end(self, draft: Draft) -> bool:
+        """See `Constraint`."""
+        return len(counted(draft.line)) >= self._length(draft)[0]
+
+    def must_end(self, draft: Draft) -> bool:
+        """See `Constraint`."""
+        return len(counted(draft.line)) >= self._length(draft)[1]
+
+    def _length(self, draft: Draft) -> tuple[int, int]:
+        return self.lengths[draft.number % len(self.lengths)]
+
+
+@dataclass(frozen=True)
+class Acrostic(Constraint):
+    """The n-th line begins with the n-th of some characters (藏头诗).
+
+    A capital letter is written as one, a small one in either case.
+
+    Attributes:
+        letters: one for each line; lines after them are free.
+        characters: the model's.
+        words: the words in Latin letters, in lower case, that lines are led to begin with, if any
+            of them begins with the letter; where ``None``, whatever the model makes of it.
+        wish: see `Constraint`.
+    """
+
+    letters: str
+    characters: str = ""
+    words: frozenset[str] | None = None
+    wish: str = "the acrostic"
+
+    def fits(self, draft: Draft) -> bool:
+        """See `Constraint`."""
+        asked = self._asked(draft)
+        return not asked or counted(draft.line)[:1].casefold() == asked.casefold()
+
+    def allowed(self, draft: Draft) -> str | None:
+        """See `Constraint`."""
+        asked = self._asked(draft)
+        if not asked:
+            return None
+        if not counted(draft.line):
+            return asked if asked.isupper() else asked + asked.swapcase()
+        led = self._next(draft)
+        if led is None:
+            return None
+        letters, complete = led
+        return letters + self._between_words if complete else letters
+
+    def may_end(self, draft: Draft) -> bool:
+        """See `Constraint`."""
+        led = self._next(draft)
+        return led is None or led[1]
+
+    def _next(self, draft: Draft) -> tuple[str, bool] | None:
+        """Return the letters that lead on within the first word, and whether it is complete.
+
+        ``None`` if it is led nowhere: after it, and if it was given and begins none of the words.
+        """
+        spelling = self._spellings.get(self._asked(draft).casefold())
+        begun = _first_word(draft.line)
+        if spelling is None or not begun:
+            return None
+        letters, complete = spelling.next(begun)
+        return (letters, complete) if letters or complete else None
+
+    def _asked(self, draft: Draft) -> str:
+        return self.letters[draft.number : draft.number + 1]
+
+    @cached_property
+    def _spellings(self) -> dict[str, Spelling]:
+        """The words that lines may begin with, by their first letters."""
+        by_letter: dict[str, set[str]] = {}
+        for word in self.words or ():
+            by_letter.setdefault(word[0], set()).add(word)
+        asked = frozenset(self.letters.casefold()) & by_letter.keys()
+        return {one: Spelling(frozenset(by_letter[one]), self.characters) for one in asked}
+
+    @cached_property
+    def _between_words(self) -> str:
+        return "".join(c for c in self.characters if not in_word(c) and c not in _APOSTROPHES)
+
+
+@dataclass(frozen=True)
+class AcrosticEnd(Constraint):
+    """The n-th line ends with the n-th of some characters, in either case.
+
+    Attributes:
+        letters: one for each line; lines after them are free.
+        characters: the model's.
+        words: the words in Latin letters, in lower case, that lines are led to end on, if any of
+            them fit; where ``None``, those of the whole dictionary, rare names included.
+        wish: see `Constraint`.
+    """
+
+    letters: str
+    characters: str
+    words: frozenset[str] | None = None
+    wish: str = "the acrostic at the end"
+
+    def fits(self, draft: Draft) -> bool:
+        """See `Constraint`."""
+        return self._met(draft)
+
+    def may_end(self, draft: Draft) -> bool:
+        """See `Constraint`."""
+        # Where there are endings, one of them is put where the line ends by itself.
+        return draft.number in self._endings or self._met(draft)
+
+    def endings(self, draft: Draft) -> frozenset[str] | None:
+        """See `Constraint`."""
+        return self._endings.get(draft.number)
+
+    @cached_property
+    def _endings(self) -> dict[int, frozenset[str]]:
+        """The units that lines are led to end on, by the number of the line."""
+        found = {}
+        for number, asked in enumerate(self.letters):
+            # Without the dictionary the line must come to the letter by itself.
+            words = (
+                frozenset({asked}) if is_unit(asked) else words_ending_in(asked, self.characters)
+            )
+            if words is not None:
+                found[number] = _preferred(words, self.words)
+        return found
+
+    def _met(self, draft: Draft) -> bool:
+        asked = self.letters[draft.number : draft.number + 1]
+        return not asked or counted(draft.line)[-1:].casefold() == asked.casefold()
+
+
+@dataclass(frozen=True)
+class Rhyme(Constraint):
+    """Lines with the same letter rhyme; see `charlstm.writing.rhyme`.
+
+    Attributes:
+        scheme: a letter for each line, ``AABA``; further lines begin it again with sounds of their
+            own.
+        characters: the model's.
+        words: see `AcrosticEnd`.
+        answers: how many units must rhyme with the first of a rhyme, so that it can be answered.
+        wish: see `Constraint`.
+    """
+
+    scheme: str
+    characters: str
+    words: frozenset[str] | None = None
+    answers: int = _ANSWERS
+    wish: str = "the rhyme"
+
+    def fits(self, draft: Draft) -> bool:
+        """See `Constraint`."""
+        if not self._rhymes_at_all(draft):
+            return True
+        earlier = self._to_answer(draft)
+        if not earlier:
+            unit, found = _unit(draft.line), self._endings_on(sounds(draft.line))
+            if not self.answers or self.words is None or not in_word(unit[:1]):
+                return len(found) >= self.answers
+            return unit in self.words and len(found & self.words) >= _KNOWN_ANSWERS
+        return all(rhyme(draft.line, line) for line in earlier)
+
+    def endings(self, draft: Draft) -> frozenset[str] | None:
+        """See `Constraint`."""
+        earlier = self._to_answer(draft)
+        if not earlier:
+            return None
+        shared = frozenset.intersection(*map(sounds, earlier))
+        used = {_unit(line) for line in earlier}
+        return self._endings_on(shared) - used
+
+    def _endings_on(self, heard: frozenset[str]) -> frozenset[str]:
+        return _answers_to(heard, self.characters, self.words)
+
+    def _rhymes_at_all(self, draft: Draft) -> bool:
+        return self.scheme.count(self.scheme[draft.number % len(self.scheme)]) > 1
+
+    def _to_answer(self, draft: Draft) -> list[str]:
+        """Return the lines before it with which it must rhyme."""
+        place = draft.number % len(self.scheme)
+        first = draft.number - place
+        lines = [
+            draft.before[first + other]
+            for other in range(place)
+            if self.scheme[other] == self.scheme[place]
+        ]
+        # Lines of somebody's own may end on what nothing rhymes with, or not rhyme with each other:
+        # then the last one that can be answered is.
+        answerable = [line for line in lines if self._endings_on(sounds(line)) - {_unit(line)}]
+        together = answerable and self._endings_on(frozenset.intersection(*map(sounds, answerable)))
+        return answerable if together else answerable[-1:]
+
+
+@dataclass(frozen=True)
+class Must(Constraint):
+    """Words that must occur in one of the lines.
+
+    Attributes:
+        words: what must occur.
+        line: the line that has all those that no line before it has; where ``None``, each line has
+            one of them, as long as some are missing.
+        lengths: see `LineLength`; empty where lines have no length.
+        wish: see `Constraint`.
+    """
+
+    words: tuple[str, ...]
+    line: int | None = None
+    lengths: tuple[tuple[int, int], ...] = ()
+    wish: str = "the word that must occur"
+
+    def fits(self, draft: Draft) -> bool:
+        """See `Constraint`."""
+        return not self._missing(draft)
+
+    def allowed(self, draft: Draft) -> str | None:
+        """See `Constraint`."""
+        missing = self._missing(draft)
+        if not missing:
+            return None
+        word, line = missing[0], draft.line
+        for length in range(min(len(word) - 1, len(line)), 0, -1):
+            if line.endswith(word[:length]) and _may_begin(word, line[:-length]):
+                return word[length]
+        due = len(counted(line)) >= int(draft.chance * (self._room(draft) + 1))
+        return word[0] if due and _may_begin(word, line) else None
+
+    def may_end(self, draft: Draft) -> bool:
+        """See `Constraint`."""
+        return not self._missing(draft)
+
+    def _missing(self, draft: Draft) -> list[str]:
+        return [word for word in self._asked(draft) if not _has(draft.line, word)]
+
+    def _asked(self, draft: Draft) -> list[str]:
+        """Return the words that this line must have."""
+        if self.line not in (None, draft.number):
+            return []
+        new = [word for word in self.words if not any(_has(line, word) for line in draft.before)]
+        if self.line is not None:
+            return new
+        most = self._most(draft)
+        return [word for word in new if most is None or len(counted(word)) <= most][:1]
+
+    def _room(self, draft: Draft) -> int:
+        """Return how many characters may come before the first of them."""
+        asked, most = self._asked(draft), self._most(draft)
+        if most is None:
+            return _ROOM_LATIN if in_word(asked[0][0]) else _ROOM_HAN
+        return most - sum(len(counted(word)) for word in asked)
+
+    def _most(self, draft: Draft) -> int | None:
+        return self.lengths[draft.number % len(self.lengths)][1] if self.lengths else None
+
+
+def _first_word(line: str) -> str:
+    """Return the word that `line` consists of so far; empty if there is more, or none."""
+    start = next((place for place, c in enumerate(line) if counts(c)), len(line))
+    word = line[start:]
+    return word if all(in_word(c) or c in _APOSTROPHES for c in word) else ""
+
+
+def _unit(line: str) -> str:
+    """Return what a line rhymes on, in lower case and with straight apostrophes."""
+    return line[slice(*ending(line))].casefold().replace("’", "'")
+
+
+def _preferred(endings: frozenset[str], words: frozenset[str] | None) -> frozenset[str]:
+    """Return the endings that are not words in Latin letters, or are among `words`."""
+    if words is None:
+        return endings
+    return frozenset(one for one in endings if one in words or not in_word(one[0])) or endings
+
+
+@lru_cache(maxsize=1 << 10)
+def _answers_to(
+    heard: frozenset[str], characters: str, words: frozenset[str] | None
+) -> frozenset[str]:
+    return _preferred(endings_on(heard, characters), words)
+
+
+def is_unit(character: str) -> bool:
+    """Return whether this is a Han character, which is a unit by itself."""
+    return bool(character) and not in_word(character) and ending(character) == (0, 1)
+
+
+@lru_cache(maxsize=1 << 14)
+def in_word(character: str) -> bool:
+    """Return whether a character belongs to words that are separated by spaces."""
+    name = unicodedata.name(character, "") if character else ""
+    return character.isalpha() and not name.startswith(("CJK", "HIRAGANA", "KATAKANA"))
+
+
+def _may_begin(word: str, line: str) -> bool:
+    """Return whether `word` may follow `line` without becoming part of a longer word."""
+    before = line[:-1] if line.endswith(_APOSTROPHES) else line
+    return not (in_word(word[0]) and in_word(before[-1:]))
+
+
+def _has(line: str, word: str) -> bool:
+    """Return whether `word` occurs in `line`, and not only as part of a longer word."""
+    found = line.find(word)
+    while found >= 0:
+        end = found + len(word)
+        # can is a part of can't: an apostrophe with a letter after it continues the word.
+        goes_on = in_word(line[end : end + 1]) or (
+            line[end : end + 1] in _APOSTROPHES and in_word(line[end + 1 : end + 2])
+        )
+        if _may_begin(word, line[:found]) and not (in_word(word[-1]) and goes_on):
+            return True
+        found = line.find(word, found + 1)
+    return False

@@ -1,0 +1,376 @@
+"""Continuing a prefix, with NumPy alone."""
+
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.errors import RecipeError
+from charlstm.model.network import Network, State
+from charlstm.recipes.recipe import check_whole
+from charlstm.runs.directory import RunDirectory
+from charlstm.runs.info import RunInfo
+from charlstm.text.corpus import TextOptions
+from charlstm.text.unseen import readable
+from charlstm.text.vocabulary import Vocabulary
+from charlstm.writing.decoding import Decoding, Drawer, Processor, choose
+
+# Uniform numbers are drawn this many at a time: a call to the generator costs as much for one.
+_BLOCK = 256
+# At most this many texts are written side by side: more would cost memory and gain nothing.
+_AT_ONCE = 256
+# How many characters are written by default, or for each line where lines are counted.
+_LENGTH = 200
+
+
+class SamplingSettings(TypedDict, total=False):
+    """How a prefix is continued; every part may be left out.
+
+    Attributes:
+        length: how many characters to write at most, not counting the prefix; by default 200, or
+            that many for each of `lines`.
+        lines: how many lines to write, not counting empty ones; one that the prefix begins is the
+            first.
+        stop: texts at which to end; they are not part of what is written.
+        decoding: how each character is drawn.
+        processors: what else may change the logits; see `charlstm.writing.decoding`.
+        seed: the same one writes the same text; by default a random one.
+        unknown: what to do with characters of the prefix that the model has never seen:
+            ``"error"``, the default, ``"skip"`` them, or ``"map"`` them to the nearest that the
+            vocabulary has.
+    """
+
+    length: int | None
+    lines: int | None
+    stop: Sequence[str]
+    decoding: Decoding | None
+    processors: Sequence[Processor]
+    seed: int | None
+    unknown: str
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A model that writes.
+
+    Attributes:
+        network: its forward pass.
+        vocabulary: its characters.
+        text: how its training text was normalised; prefixes are treated the same way.
+    """
+
+    network: Network
+    vocabulary: Vocabulary
+    text: TextOptions = field(default_factory=TextOptions)
+
+    def stream(self, prefix: str = "", **settings: Unpack[SamplingSettings]) -> Iterator[str]:
+        """Continue `prefix`, yielding the text as it is written, nearly always single characters.
+
+        The model reads a line break first where its vocabulary has one, so that the prefix
+        begins a line.
+
+        Args:
+            prefix: what to continue; may be empty.
+            settings: see `SamplingSettings`.
+
+        Raises:
+            UnknownCharactersError: with ``unknown="error"``, naming each of them.
+            RecipeError: a setting is out of range, or leaves nothing to write.
+        """
+        return (piece for (piece,) in self._write(prefix, 1, **settings) if piece)
+
+    def generate(self, prefix: str = "", **settings: Unpack[SamplingSettings]) -> str:
+        """Return `prefix` and its continuation; see `stream`."""
+        return self.generate_many(prefix, samples=1, **settings)[0]
+
+    def generate_many(
+        self, prefix: str = "", *, samples: int, **settings: Unpack[SamplingSettings]
+    ) -> list[str]:
+        """Return `samples` texts that begin with `prefix`, written side by side.
+
+        Together they cost far less than one after the other, because the streams share their
+        matrix products. Sample k draws from a generator of its own, seeded with ``seed + k``.
+
+        Args:
+            prefix: see `stream`.
+            samples: how many, from 1.
+            settings: for each text, except that the seed is that of the first.
+
+        Raises:
+            UnknownCharactersError: as in `stream`.
+            RecipeError: as in `stream`.
+        """
+        check_whole("samples", samples, 1)
+        first = first_seed(settings.get("seed"))
+        texts: list[str] = []
+        for done in range(0, samples, _AT_ONCE):
+            many = min(_AT_ONCE, samples - done)
+            settings["seed"] = first + done
+            steps = list(self._write(prefix, many, **settings))
+            texts += (prefix + "".join(pieces[k] for pieces in steps) for k in range(many))
+        return texts
+
+    def read(self, text: str = "", unknown: str = "error") -> State:
+        """Return where the model stands after `text`: a state that can be copied and moved on.
+
+        ``state.logits`` says what it expects next, and ``network.step(state, id)`` moves it on.
+
+        Args:
+            text: what to read, after a line break if the vocabulary has one.
+            unknown: see `SamplingSettings`.
+
+        Raises:
+            UnknownCharactersError: as in `stream`.
+        """
+        return self._read(self.readable(text, unknown))
+
+    def log_probabilities(
+        self, text: str, prefix: str = "", *, state: State | None = None
+    ) -> NDArray[np.float64]:
+        """Return how likely the model finds each character of `text` after `prefix`.
+
+        Characters that it has never seen are measured and read as ``<unk>``.
+
+        Args:
+            text: what to measure.
+            prefix: what it has read before.
+            state: where it stands after what it has read, instead of a prefix; stays as it is.
+
+        Returns:
+            ``[len(text)]``, natural logarithms, at temperature 1.
+        """
+        state = self.read(prefix, unknown="map") if state is None else state.copy()
+        found = np.empty(len(text))
+        for place, character in enumerate(self.vocabulary.encode(text)):
+            logits = state.logits[0].astype(np.float64)
+            highest = logits.max()
+            found[place] = logits[character] - highest - np.log(np.exp(logits - highest).sum())
+            self.network.step(state, int(character))
+        return found
+
+    def _read(self, text: str) -> State:
+        state = self.network.start()
+        if "\n" in self.vocabulary:
+            text = "\n" + text
+        self.network.read(state, self.vocabulary.encode(text))
+        return state
+
+    def readable(self, text: str, unknown: str = "error") -> str:
+        """Return `text` as the model reads it; see `read`."""
+        return readable(self.text.apply(text), self.vocabulary, unknown)
+
+    def _write(
+        self,
+        prefix: str,
+        samples: int,
+        *,
+        length: int | None = None,
+        lines: int | None = None,
+        stop: Sequence[str] = (),
+        decoding: Decoding | None = None,
+        processors: Sequence[Processor] = (),
+        seed: int | None = None,
+        unknown: str = "error",
+    ) -> Iterator[list[str]]:
+        """Check what was asked for; return an iterator over a piece of every text at each step."""
+        if length is not None:
+            check_whole("length", length, 0)
+        first = first_seed(seed)
+        if lines is not None:
+            check_whole("lines", lines, 1)
+        if isinstance(stop, str):  # which is a sequence of texts too
+            stop = (stop,)
+        if not all(stop):
+            raise RecipeError("A text to stop at cannot be empty.")
+        if lines is not None and "\n" not in self.vocabulary:
+            raise RecipeError("The model knows no line breaks, so it cannot count lines.")
+        read = self.readable(prefix, unknown)
+        begun = self.text.apply(prefix)
+        ends = [_End(begun, lines, stop) for _ in range(samples if lines or stop else 0)]
+        texts = _Texts([begun] * samples, list(range(samples)))
+        decoding = decoding or Decoding()
+        processors = (*decoding.processors(self.vocabulary), *processors)
+        generators = [np.random.default_rng(first + k) for k in range(samples)]
+        length = _LENGTH * (lines or 1) if length is None else length
+        ids = self._draw(read, texts, length, decoding, processors, generators)
+        return self._pieces(ids, texts, ends)
+
+    def _pieces(
+        self,
+        steps: "Iterable[Sequence[int] | NDArray[np.intp]]",
+        texts: "_Texts",
+        ends: "list[_End]",
+    ) -> Iterator[list[str]]:
+        """Yield a piece of every text for the ids that are drawn at each step."""
+        names = ["\ufffd", *self.vocabulary.characters]
+        for ids in steps:
+            pieces = [names[character] for character in ids]
+            for stream, piece in enumerate(pieces):
+                texts.written[stream] += piece
+            if not ends:
+                yield pieces
+                continue
+            yield [end.push(piece) for end, piece in zip(ends, pieces, strict=True)]
+            texts.running = [stream for stream in texts.running if not ends[stream].reached]
+            if not texts.running:
+                return
+        if ends:
+            yield [end.rest() for end in ends]
+
+    def _draw(
+        self,
+        read: str,
+        texts: "_Texts",
+        length: int,
+        decoding: Decoding,
+        processors: Sequence[Processor],
+        generators: list[np.random.Generator],
+    ) -> "Iterator[Sequence[int] | NDArray[np.intp]]":
+        """Yield every stream's next id, after what the model reads of the prefix.
+
+        The caller keeps `texts` up to date; what is drawn for finished ones is ignored.
+        """
+        network, streams = self.network, len(generators)
+        if not length:
+            return
+        if read or "\n" in self.vocabulary:
+            state = self._read(read).take([0] * streams)
+        else:
+            # Nothing to read, not even a line's beginning: draw by the training text's frequencies.
+            with np.errstate(divide="ignore"):
+                begins = np.log(np.array(self.vocabulary.counts, dtype=np.float32))
+            first = np.empty(streams, dtype=np.intp)
+            for stream, generator in enumerate(generators):
+                row = begins.copy()
+                for process in processors:
+                    process(texts.written[stream], row)
+                first[stream] = choose(row, Decoding(temperature=1.0), generator)
+            yield first
+            length -= 1
+            state = network.start(streams)
+            network.step(state, first)
+        uniforms = _uniforms(generators)
+        drawer = Drawer(decoding, network.vocabulary_size, streams)
+        logits = state.logits  # the same memory after every step
+        for left in range(length, 0, -1):
+            uniform = next(uniforms)
+            for process in processors:
+                for stream in texts.running:
+                    process(texts.written[stream], logits[stream])
+            if streams == 1:  # without the arrays, which would cost as much as the sums
+                only = drawer.one(logits, uniform[0])
+                yield (only,)
+                if left > 1:
+                    network.step(state, only)
+            else:
+                chosen = drawer.all(logits, uniform)
+                yield chosen
+                if left > 1:
+                    network.step(state, chosen)
+
+
+@dataclass
+class _Texts:
+    """The texts of all streams.
+
+    Attributes:
+        written: each with its prefix, normalised.
+        running: the numbers of those that have not ended.
+    """
+
+    written: list[str]
+    running: list[int]
+
+
+class _End:
+    """Notices where one text ends, and holds back what may be the beginning of a stop text.
+
+    Attributes:
+        reached: whether it has ended.
+    """
+
+    def __init__(self, prefix: str, lines: int | None, stop: Sequence[str]) -> None:
+        self.reached = False
+        self._lines_left = lines
+        self._in_line = bool(prefix.rpartition("\n")[2].strip())
+        self._stop = tuple(stop)
+        self._held = ""
+
+    def push(self, character: str) -> str:
+        """Take the next character; return what is certain to be part of the text by now."""
+        if self.reached:
+            return ""
+        # Only one character came, so a stop text that is here now ends here.
+        found = [text for text in self._stop if (self._held + character).endswith(text)]
+        if found:
+            self._held = (self._held + character).removesuffix(max(found, key=len))
+            return self.rest()
+        if self._lines_left is not None:
+            if character == "\n":
+                self._lines_left -= self._in_line
+                self._in_line = False
+                if not self._lines_left:
+                    return self.rest()
+            elif not character.isspace():
+                self._in_line = True
+        if not self._stop:
+            return character
+        self._held += character
+        kept = max(_overlap(self._held, text) for text in self._stop)
+        certain = self._held[: len(self._held) - kept]
+        self._held = self._held[len(certain) :]
+        return certain
+
+    def rest(self) -> str:
+        """Return what was held back: the text has ended."""
+        held, self._held, self.reached = self._held, "", True
+        return held
+
+
+def open_sampler(directory: RunDirectory, info: RunInfo) -> Sampler:
+    """Return the sampler of a run, whose weights are read here.
+
+    Args:
+        directory: of the run.
+        info: what its ``run.json`` says.
+
+    Raises:
+        RunError: there are no weights yet, or they are damaged.
+    """
+    weights = directory.read_model(info)
+    network = Network(info.recipe.architecture, weights, len(info.vocabulary))
+    return Sampler(network, info.vocabulary, info.recipe.text)
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Return how many characters at the end of `text` may be the beginning of `stop`."""
+    for length in range(min(len(stop) - 1, len(text)), 0, -1):
+        if text.endswith(stop[:length]):
+            return length
+    return 0
+
+
+def _uniforms(generators: list[np.random.Generator]) -> Iterator[NDArray[np.float64]]:
+    """Yield a number in [0, 1) from each generator, again and again."""
+    while True:
+        yield from np.stack([rng.random(_BLOCK) for rng in generators], axis=1)
+
+
+def first_seed(seed: int | None) -> int:
+    """Return a seed that was asked for, or a random one for ``None``.
+
+    Raises:
+        RecipeError: it is no whole number from 0.
+    """
+    if seed is None:
+        return fresh_seed()
+    check_whole("seed", seed, 0)
+    return seed
+
+
+def fresh_seed() -> int:
+    """Return a random seed, short enough to type."""
+    return secrets.randbelow(2**32)

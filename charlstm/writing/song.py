@@ -1,0 +1,252 @@
+"""Writing a song together, a line at a time: the model proposes, a person decides.
+
+Every line is a place to go back to, because the state of the model after it is kept: it takes a
+few kilobytes.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from charlstm.errors import FormError, RecipeError
+from charlstm.evaluation.novelty import Passage, TrainingText
+from charlstm.recipes.recipe import check_whole
+from charlstm.writing.candidates import Place
+from charlstm.writing.composer import Candidate, Composer
+from charlstm.writing.decoding import Decoding, MaxCopy, Processor
+from charlstm.writing.form import Form
+from charlstm.writing.rhyme import ending
+from charlstm.writing.sampler import Sampler
+
+# At most this many of the lines proposed together end on the same unit, unless there are no others.
+_SAME_ENDING = 2
+# A copy is followed back over this many characters of the song before a line.
+_BEFORE = 500
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A line that may come next.
+
+    Attributes:
+        candidate: the line.
+        probability: what the model gives to a character of it, its end included: the geometric
+            mean, at temperature 1.
+        copied: the longest passage of four characters or more that reaches into it and appears in
+            the training text; it starts below 0 if it begins in the song before the line. ``None``
+            if there is none, or nothing to look in.
+        verbatim: whether all of it appears there, as a line or within a longer one.
+    """
+
+    candidate: Candidate
+    probability: float
+    copied: Passage | None
+    verbatim: bool
+
+    @property
+    def line(self) -> str:
+        """The line itself."""
+        return self.candidate.line
+
+
+class Song:
+    """A song under way.
+
+    Args:
+        sampler: the model.
+        training_text: where copies are looked for; ``None`` does not look.
+        words: what lines are led to begin and end with; see `Form.constraints`.
+        form: what its lines should be; they are counted from the last empty line.
+        decoding: how characters are drawn.
+        max_copy: how many characters in a row may be copied; 0 for any number.
+        seed: the same one proposes the same lines to the same decisions.
+
+    Raises:
+        CharLSTMError: as `change`.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        *,
+        training_text: TrainingText | None = None,
+        words: frozenset[str] | None = None,
+        form: Form | None = None,
+        decoding: Decoding | None = None,
+        max_copy: int = 0,
+        seed: int | None = None,
+    ) -> None:
+        self._sampler = sampler
+        self._training_text = training_text
+        self._words = words
+        if seed is not None:
+            check_whole("seed", seed, 0)
+        self._generator = np.random.default_rng(seed)
+        self.form = Form() if form is None else form
+        self.decoding = decoding or Decoding()
+        self.max_copy = max_copy
+        self._composer = self._composer_for(self.form, self.decoding, max_copy)
+        self._places: list[Place] = [self._composer.start()]
+        self._lines: list[str] = []
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All lines, the empty ones too."""
+        return tuple(self._lines)
+
+    @property
+    def stanza(self) -> tuple[str, ...]:
+        """The lines after the last empty one: those that the form counts."""
+        return self._places[-1].lines
+
+    @property
+    def text(self) -> str:
+        """The song, with a line break at its end unless it is empty."""
+        return "".join(line + "\n" for line in self._lines)
+
+    def change(
+        self,
+        *,
+        form: Form | None = None,
+        decoding: Decoding | None = None,
+        max_copy: int | None = None,
+    ) -> None:
+        """Change how the next lines are written; what is ``None`` stays.
+
+        Raises:
+            UnknownCharactersError: the form has characters that the model has never seen.
+            RecipeError: parts of the form cannot be combined, or `max_copy` cannot be kept.
+            MissingLibraryError: see `Form.constraints`.
+        """
+        form = self.form if form is None else form
+        decoding = decoding or self.decoding
+        max_copy = self.max_copy if max_copy is None else max_copy
+        self._composer = self._composer_for(form, decoding, max_copy)
+        self.form, self.decoding, self.max_copy = form, decoding, max_copy
+
+    def _composer_for(self, form: Form, decoding: Decoding, max_copy: int) -> Composer:
+        processors: tuple[Processor, ...] = ()
+        if max_copy:
+            if self._training_text is None:
+                raise RecipeError(
+                    "There is no training text to look for copies in, so they cannot be kept short."
+                )
+            followers = self._training_text.followers
+            processors = (MaxCopy(max_copy, followers, self._sampler.vocabulary),)
+        return Composer(
+            self._sampler,
+            form.constraints(self._sampler.vocabulary, None, self._words),
+            decoding=decoding,
+            processors=processors,
+            read_processors=processors,
+            generator=self._generator,
+        )
+
+    def propose(self, count: int = 5, *, without: Collection[str] = ()) -> list[Proposal]:
+        """Return this many different lines that may come next, the likeliest first.
+
+        There are fewer, or none, if no more are found. Lines that all end alike are no choice, so
+        at most two of them are proposed together, unless there are no others.
+
+        Args:
+            count: how many.
+            without: lines that are left out, such as those that were proposed before.
+
+        Raises:
+            FormError: there is none that meets the form.
+        """
+        check_whole("count", count, 1)
+        place = self._places[-1]
+        # So that enough are left, even if all of those left out are found once more.
+        found = self._composer.candidates(place, count + len(without))
+        new = [candidate for candidate in found if candidate.line not in without]
+        ranked = self._composer.choose(new, len(new))
+        proposals = [self._describe(place, candidate) for candidate in _varied(ranked)[:count]]
+        return sorted(proposals, key=lambda proposal: -proposal.probability)
+
+    def take(self, chosen: Proposal | Candidate) -> None:
+        """Add a line that was proposed, or one that `look_ahead` returned."""
+        candidate = chosen.candidate if isinstance(chosen, Proposal) else chosen
+        self._add(candidate.line, candidate.end)
+
+    def write(self, lines: Sequence[str]) -> None:
+        """Add lines of one's own, or a text of several; an empty line ends a stanza.
+
+        They may hold any characters.
+        """
+        text = lines if isinstance(lines, str) else "\n".join(lines)
+        for line in text.split("\n"):
+            self._add(line, None)
+
+    def go_back(self) -> str | None:
+        """Take the last line away and return it; ``None`` when there is none."""
+        if not self._lines:
+            return None
+        self._places.pop()
+        return self._lines.pop()
+
+    def look_ahead(self, proposal: Proposal | None = None, lines: int = 4) -> list[Candidate]:
+        """Return how the song might go on, after a proposal if one is given; nothing is added.
+
+        Args:
+            proposal: the line to look past; the song's last line if ``None``.
+            lines: how many to return; there are fewer if no way leads on.
+
+        Returns:
+            The lines; `take` adds them one after the other, the proposal first.
+
+        Raises:
+            FormError: see `propose`.
+        """
+        place = self._places[-1]
+        if proposal is not None:
+            candidate = proposal.candidate
+            place = self._composer.after(place, candidate.line, candidate.end)
+        ahead: list[Candidate] = []
+        for _ in range(lines):
+            try:
+                (chosen,) = self._composer.choose(self._composer.candidates(place))
+            except FormError:
+                if not ahead:
+                    raise
+                break
+            place = self._composer.after(place, chosen.line, chosen.end)
+            ahead.append(chosen)
+        return ahead
+
+    def _add(self, line: str, end: str | None) -> None:
+        place = self._places[-1]
+        if line.strip():
+            self._places.append(self._composer.after(place, line, end))
+        else:
+            self._places.append(self._composer.stanza(place))
+        self._lines.append(line)
+
+    def _describe(self, place: Place, candidate: Candidate) -> Proposal:
+        read = candidate.line + candidate.end
+        likely = self._sampler.log_probabilities(read, state=place.state)
+        if self._training_text is None:
+            return Proposal(candidate, math.exp(likely.mean()), None, False)
+        # What the song ends on may be the beginning of what the line copies.
+        before = place.read[-_BEFORE:]
+        novelty = self._training_text.novelty([before + candidate.line], after=len(before), most=1)
+        copied, verbatim = novelty.longest, novelty.verbatim_lines > 0
+        if copied is not None:
+            copied = replace(copied, start=copied.start - len(before))
+            verbatim |= candidate.line in copied.text
+        return Proposal(candidate, math.exp(likely.mean()), copied, verbatim)
+
+
+def _varied(ranked: Sequence[Candidate]) -> list[Candidate]:
+    """Put those with an ending that two before them have after all others."""
+    endings: Counter[str] = Counter()
+    varied: list[Candidate] = []
+    alike: list[Candidate] = []
+    for candidate in ranked:
+        unit = candidate.line[slice(*ending(candidate.line))].casefold()
+        endings[unit] += 1
+        (varied if endings[unit] <= _SAME_ENDING else alike).append(candidate)
+    return [*varied, *alike]
