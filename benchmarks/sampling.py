@@ -20,7 +20,7 @@ import charlstm
 from benchmarks.measure import Row, faster, in_turn, show
 from benchmarks.textbook import TextbookLibrary, write_eagerly
 from charlstm.model.network import Network
-from charlstm.recipes.recipe import Architecture
+from charlstm.recipes.architecture import Architecture
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import Decoding
 from charlstm.writing.sampler import Sampler

@@ -17,9 +17,11 @@ import typer
 from benchmarks.measure import Row, faster, in_turn, show
 from benchmarks.textbook import TextbookLibrary, TextbookScratch, TextbookTrainer
 from charlstm.model.devices import may_have_fast_bfloat16, prepare_cpu
-from charlstm.recipes.recipe import Architecture, Recipe
+from charlstm.recipes.architecture import Architecture
+from charlstm.recipes.recipe import Recipe
 from charlstm.training.batches import Window
-from charlstm.training.trainer import Step, Trainer
+from charlstm.training.events import Step
+from charlstm.training.trainer import Trainer
 
 Size = tuple[int, int, int, int]
 """V, H, B, T."""

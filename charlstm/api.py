@@ -316,8 +316,8 @@ class TrainedModel:
         import torch
 
         from charlstm.evaluation.perplexity import evaluate
-        from charlstm.model.charlm import CharLM, choose_backend
-        from charlstm.model.devices import choose_device, prepare_cpu
+        from charlstm.model.charlm import CharLM
+        from charlstm.model.devices import choose_backend, choose_device, prepare_cpu
 
         text = self.held_out() if text is None else self.info.recipe.text.apply(text)
         prepare_cpu(threads)

@@ -13,7 +13,8 @@ import typer
 
 import charlstm
 from charlstm.cli import app
-from charlstm.recipes.recipe import Architecture, Recipe
+from charlstm.recipes.architecture import Architecture
+from charlstm.recipes.recipe import Recipe
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.vocabulary import Vocabulary
@@ -25,6 +26,7 @@ PACKAGE = Path(charlstm.__file__).parent
 ROOMS = (
     ("errors",),
     ("figures",),
+    ("checks",),
     ("machine",),
     ("files",),
     ("text",),
@@ -44,14 +46,18 @@ FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 COMPUTING = (
     "model.charlm",
     "model.devices",
+    "model.initialization",
     "model.recurrent",
-    "training",
+    "model.surprisal",
     "evaluation.dynamic",
     "evaluation.perplexity",
     "sessions.comparison",
     "sessions.session",
     "sessions.start",
     "cli.screen",
+    "training.batches",
+    "training.optimizer",
+    "training.trainer",
 )
 # A file that is longer has two things in it.
 LONGEST = 600

@@ -8,8 +8,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlstm.errors import RecipeError
-from charlstm.model.charlm import CharLM, choose_backend
-from charlstm.recipes.recipe import BACKENDS, CELLS, LIBRARY_CELLS, Architecture
+from charlstm.model.charlm import CharLM
+from charlstm.model.devices import choose_backend
+from charlstm.recipes.architecture import (
+    BACKENDS,
+    CELLS,
+    LIBRARY_CELLS,
+    Architecture,
+)
 
 T, B, V = 6, 3, 7
 

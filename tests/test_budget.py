@@ -12,11 +12,19 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from charlstm.model.charlm import mean_surprisal
-from charlstm.recipes.recipe import Architecture, Recipe
+from charlstm.model.surprisal import mean_surprisal
+from charlstm.recipes.architecture import Architecture
+from charlstm.recipes.recipe import Recipe
 from charlstm.sessions.session import Session
 from charlstm.sessions.start import resume_session, start_session
-from charlstm.training.trainer import EpochEnd, Finished, Step, Trainer, TrainerEvent, WentBack
+from charlstm.training.events import (
+    EpochEnd,
+    Finished,
+    Step,
+    TrainerEvent,
+    WentBack,
+)
+from charlstm.training.trainer import Trainer
 
 V = 7
 Ids = NDArray[np.uint16]

@@ -10,13 +10,19 @@ import pytest
 
 import charlstm
 from charlstm.errors import RecipeError, RunError
-from charlstm.runs.directory import RunDirectory, check_name
+from charlstm.runs.directory import RunDirectory
+from charlstm.runs.names import check_name
 from charlstm.sessions.comparison import Begun, Comparison, Outcome, Trial, trials
 from charlstm.sessions.session import Event, Saved
 from charlstm.sessions.start import start_session
 from charlstm.text import mapped
 from charlstm.text.corpus import OnRead
-from charlstm.training.trainer import EpochEnd, Finished, Step, Stopped
+from charlstm.training.events import (
+    EpochEnd,
+    Finished,
+    Step,
+    Stopped,
+)
 
 SETTINGS: dict[str, Any] = {"embedding": 6, "batch": 4, "window": 16, "epochs": 2, "seed": 5}
 CHOSEN = trials(["rnn", "gru"], hidden=[8], learning_rates=[0.02])

@@ -17,13 +17,14 @@ from songs import LINES, VERSE
 from torch.nn import functional
 
 from charlstm.errors import FormError, RecipeError, UnknownCharactersError
-from charlstm.model.charlm import CharLM, initialize
+from charlstm.model.charlm import CharLM
+from charlstm.model.initialization import initialize
 from charlstm.model.network import Network
-from charlstm.recipes.recipe import Architecture
+from charlstm.recipes.architecture import Architecture
 from charlstm.text.corpus import TextOptions
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.writing.candidates import Place
-from charlstm.writing.composer import Candidate, Composer
+from charlstm.writing.candidates import Candidate, Place
+from charlstm.writing.composer import Composer
 from charlstm.writing.constraints import Constraint, Draft, LineLength, Rhyme, line_ends
 from charlstm.writing.decoding import Decoding, MaxCopy
 from charlstm.writing.form import Form

@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 
 from charlstm.errors import RecipeError
 from charlstm.model.network import Array, Network
-from charlstm.recipes.recipe import Architecture
+from charlstm.recipes.architecture import Architecture
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import (
     Decoding,
-    Drawer,
     MaxCopy,
     NoLoops,
     NoRepeat,
-    choose,
     loop_period,
 )
+from charlstm.writing.drawer import Drawer, choose
 from charlstm.writing.sampler import Sampler
 
 DEAD_END = (

@@ -11,10 +11,17 @@ from numpy.typing import NDArray
 
 import charlstm
 from charlstm.errors import TrainingError
-from charlstm.recipes.recipe import Architecture, Recipe
+from charlstm.recipes.architecture import Architecture
+from charlstm.recipes.recipe import Recipe
 from charlstm.sessions.session import Event, Session
 from charlstm.sessions.start import resume_session, start_session
-from charlstm.training.trainer import EpochEnd, Finished, Step, Trainer, WentBack
+from charlstm.training.events import (
+    EpochEnd,
+    Finished,
+    Step,
+    WentBack,
+)
+from charlstm.training.trainer import Trainer
 
 V = 7
 Ids = NDArray[np.uint16]

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from charlstm.evaluation.dynamic import _DECAY, _EPSILON, _RATE, _SEGMENT, dynamic_surprisal
-from charlstm.model.charlm import CharLM, surprisal
-from charlstm.recipes.recipe import CELLS, LIBRARY_CELLS, Architecture
+from charlstm.model.charlm import CharLM
+from charlstm.model.surprisal import surprisal
+from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS, Architecture
 
 V, H = 7, 5
 # Five whole segments and a shorter one.

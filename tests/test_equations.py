@@ -7,7 +7,7 @@ from torch import Tensor
 
 from charlstm.model.recurrent.equations import STEPS, Weights, run
 from charlstm.model.recurrent.scratch import ScratchRecurrent
-from charlstm.recipes.recipe import CELLS, Architecture
+from charlstm.recipes.architecture import CELLS, Architecture
 
 B, H, V = 2, 3, 4
 WIDTH = 2  # of the embedding

@@ -25,7 +25,7 @@ from faults.kills import kill_trainings
 import charlstm
 from charlstm.errors import RunError
 from charlstm.sessions.start import resume_session
-from charlstm.training.trainer import EpochEnd
+from charlstm.training.events import EpochEnd
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked and limited")
 

@@ -6,9 +6,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charlstm.model.charlm import CharLM, initialize, surprisal
+from charlstm.model.charlm import CharLM
+from charlstm.model.initialization import initialize
 from charlstm.model.recurrent.dropout import drop
-from charlstm.recipes.recipe import CELLS, LIBRARY_CELLS, Architecture
+from charlstm.model.surprisal import surprisal
+from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS, Architecture
 
 V = 11
 BLOCKS = {"lstm": 4, "peephole": 4, "coupled": 3, "gru": 3, "rnn": 1}

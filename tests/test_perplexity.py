@@ -13,7 +13,7 @@ from charlstm.errors import CorpusError
 from charlstm.evaluation.dynamic import dynamic_surprisal
 from charlstm.evaluation.perplexity import Evaluation, evaluate
 from charlstm.model.charlm import CharLM
-from charlstm.recipes.recipe import CELLS, LIBRARY_CELLS, Architecture
+from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS, Architecture
 from charlstm.text.vocabulary import Vocabulary
 
 LEARNED = "分开了还是分开 la la\n不分开\n" * 3

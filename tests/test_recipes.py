@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 from torch import nn
 
 from charlstm.errors import RecipeError
-from charlstm.recipes.recipe import (
-    CELLS,
-    PRECISIONS,
-    Architecture,
-    Recipe,
+from charlstm.recipes.architecture import CELLS, Architecture
+from charlstm.recipes.named import (
     auto,
     d2l,
     explain,
     named,
+)
+from charlstm.recipes.recipe import (
+    PRECISIONS,
+    Recipe,
     recipe_from_json,
     recipe_to_json,
     training_bytes,

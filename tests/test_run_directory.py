@@ -25,9 +25,12 @@ from safetensors.numpy import save_file
 
 from charlstm.errors import RunError
 from charlstm.figures import Report
-from charlstm.recipes.recipe import Architecture, Recipe, d2l
-from charlstm.runs.directory import RunDirectory, name_for
+from charlstm.recipes.architecture import Architecture
+from charlstm.recipes.named import d2l
+from charlstm.recipes.recipe import Recipe
+from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
+from charlstm.runs.names import name_for
 from charlstm.text.corpus import Source, TextOptions
 from charlstm.text.vocabulary import Vocabulary
 

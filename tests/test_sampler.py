@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from charlstm.errors import RecipeError, UnknownCharactersError
 from charlstm.model.charlm import CharLM
 from charlstm.model.network import Array, Network, State
-from charlstm.recipes.recipe import CELLS, Architecture
+from charlstm.recipes.architecture import CELLS, Architecture
 from charlstm.text.corpus import TextOptions
 from charlstm.text.unseen import lookalike, readable
 from charlstm.text.vocabulary import Vocabulary

@@ -21,7 +21,13 @@ from charlstm.errors import (
 )
 from charlstm.sessions.session import Event, Sample, Saved, Session
 from charlstm.sessions.start import resume_session, start_session
-from charlstm.training.trainer import EpochEnd, Finished, Step, Stopped, WentBack
+from charlstm.training.events import (
+    EpochEnd,
+    Finished,
+    Step,
+    Stopped,
+    WentBack,
+)
 
 SETTINGS: dict[str, Any] = {
     "hidden": 10,

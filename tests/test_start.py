@@ -16,10 +16,10 @@ import torch
 
 import charlstm
 from charlstm.errors import MissingLibraryError, RecipeError, RunError, TrainingError
-from charlstm.recipes.recipe import auto
+from charlstm.recipes.named import auto
 from charlstm.sessions.session import Plan, Session
 from charlstm.sessions.start import resume_session, start_session
-from charlstm.training.trainer import EpochEnd, Step
+from charlstm.training.events import EpochEnd, Step
 
 OLD: dict[str, Any] = {
     "hidden": 8,

@@ -36,7 +36,8 @@ from charlstm.errors import RunError
 from charlstm.figures import Report
 from charlstm.files import write_whole
 from charlstm.machine import machine_bytes
-from charlstm.recipes.recipe import Architecture, Recipe
+from charlstm.recipes.architecture import Architecture
+from charlstm.recipes.recipe import Recipe
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import Source

@@ -14,17 +14,17 @@ from torch.nn import functional
 
 from charlstm.errors import TrainingError
 from charlstm.model.charlm import CharLM
-from charlstm.recipes.recipe import CELLS, LIBRARY_CELLS, Architecture, Recipe
-from charlstm.training.trainer import (
+from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS, Architecture
+from charlstm.recipes.recipe import Recipe
+from charlstm.training.events import (
     EpochEnd,
     Finished,
-    Snapshot,
     Step,
     Stopped,
-    Trainer,
     TrainerEvent,
     WentBack,
 )
+from charlstm.training.trainer import Snapshot, Trainer
 
 V = 7
 CPU = torch.device("cpu")

@@ -26,11 +26,13 @@ from charlstm.api import TrainedModel
 from charlstm.evaluation.perplexity import Evaluation, evaluate
 from charlstm.model.charlm import CharLM
 from charlstm.model.network import Network
-from charlstm.recipes.recipe import CELLS, LIBRARY_CELLS, Architecture, Recipe
+from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS, Architecture
+from charlstm.recipes.recipe import Recipe
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.training.trainer import EpochEnd, Trainer
+from charlstm.training.events import EpochEnd
+from charlstm.training.trainer import Trainer
 from charlstm.writing.sampler import Sampler
 
 Array = NDArray[np.float64]

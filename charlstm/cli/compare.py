@@ -105,7 +105,7 @@ def _number(kind: type[Any], option: str, value: str) -> Any:
 def _follow(comparison: "Comparison") -> "tuple[list[Outcome], int]":
     """Train and draw; return the outcomes, and the exit code if it was interrupted."""
     from charlstm.sessions.comparison import Begun, Outcome
-    from charlstm.training.trainer import Finished, Step, Stopped
+    from charlstm.training.events import Finished, Step, Stopped
 
     bar: tqdm[None] | None = None
     outcomes: list[Outcome] = []

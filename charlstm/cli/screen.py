@@ -17,7 +17,12 @@ from charlstm.cli.console import is_terminal, notes, progress_bar, visible, writ
 from charlstm.figures import Report, perplexity
 from charlstm.recipes.recipe import Recipe
 from charlstm.sessions.session import Event, Plan, Sample, Session
-from charlstm.training.trainer import EpochEnd, Finished, Step, WentBack
+from charlstm.training.events import (
+    EpochEnd,
+    Finished,
+    Step,
+    WentBack,
+)
 
 # More lines than this tell nobody more; history.jsonl has every epoch.
 _REPORTS = 20

@@ -377,7 +377,7 @@ def _follow(session: "Session") -> int:
     """Train and draw; return the exit code."""
     with loading():
         from charlstm.cli.screen import Screen
-        from charlstm.training.trainer import Finished, Stopped
+        from charlstm.training.events import Finished, Stopped
 
     def stop() -> None:
         session.stop()

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from charlstm.errors import CorpusError
 from charlstm.evaluation.dynamic import dynamic_surprisal
 from charlstm.figures import bits, perplexity
-from charlstm.model.charlm import CharLM, surprisal
+from charlstm.model.charlm import CharLM
+from charlstm.model.surprisal import surprisal
 from charlstm.text.corpus import IdArray
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
 

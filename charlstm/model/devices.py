@@ -5,6 +5,7 @@ import os
 import torch
 
 from charlstm.errors import RecipeError
+from charlstm.recipes.architecture import LIBRARY_CELLS, Architecture
 from charlstm.recipes.recipe import DEVICES
 
 
@@ -67,3 +68,17 @@ def may_have_fast_bfloat16(device: torch.device, backend: str) -> bool:
     # Processors with the instructions for it have those of AVX-512 as well.
     capability: str = torch.backends.cpu.get_cpu_capability()
     return device.type == "cpu" and capability.startswith(("AVX512", "AMX"))
+
+
+def choose_backend(wish: str, architecture: Architecture, device: torch.device) -> str:
+    """Return the backend that ``auto`` stands for: the one place where this is decided.
+
+    According to ``benchmarks/``, on a CPU our LSTM is faster with one-hot input, which it does not
+    multiply, and the library's layers with an embedding; on a GPU cuDNN is.
+    """
+    if wish != "auto":
+        return wish
+    if architecture.cell not in LIBRARY_CELLS:
+        return "scratch"
+    one_hot_lstm = architecture.cell == "lstm" and not architecture.embedding
+    return "scratch" if one_hot_lstm and device.type == "cpu" else "torch"

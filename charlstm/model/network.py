@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.recipes.recipe import Architecture
+from charlstm.recipes.architecture import Architecture
 
 Array = NDArray[np.float32]
 

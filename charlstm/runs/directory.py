@@ -11,13 +11,11 @@ the counters together, because two files could not be replaced at one moment.
 
 import contextlib
 import errno
-import glob
 import hashlib
 import itertools
 import json
 import math
 import os
-import re
 import secrets
 import shlex
 import shutil
@@ -29,6 +27,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save as to_safetensors
 
+from charlstm.checks import shown
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.figures import Report, finite
 from charlstm.files import (
@@ -46,7 +45,6 @@ from charlstm.files import (
     utf8,
     write_pieces,
 )
-from charlstm.recipes.recipe import shown
 from charlstm.runs.info import (
     FORMAT,
     RunInfo,
@@ -56,6 +54,7 @@ from charlstm.runs.info import (
     info_to_json,
     resume_shapes,
 )
+from charlstm.runs.names import check_name
 from charlstm.runs.tensors import Arrays, read_tensors
 
 ROOT = Path("checkpoints")
@@ -66,11 +65,6 @@ _LOG = ("history", "samples")
 
 # Millions of epochs, a line each.
 _LARGEST_HISTORY = 1 << 30
-
-# File systems allow 255 bytes; a number may follow.
-_LONGEST_NAME = 240
-# Names that Windows has for devices, even with something after a dot.
-_RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
 
 
 class RunDirectory:
@@ -396,42 +390,6 @@ class RunDirectory:
                     f"{self.path} was removed while it was in use, so {name} cannot be written."
                 ) from None
             raise unwritable(path, error) from None
-
-
-def name_for(places: Iterable[str | Path]) -> str:
-    """Return a run's name from the first place its corpus came from."""
-    first = str(next(iter(places), "-"))
-    path = Path(first)
-    if glob.has_magic(path.name) and not os.path.lexists(path):
-        path = path.parent
-    stem = path.resolve().name if first != "-" else "stdin"
-    stem = re.sub(r"(\.(txt|gz|zip))+$", "", stem, flags=re.IGNORECASE)
-    # Whatever a shell, a file system or a reader could trip over becomes one underscore.
-    name = re.sub(r"[^\w.-]+", "_", stem).strip("._")[:100]
-    name = name.encode()[: _LONGEST_NAME - 40].decode(errors="ignore").strip("._") or "run"
-    return f"{name}_" if _RESERVED.fullmatch(name) else name
-
-
-def check_name(name: str) -> None:
-    """Check that a run can have this name, and stays below its root with it.
-
-    It must be one that every system can store, because runs are copied to others.
-
-    Raises:
-        RunError: it cannot.
-    """
-    if not re.fullmatch(r"[\w -][\w .-]{0,119}", name) or name.endswith((".", " ")):
-        raise RunError(
-            f"A run cannot be called {shown(name)}: use letters, digits, spaces, '-', '_' and "
-            "'.', 120 at most, do not begin with a dot, and do not end with a dot or a space."
-        )
-    if len(name.encode()) > _LONGEST_NAME:
-        raise RunError(
-            f"A run cannot be called {shown(name)}: its name takes {len(name.encode())} bytes, and "
-            f"at most {_LONGEST_NAME} can be relied on."
-        )
-    if _RESERVED.fullmatch(name):
-        raise RunError(f"A run cannot be called {shown(name)}: on Windows that is a device.")
 
 
 def _compact(value: object) -> bytes:

@@ -10,17 +10,12 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from charlstm.checks import check_real, check_whole
 from charlstm.errors import RunError
 from charlstm.figures import ENDLESS, LARGEST, Report, finite
 from charlstm.files import LARGEST_JSON
-from charlstm.recipes.recipe import (
-    BACKENDS,
-    Recipe,
-    check_real,
-    check_whole,
-    recipe_from_json,
-    recipe_to_json,
-)
+from charlstm.recipes.architecture import BACKENDS
+from charlstm.recipes.recipe import Recipe, recipe_from_json, recipe_to_json
 from charlstm.text.corpus import Source
 from charlstm.text.vocabulary import Vocabulary
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from charlstm.checks import shown
 from charlstm.errors import RunError
 from charlstm.files import (
     ADVICE,
@@ -17,7 +18,6 @@ from charlstm.files import (
     size_of,
     unreadable,
 )
-from charlstm.recipes.recipe import shown
 from charlstm.runs.info import Shapes
 
 # Nothing that was learned is as large, and whatever is smaller can be multiplied: a product of two

@@ -18,14 +18,16 @@ from typing import Any
 from charlstm.errors import CorpusError, RecipeError, RunError, TrainingError
 from charlstm.figures import Report
 from charlstm.files import write_whole
-from charlstm.recipes.recipe import BACKENDS, CELLS, LIBRARY_CELLS, named
-from charlstm.runs.directory import ROOT, RunDirectory, check_name, name_for
+from charlstm.recipes.architecture import BACKENDS, CELLS, LIBRARY_CELLS
+from charlstm.recipes.named import named
+from charlstm.runs.directory import ROOT, RunDirectory
+from charlstm.runs.names import check_name, name_for
 from charlstm.sessions.curve import draw_comparison
 from charlstm.sessions.session import DIVERGED, Event, Session
 from charlstm.sessions.start import resume_session, start_session
 from charlstm.text.corpus import OnRead
 from charlstm.text.mapped import DIRECTORY, open_corpus
-from charlstm.training.trainer import Stopped
+from charlstm.training.events import Stopped
 from charlstm.writing.sampler import open_sampler
 
 _SAMPLE_CHARACTERS = 60
@@ -51,7 +53,7 @@ class Trial:
     """One model of a comparison; ``None`` is the recipe's own.
 
     Attributes:
-        cell: one of `charlstm.recipes.recipe.CELLS`.
+        cell: one of `charlstm.recipes.architecture.CELLS`.
         backend: ``"scratch"`` or ``"torch"``.
         hidden: the width of its layers.
         learning_rate: its peak.
@@ -240,7 +242,7 @@ class Comparison:
         """Train every trial that is not finished; yield an `Outcome` for each, in their order.
 
         The table and the chart are written anew after each. After
-        `charlstm.training.trainer.Stopped` that trial is saved, and nothing more comes.
+        `charlstm.training.events.Stopped` that trial is saved, and nothing more comes.
 
         Raises:
             CorpusError: the text is gone or no longer the same.

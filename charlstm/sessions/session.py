@@ -19,7 +19,14 @@ from charlstm.sessions.curve import draw_curve
 from charlstm.sessions.tensorboard import TensorBoardLog
 from charlstm.text.corpus import Corpus
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.training.trainer import EpochEnd, Finished, Stopped, Trainer, TrainerEvent, WentBack
+from charlstm.training.events import (
+    EpochEnd,
+    Finished,
+    Stopped,
+    TrainerEvent,
+    WentBack,
+)
+from charlstm.training.trainer import Trainer
 from charlstm.writing.sampler import Sampler
 
 _SAVE_EVERY_SECONDS = 15.0

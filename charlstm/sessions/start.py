@@ -16,17 +16,19 @@ from charlstm.errors import CorpusError, RecipeError
 from charlstm.figures import Report
 from charlstm.files import damaged
 from charlstm.machine import machine_bytes
-from charlstm.model.charlm import choose_backend
 from charlstm.model.devices import (
+    choose_backend,
     choose_device,
     compute_deterministically,
     may_have_fast_bfloat16,
     prepare_cpu,
     prepare_to_compute_deterministically,
 )
-from charlstm.recipes.recipe import Recipe, explain, named, training_bytes
-from charlstm.runs.directory import ROOT, RunDirectory, check_name, name_for
+from charlstm.recipes.named import explain, named
+from charlstm.recipes.recipe import Recipe, training_bytes
+from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.info import RunInfo
+from charlstm.runs.names import check_name, name_for
 from charlstm.runs.tensors import Arrays
 from charlstm.sessions.session import Plan, Session
 from charlstm.sessions.tensorboard import has_tensorboard, require_tensorboard

@@ -6,20 +6,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from charlstm.errors import RecipeError, TrainingError
 from charlstm.figures import Report, perplexity
-from charlstm.model.charlm import CharLM, initialize, mean_surprisal
+from charlstm.model.charlm import CharLM
+from charlstm.model.initialization import initialize
 from charlstm.model.recurrent.equations import State
+from charlstm.model.surprisal import mean_surprisal
 from charlstm.recipes.recipe import Recipe
+from charlstm.runs.tensors import Arrays
 from charlstm.text.vocabulary import Ids
 from charlstm.training.batches import Window, Windows
+from charlstm.training.events import EpochEnd, Finished, Step, Stopped, TrainerEvent, WentBack
+from charlstm.training.optimizer import make_optimizer, moments_of, restore_moments
 
 _WARM_UP_STEPS = 20
 _FLOOR = 0.01
@@ -31,54 +34,6 @@ _RETURNS = 3
 # rarely as well, because looking waits for it.
 _SET_ASIDE_STEPS = 200
 _LOOK_STEPS_ON_GPU = 50
-
-Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One optimiser step was made."""
-
-    step: int
-    epoch: int
-
-
-@dataclass(frozen=True)
-class EpochEnd:
-    """An epoch was read and measured; `best` says that no earlier one was better."""
-
-    report: Report
-    best: bool
-
-
-@dataclass(frozen=True)
-class WentBack:
-    """Training diverged, so it goes on from an earlier step.
-
-    Attributes:
-        diverged: the step at which it was noticed.
-        step: the step whose weights were restored.
-        scale: what the recipe's learning rate is multiplied by from now on.
-    """
-
-    diverged: int
-    step: int
-    scale: float
-
-
-@dataclass(frozen=True)
-class Finished:
-    """Training is over; `reason` is a sentence."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """Training was asked to stop and did so between two steps."""
-
-
-TrainerEvent = Step | EpochEnd | WentBack | Finished | Stopped
 
 
 @dataclass(frozen=True)
@@ -147,7 +102,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(recipe.seed)
         initialize(self.model, recipe.initialization, generator)
         self.model.to(device)
-        self.optimizer = _optimizer(self.model, recipe)
+        self.optimizer = make_optimizer(self.model, recipe)
         self._generator = torch.Generator(device)
         self.total_steps = recipe.epochs * self.windows.steps
         if recipe.steps is not None:
@@ -303,7 +258,7 @@ class Trainer:
         return Snapshot(
             weights=weights,
             best_weights=weights if self._best is None else self._best,
-            moments=_moments(self.model, self.optimizer),
+            moments=moments_of(self.model, self.optimizer),
             state={
                 name: part.cpu().numpy().copy()
                 for name, part in zip(names, self._state, strict=True)
@@ -327,7 +282,7 @@ class Trainer:
         """Restore a snapshot of the same recipe and text."""
         for name, parameter in self.model.named_parameters():
             parameter.data.copy_(torch.from_numpy(snapshot.weights[name]))
-        _restore_moments(self.model, self.optimizer, snapshot.moments)
+        restore_moments(self.model, self.optimizer, snapshot.moments)
         names = self.recipe.architecture.state_names
         self._state = tuple(
             torch.from_numpy(snapshot.state[name]).to(self.device) for name in names
@@ -468,44 +423,3 @@ class Trainer:
 
 def _sum_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64  # mps has no float64
-
-
-def _optimizer(model: CharLM, recipe: Recipe) -> torch.optim.Optimizer:
-    groups: dict[tuple[float, float], list[Tensor]] = {}
-    for name, weight in model.named_parameters():
-        times = recipe.head_rate if name.startswith("head.") else 1.0
-        decay = recipe.weight_decay if weight.ndim > 1 else 0.0
-        groups.setdefault((times, decay), []).append(weight)
-    options = [
-        {"params": weights, "times": times, "weight_decay": decay}
-        for (times, decay), weights in groups.items()
-    ]
-    kind: Any = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    # One call for all weights of a group, where the device has it.
-    fused = model.head.weight.device.type in ("cpu", "cuda")
-    optimizer: torch.optim.Optimizer = kind[recipe.optimizer](
-        options, lr=recipe.learning_rate, fused=fused
-    )
-    return optimizer
-
-
-def _moments(model: CharLM, optimizer: torch.optim.Optimizer) -> Arrays:
-    found: Arrays = {}
-    for name, parameter in model.named_parameters():
-        for moment, value in optimizer.state.get(parameter, {}).items():
-            if isinstance(value, Tensor):
-                found[f"{name}/{moment}"] = value.detach().cpu().numpy().copy()
-    return found
-
-
-def _restore_moments(model: CharLM, optimizer: torch.optim.Optimizer, moments: Arrays) -> None:
-    parameters = dict(model.named_parameters())
-    optimizer.state.clear()  # before its first step it has none
-    for key, value in moments.items():
-        name, moment = key.rsplit("/", 1)
-        parameter = parameters[name]
-        tensor = torch.from_numpy(np.array(value))
-        # The moments have their parameter's memory layout; Adam's count of steps is a scalar.
-        if tensor.ndim:
-            tensor = torch.empty_like(parameter).copy_(tensor)
-        optimizer.state[parameter][moment] = tensor.to(parameter.device)

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from charlstm.model.network import Array, Memory, State
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
 from charlstm.writing.constraints import Constraint, Draft, counts, line_ends
-from charlstm.writing.decoding import Decoding, Drawer, Processor
+from charlstm.writing.decoding import Decoding, Processor
+from charlstm.writing.drawer import Drawer
 from charlstm.writing.rhyme import ending
 from charlstm.writing.sampler import Sampler
 from charlstm.writing.spelling import Spelling
@@ -70,6 +71,26 @@ class Place:
         return self.shown.removesuffix("\n")
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A line that fits.
+
+    Attributes:
+        line: without its line break.
+        log_weight: the logarithm of how much it counts among the others, by the probability that
+            was left when it was drawn; see the head of this file.
+        mean_log_probability: of its characters, in nats, at the temperature that was asked for,
+            before the form ruled any out.
+        end: what the model read at its end: a line break, or nothing where a mark that is part of
+            the line ends it.
+    """
+
+    line: str
+    log_weight: float
+    mean_log_probability: float
+    end: str
+
+
 @dataclass
 class Row:
     """One candidate while it is written.
@@ -102,6 +123,14 @@ class Row:
         self.line, self.unit, self.end = self.line[:start], start, None
         for logarithms in (self.log_shares, self.log_probabilities, self.log_ratios):
             del logarithms[start - begun :]
+
+    @property
+    def candidate(self) -> Candidate:
+        """The finished line."""
+        assert self.end is not None, "only a finished line can be chosen"
+        log_weight = sum(self.log_shares) + sum(self.log_ratios)
+        mean = sum(self.log_probabilities) / max(len(self.log_probabilities), 1)
+        return Candidate(self.line, log_weight, mean, self.end)
 
 
 _Snapshot = tuple[list[Memory], list[Row]]

@@ -7,12 +7,12 @@ line that cannot be followed is taken back. Nothing is ever undone: a `Place` st
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from charlstm.errors import FormError, RecipeError
-from charlstm.writing.candidates import COLDEST, CandidateWriter, Place, Row
+from charlstm.writing.candidates import COLDEST, Candidate, CandidateWriter, Place, Row
 from charlstm.writing.constraints import Constraint, Draft
 from charlstm.writing.decoding import Decoding, Processor
 from charlstm.writing.sampler import Sampler
@@ -30,26 +30,6 @@ _SHOWN = 60
 # geometric mean of its characters' probabilities: it is a small model's worst lines that a reader
 # remembers.
 _LIKELIER = 4.0
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A line that fits.
-
-    Attributes:
-        line: without its line break.
-        log_weight: the logarithm of how much it counts among the others, by the probability that
-            was left when it was drawn; see `charlstm.writing.candidates`.
-        mean_log_probability: of its characters, in nats, at the temperature that was asked for,
-            before the form ruled any out.
-        end: what the model read at its end: a line break, or nothing where a mark that is part of
-            the line ends it.
-    """
-
-    line: str
-    log_weight: float
-    mean_log_probability: float
-    end: str
 
 
 class Composer:
@@ -172,7 +152,7 @@ class Composer:
                 if row.end is None or self._unmet(place, row):
                     missed.append(row)
                     continue
-                one = _candidate(row, row.end)
+                one = row.candidate
                 if one.line in found:  # duplicates add up their weights
                     log_weight = float(np.logaddexp(one.log_weight, found[one.line].log_weight))
                     one = replace(one, log_weight=log_weight)
@@ -281,12 +261,6 @@ class Composer:
             f"{line} was found{meets}, in {len(missed):,} tries. {shown}. Ask for less, or try "
             "again, perhaps with a higher temperature."
         )
-
-
-def _candidate(row: Row, end: str) -> Candidate:
-    drawn = row.log_probabilities
-    log_weight = sum(row.log_shares) + sum(row.log_ratios)
-    return Candidate(row.line, log_weight, sum(drawn) / max(len(drawn), 1), end)
 
 
 def _listed(wishes: Iterable[str]) -> str:

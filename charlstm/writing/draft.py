@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from charlstm.checks import check_whole
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.files import ADVICE, exclusive, is_file, parse, read_bytes, write_whole
-from charlstm.recipes.recipe import check_whole
 from charlstm.runs.directory import RunDirectory
 from charlstm.writing.decoding import Decoding
 from charlstm.writing.form import Form

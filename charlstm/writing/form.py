@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from charlstm.checks import check_whole
 from charlstm.errors import RecipeError
-from charlstm.recipes.recipe import check_whole
 from charlstm.text.unseen import readable
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.constraints import (

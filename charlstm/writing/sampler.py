@@ -8,15 +8,16 @@ from typing import TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.checks import check_whole
 from charlstm.errors import RecipeError
 from charlstm.model.network import Network, State
-from charlstm.recipes.recipe import check_whole
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import TextOptions
 from charlstm.text.unseen import readable
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.writing.decoding import Decoding, Drawer, Processor, choose
+from charlstm.writing.decoding import Decoding, Processor
+from charlstm.writing.drawer import Drawer, choose
 
 # Uniform numbers are drawn this many at a time: a call to the generator costs as much for one.
 _BLOCK = 256

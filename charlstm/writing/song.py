@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from charlstm.checks import check_whole
 from charlstm.errors import FormError, RecipeError
 from charlstm.evaluation.novelty import Passage, TrainingText
-from charlstm.recipes.recipe import check_whole
-from charlstm.writing.candidates import Place
-from charlstm.writing.composer import Candidate, Composer
+from charlstm.writing.candidates import Candidate, Place
+from charlstm.writing.composer import Composer
 from charlstm.writing.decoding import Decoding, MaxCopy, Processor
 from charlstm.writing.form import Form
 from charlstm.writing.rhyme import ending

@@ -16,7 +16,7 @@ from charlstm.cli.write.settings import EXAMPLES, apply, by_commands, told
 from charlstm.errors import CharLSTMError
 
 if TYPE_CHECKING:
-    from charlstm.writing.composer import Candidate
+    from charlstm.writing.candidates import Candidate
     from charlstm.writing.draft import Settings, SongDraft
     from charlstm.writing.song import Proposal, Song
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from charlstm.model.recurrent.dropout import drop
 from charlstm.model.recurrent.equations import State
-from charlstm.recipes.recipe import Architecture
+from charlstm.recipes.architecture import Architecture
 
 
 class _Unroll(nn.RNNBase):

@@ -12,7 +12,7 @@ from torch.nn import functional
 from charlstm.model.recurrent.bptt import Workspace, lstm_window
 from charlstm.model.recurrent.dropout import drop
 from charlstm.model.recurrent.equations import STEPS, State, Weights, run
-from charlstm.recipes.recipe import Architecture
+from charlstm.recipes.architecture import Architecture
 
 
 class ScratchRecurrent(nn.Module):

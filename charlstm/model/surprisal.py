@@ -1,0 +1,69 @@
+"""How much each character of a text surprises a model: its negative log-likelihood, in nats."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from charlstm.model.charlm import CharLM
+from charlstm.text.vocabulary import Ids
+
+
+def surprisal(model: CharLM, ids: Ids, *, streams: int = 1, run_up: int = 512) -> Tensor:
+    """Return the negative log-likelihood of every character of a text but the first.
+
+    The state is carried through the whole text. With several streams the text is cut into as
+    many pieces that are read side by side, each after the `run_up` characters before it, which are
+    read but not counted: by then a forgetful network has the state that one pass would have had.
+
+    Args:
+        model: nothing is dropped, and nothing in it changes.
+        ids: ``[N]`` the text, N >= 2.
+        streams: how many pieces.
+        run_up: characters read before each piece.
+
+    Returns:
+        ``[N - 1]`` float32 on the CPU, in nats.
+    """
+    result = torch.empty(len(ids) - 1)
+    for start, nats in _read(model, ids, streams, run_up):
+        result[start : start + len(nats)] = nats
+    return result
+
+
+def mean_surprisal(model: CharLM, ids: Ids, *, streams: int = 1, run_up: int = 512) -> float:
+    """Return the mean of what `surprisal` returns, without ever holding it whole."""
+    nats = sum(float(nats.double().sum()) for _, nats in _read(model, ids, streams, run_up))
+    return nats / (len(ids) - 1)
+
+
+@torch.no_grad()
+def _read(model: CharLM, ids: Ids, streams: int, run_up: int) -> Iterator[tuple[int, Tensor]]:
+    """Yield stretches of a text's surprisal, each with its place; every place comes once."""
+    total = len(ids) - 1
+    streams = max(1, min(streams, total // max(2 * run_up, 1)))
+    # The first stream counts all that it reads, run_up + length; each of the others, length more.
+    length = -(-(total - run_up) // streams) if streams > 1 else total
+    reach = run_up + length if streams > 1 else total
+    starts = [min(k * length, total - reach) for k in range(streams)]
+    # Where the stream before ends, counted from where this one begins.
+    uncounted = [0, *(starts[k - 1] + reach - starts[k] for k in range(1, streams))]
+
+    device = model.head.weight.device
+    state = model.zero_state(streams)
+    # Whatever is largest at a position, the logits or a layer's gates and states: about 32 MB.
+    widest = max(model.vocabulary_size, 8 * model.architecture.hidden)
+    piece = max(1, (1 << 23) // (streams * widest))
+    for at in range(0, reach, piece):
+        end = min(at + piece, reach)
+        rows = np.stack([ids[start + at : start + end + 1] for start in starts], axis=1)
+        text = torch.from_numpy(rows.astype(np.int64)).to(device)
+        logits, state = model(text[:-1], state)
+        loss = functional.cross_entropy(logits.flatten(0, 1), text[1:].flatten(), reduction="none")
+        nats = loss.view(-1, streams).cpu()
+        for k, start in enumerate(starts):
+            skipped = max(uncounted[k] - at, 0)
+            if skipped < end - at:
+                yield start + at + skipped, nats[skipped:, k]

@@ -1,0 +1,116 @@
+"""The recipes with a name: one that suits a text and a budget, and the book's exercise."""
+
+import math
+
+from charlstm.checks import check_choice
+from charlstm.recipes.architecture import Architecture
+from charlstm.recipes.recipe import Recipe
+from charlstm.text.corpus import TextOptions
+
+# A text of fewer characters than this is small.
+_SMALL = 100_000
+# An alphabet is large when its characters appear fewer times than this on average.
+_RARE = 50
+# A large text is not read more often than this, however much time there is.
+_MOST_PASSES = 40
+# This many characters measure a model to a hundredth of a nat.
+_HELD_OUT = 1_000_000
+
+
+def d2l(backend: str = "scratch") -> Recipe:
+    """Return the lyrics exercise of Dive into Deep Learning, setting for setting.
+
+    The first edition trains it twice: from scratch, with the weights drawn by hand, and with the
+    library's LSTM and the library's own initialisation. Training perplexity is the figure there,
+    so nothing is held out.
+    """
+    return Recipe(
+        name="d2l",
+        architecture=Architecture(cell="lstm", hidden=256, layers=1, embedding=0),
+        initialization="torch" if backend == "torch" else "d2l",
+        optimizer="sgd",
+        learning_rate=100.0,
+        schedule="constant",
+        clip=0.01,
+        batch=32,
+        window=35,
+        sampling="consecutive",
+        epochs=160,
+        validation=0.0,
+        text=TextOptions(newline="space", limit=10_000),
+    )
+
+
+def auto(characters: int, alphabet: int, passes: float | None = None) -> Recipe:
+    """Return a recipe that suits a text and a budget.
+
+    A small text is read often by a strongly regularised model; a large one is read a few
+    times by a wider model. ``docs/recipes.md`` has the experiments behind the numbers.
+
+    Args:
+        characters: in the text, held-out part included.
+        alphabet: how many different ones.
+        passes: how often the text can be read; ``None`` for as often as is sensible.
+    """
+    # Characters that appear in the text only a few times each are soon learned by heart.
+    head_rate = 0.5 if characters < _RARE * alphabet else 4.0
+    if characters < _SMALL:
+        # However much time there is, more reading than this would only teach it to copy.
+        return Recipe(
+            name="auto",
+            architecture=Architecture(hidden=256, embedding=256),
+            optimizer="adamw",
+            head_rate=head_rate,
+            weight_decay=0.3,
+            dropout=0.5,
+            batch=16,
+            window=64,
+            epochs=50,
+            patience=10,
+            precision="auto",
+        )
+    epochs = round(min(max(10 * math.sqrt(1e6 / characters), 1), 20))
+    if passes is None:
+        passes = epochs
+    else:
+        # Twice as many: the minutes should end it, even if steps turn out to be quicker.
+        passes = min(passes, _MOST_PASSES)
+        epochs = math.ceil(min(2 * passes, _MOST_PASSES))
+    return Recipe(
+        name="auto",
+        architecture=Architecture(hidden=512, embedding=128),
+        optimizer="adamw",
+        learning_rate=0.004,
+        head_rate=head_rate,
+        weight_decay=0.1,
+        # What is read once or twice cannot be learned by heart.
+        dropout=0.0 if passes < 2.5 else 0.1 if passes < 5 else 0.2 if passes < 8 else 0.3,
+        batch=16,
+        # Little time is better spent on many steps than on long ones.
+        window=32 if passes < 5 else 50,
+        epochs=epochs,
+        patience=5,
+        validation=min(0.1, _HELD_OUT / characters),
+        precision="auto",
+    )
+
+
+def explain(recipe: Recipe, characters: int, alphabet: int) -> str:
+    """Return in a few words which recipe it is, and why the text got it; see `auto`."""
+    if recipe.name != "auto":
+        return recipe.name
+    size = f"under {_SMALL:,}" if characters < _SMALL else f"{_SMALL:,} or more"
+    return f"auto, for {size} characters, each seen {characters / alphabet:,.0f} times on average"
+
+
+def named(
+    name: str,
+    characters: int = 1,
+    alphabet: int = 1,
+    *,
+    backend: str = "auto",
+    passes: float | None = None,
+) -> Recipe:
+    """Return the recipe called `name`; the arguments are those of `auto` and `d2l`."""
+    check_choice("recipe", name, ("auto", "d2l"))
+    return d2l(backend) if name == "d2l" else auto(characters, alphabet, passes)

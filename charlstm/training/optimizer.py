@@ -1,0 +1,58 @@
+"""The optimiser of a training, and its moments as plain arrays."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charlstm.model.charlm import CharLM
+from charlstm.recipes.recipe import Recipe
+from charlstm.runs.tensors import Arrays
+
+
+def make_optimizer(model: CharLM, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimiser, with the weights in groups that are treated alike.
+
+    A group's ``times`` is what the learning rate is multiplied by for its weights.
+    """
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, weight in model.named_parameters():
+        times = recipe.head_rate if name.startswith("head.") else 1.0
+        decay = recipe.weight_decay if weight.ndim > 1 else 0.0
+        groups.setdefault((times, decay), []).append(weight)
+    options = [
+        {"params": weights, "times": times, "weight_decay": decay}
+        for (times, decay), weights in groups.items()
+    ]
+    kind: Any = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    # One call for all weights of a group, where the device has it.
+    fused = model.head.weight.device.type in ("cpu", "cuda")
+    optimizer: torch.optim.Optimizer = kind[recipe.optimizer](
+        options, lr=recipe.learning_rate, fused=fused
+    )
+    return optimizer
+
+
+def moments_of(model: CharLM, optimizer: torch.optim.Optimizer) -> Arrays:
+    """Return a copy of an optimiser's moments, called ``<weight>/<moment>``."""
+    found: Arrays = {}
+    for name, parameter in model.named_parameters():
+        for moment, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor):
+                found[f"{name}/{moment}"] = value.detach().cpu().numpy().copy()
+    return found
+
+
+def restore_moments(model: CharLM, optimizer: torch.optim.Optimizer, moments: Arrays) -> None:
+    """Give an optimiser the moments that `moments_of` returned."""
+    parameters = dict(model.named_parameters())
+    optimizer.state.clear()  # before its first step it has none
+    for key, value in moments.items():
+        name, moment = key.rsplit("/", 1)
+        parameter = parameters[name]
+        tensor = torch.from_numpy(np.array(value))
+        # The moments have their parameter's memory layout; Adam's count of steps is a scalar.
+        if tensor.ndim:
+            tensor = torch.empty_like(parameter).copy_(tensor)
+        optimizer.state[parameter][moment] = tensor.to(parameter.device)
