@@ -181,6 +181,21 @@ def test_a_backend_that_does_not_exist_is_refused_by_name() -> None:
     assert str(caught.value) == "backend must be one of scratch, torch, not 'keras'."
 
 
+def test_auto_is_scratch_for_a_one_hot_lstm_on_a_cpu_and_for_the_cells_that_torch_lacks() -> None:
+    chosen = {
+        (cell, embedding, device): choose_backend(
+            "auto", Architecture(cell=cell, hidden=4, embedding=embedding), torch.device(device)
+        )
+        for cell in CELLS
+        for embedding in (0, 5)
+        for device in ("cpu", "cuda", "mps")
+    }
+    ours = {asked for asked, backend in chosen.items() if backend == "scratch"}
+    without_a_layer = {asked for asked in chosen if asked[0] in ("peephole", "coupled")}
+    assert ours == {("lstm", 0, "cpu")} | without_a_layer
+    assert set(chosen.values()) == {"scratch", "torch"}
+
+
 @pytest.mark.parametrize("embedding", [0, 5])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("cell", CELLS)
