@@ -45,9 +45,11 @@ class Row:
         return self.ratio <= self.reach if self.below else self.ratio >= self.reach
 
 
-def in_turn(works: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
+def in_turn(
+    works: Sequence[Callable[[], object]], rounds: int, *, warm_up: bool = True
+) -> list[list[float]]:
     """Run every work once to warm up, then `rounds` times in turn; return the seconds of each."""
-    for work in works:
+    for work in works if warm_up else ():
         work()
     seconds: list[list[float]] = [[] for _ in works]
     for _ in range(rounds):

@@ -83,7 +83,7 @@ def in_process(rounds: int, length: int, streams: int) -> list[Row]:
     ]  # fmt: skip
 
 
-def whole_process(rounds: int) -> list[Row]:
+def whole_process(rounds: int, *, warm_up: bool = True) -> list[Row]:
     """Measure commands from their start to their end."""
     with tempfile.TemporaryDirectory() as name:
         where = Path(name)
@@ -106,6 +106,7 @@ def whole_process(rounds: int) -> list[Row]:
                 command("-c", "import torch"),
             ],
             rounds,
+            warm_up=warm_up,
         )
     return [
         Row(work, "python -c 'import torch'", 1000 * statistics.median(ours),
@@ -127,7 +128,7 @@ def main(
     torch.manual_seed(0)
     began = time.perf_counter()
     if quick:
-        rows = in_process(1, 20, 4) + whole_process(1)
+        rows = in_process(1, 20, 4) + whole_process(1, warm_up=False)
     else:
         rows = in_process(rounds, 10_000, STREAMS) + whole_process(rounds)
     show(f"Writing ({time.perf_counter() - began:.0f} s)", rows, file)

@@ -1,13 +1,33 @@
 import os
 
+# Our models are so small that a second thread costs more than it gives. The libraries read this
+# when they are imported, and the processes that tests start inherit it.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+import signal
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import hypothesis
 import numpy as np
 import pytest
 import torch
+from commandline import Charlstm, Result, forked, module
+from faults.commands import Commands
 from numpy.typing import NDArray
 
-# Our models are so small that a second thread costs more than it gives. The variable is for the
-# processes that tests start.
-os.environ["OMP_NUM_THREADS"] = "1"
+from charlstm.cli import main
+
+# A shell starts what is to run in the background deaf to Ctrl-C, and so are all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How fast a machine is, and what else it does, is no property of what is tested.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +47,53 @@ def song() -> str:
     return "".join(lines)
 
 
+@pytest.fixture
+def corpus(tmp_path: Path, song: str) -> Path:
+    """Return a file with `song` in it."""
+    path = tmp_path / "song.txt"
+    path.write_text(song, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return where runs are to be made; it is not there yet."""
+    return tmp_path / "checkpoints"
+
+
 @pytest.fixture(scope="session")
 def stream() -> NDArray[np.uint16]:
     """Return 241 ids below 7: a rhythm that can be learned, with every seventh id at random."""
     noise = np.random.default_rng(8).integers(0, 7, size=241)
     place = np.arange(241)
     return np.where(place % 7 == 6, noise, place % 4).astype(np.uint16)
+
+
+@pytest.fixture
+def charlstm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Charlstm:
+    """Return what runs a command in this process, in its working directory."""
+
+    def call(*arguments: str) -> Result:
+        monkeypatch.setattr(sys, "argv", ["charlstm", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return Result(end.value.code or 0, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    """Return what starts commands in processes of their own, without the wait for an import."""
+    if sys.platform != "linux":
+        pytest.skip("only on Linux can a process be forked that has imported torch")
+    with Commands() as commands:
+        yield commands
+
+
+@pytest.fixture(scope="session")
+def process(request: pytest.FixtureRequest) -> Charlstm:
+    """Return what runs a command in a process of its own, in the directory that it is told."""
+    if sys.platform != "linux":
+        return module
+    return partial(forked, request.getfixturevalue("commands"))

@@ -15,16 +15,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-_SECONDS = 60
-"""Whatever takes longer hangs, and is ended."""
+from .patience import HANGS_AFTER
 
 
-@dataclass
-class Ended:
+class Ended(NamedTuple):
     """A command that has ended.
 
     Attributes:
@@ -73,7 +70,7 @@ class Commands:
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
-        self._socket.settimeout(_SECONDS)
+        self._socket.settimeout(HANGS_AFTER)
         with theirs:
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "faults.commands", str(theirs.fileno())],
@@ -87,7 +84,7 @@ class Commands:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
-        self._server.wait(_SECONDS)
+        self._server.wait(HANGS_AFTER)
 
     def start(
         self,
@@ -180,7 +177,7 @@ def _become(request: dict[str, Any], files: Sequence[int]) -> None:
     from charlstm.cli import main
     from faults import inside
 
-    signal.alarm(_SECONDS)
+    signal.alarm(HANGS_AFTER)
     os.chdir(request["where"])
     for number, file in enumerate(files):
         os.dup2(file, number)
