@@ -1,4 +1,3 @@
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,13 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from numpy.typing import NDArray
+import trainers
+from trainers import OTHER, TEXT, V, history, trainer_for
 
 import charlstm
 from charlstm.errors import TrainingError
-from charlstm.recipes.architecture import Architecture
-from charlstm.recipes.recipe import Recipe
 from charlstm.sessions.session import Event, Session
 from charlstm.sessions.start import resume_session, start_session
 from charlstm.training.events import (
@@ -23,24 +20,7 @@ from charlstm.training.events import (
 )
 from charlstm.training.trainer import Trainer
 
-V = 7
-Ids = NDArray[np.uint16]
-
-# Two rows of 24 characters, read in three windows of 8.
-ROWS, T, WINDOWS = 2, 8, 3
-TEXT: Ids = np.random.default_rng(1).integers(0, V, size=ROWS * T * WINDOWS + 1).astype(np.uint16)
-OTHER: Ids = np.random.default_rng(2).integers(0, V, size=40).astype(np.uint16)
-NOTHING: Ids = np.array([], dtype=np.uint16)
-
-SMALL = Recipe(
-    name="test",
-    architecture=Architecture(hidden=6, embedding=4),
-    batch=ROWS,
-    window=T,
-    epochs=4,
-    schedule="constant",
-    learning_rate=0.02,
-)
+SMALL = trainers.SMALL.override(epochs=4, learning_rate=0.02)
 # For the tests that need a run directory.
 SETTINGS: dict[str, Any] = {
     "hidden": 8,
@@ -52,12 +32,6 @@ SETTINGS: dict[str, Any] = {
     "schedule": "constant",
     "learning_rate": 0.02,
 }
-
-
-def trainer_for(
-    recipe: Recipe = SMALL, *, text: Ids = TEXT, held_out: Ids = NOTHING, backend: str = "scratch"
-) -> Trainer:
-    return Trainer(recipe, text, held_out, V, backend=backend, device=torch.device("cpu"))
 
 
 def spoil(trainer: Trainer) -> None:
@@ -125,7 +99,7 @@ def test_a_training_that_goes_back_to_its_beginning_has_no_moments_again(optimiz
 
 
 def test_an_epoch_is_reported_once_although_training_went_back_to_its_end() -> None:
-    trainer = trainer_for(held_out=OTHER)
+    trainer = trainer_for(SMALL, held_out=OTHER)
     returns: list[WentBack] = []
     reported = []
     for event in trainer.run():
@@ -161,7 +135,7 @@ def test_training_goes_back_within_a_long_epoch_no_further_than_two_hundred_step
 
 
 def test_an_epoch_far_worse_than_knowing_nothing_has_diverged_too() -> None:
-    trainer = trainer_for(held_out=OTHER)
+    trainer = trainer_for(SMALL, held_out=OTHER)
     returns: list[WentBack] = []
     losses = []
     for event in trainer.run():
@@ -179,7 +153,7 @@ def test_an_epoch_far_worse_than_knowing_nothing_has_diverged_too() -> None:
 def test_the_best_weights_of_before_survive_going_back() -> None:
     # What is held out has only characters that the training text teaches it to forget.
     text, held_out = (TEXT % 3).astype(np.uint16), (3 + OTHER % 3).astype(np.uint16)
-    trainer = trainer_for(text=text, held_out=held_out)
+    trainer = trainer_for(SMALL, text=text, held_out=held_out)
     best: dict[str, Any] = {}
     returns: list[WentBack] = []
     losses = []
@@ -200,7 +174,7 @@ def test_the_best_weights_of_before_survive_going_back() -> None:
 
 
 def test_a_best_epoch_that_has_not_happened_is_forgotten() -> None:
-    trainer = trainer_for(held_out=OTHER)
+    trainer = trainer_for(SMALL, held_out=OTHER)
     before = trainer.snapshot()
     for event in trainer.run():
         if isinstance(event, EpochEnd):
@@ -213,7 +187,7 @@ def test_a_best_epoch_that_has_not_happened_is_forgotten() -> None:
 
 
 def test_a_training_that_is_taken_up_again_keeps_its_rate_and_how_often_it_went_back() -> None:
-    first = trainer_for()
+    first = trainer_for(SMALL)
     returns: list[WentBack] = []
     for event in first.run():
         if event == Step(4, 2):
@@ -223,7 +197,7 @@ def test_a_training_that_is_taken_up_again_keeps_its_rate_and_how_often_it_went_
                 spoil(first)
         if isinstance(event, WentBack):
             returns.append(event)
-    second = trainer_for()
+    second = trainer_for(SMALL)
     second.restore(first.snapshot())
 
     def spoil_every_step() -> None:
@@ -239,27 +213,10 @@ def test_a_training_that_is_taken_up_again_keeps_its_rate_and_how_often_it_went_
     assert returns == [WentBack(5, 3, 0.5), WentBack(6, 4, 0.25), WentBack(6, 4, 0.125)]
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "checkpoints"
-
-
-@pytest.fixture
-def corpus(tmp_path: Path, song: str) -> Path:
-    path = tmp_path / "song.txt"
-    path.write_text(song, encoding="utf-8")
-    return path
-
-
 def prepare(corpus: Path, root: Path, **settings: Any) -> Session:
     return start_session(
         [corpus], settings={**SETTINGS, **settings}, root=root, device="cpu", sample_every=0
     )
-
-
-def history(root: Path) -> list[dict[str, Any]]:
-    lines = (root / "song" / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def test_what_was_reported_after_the_step_gone_back_to_has_not_happened(
@@ -276,8 +233,8 @@ def test_what_was_reported_after_the_step_gone_back_to_has_not_happened(
             assert session.last is not None
             assert session.last.step == steps
     assert returns == [WentBack(2 * steps, steps, 0.5)]
-    assert max(line["train_loss"] for line in history(root)) < 5
-    assert history(root)[-1]["step"] == 4 * steps
+    assert max(line["train_loss"] for line in history(root / "song")) < 5
+    assert history(root / "song")[-1]["step"] == 4 * steps
 
 
 def test_the_history_of_a_run_that_went_back_has_one_line_an_epoch(
@@ -286,7 +243,7 @@ def test_the_history_of_a_run_that_went_back_has_one_line_an_epoch(
     session = prepare(corpus, root, epochs=3)
     events = list(spoiled_once(session, session.trainer.windows.steps + 1))
     assert len([event for event in events if isinstance(event, WentBack)]) == 1
-    assert [line["epoch"] for line in history(root)] == [1, 2, 3]
+    assert [line["epoch"] for line in history(root / "song")] == [1, 2, 3]
 
 
 def test_a_run_that_went_back_holds_the_weights_of_its_best_epoch(corpus: Path, root: Path) -> None:
@@ -295,7 +252,7 @@ def test_a_run_that_went_back_holds_the_weights_of_its_best_epoch(corpus: Path, 
     assert len([event for event in events if isinstance(event, WentBack)]) == 1
     model = charlstm.load(root=root)
     assert model.info.finished == f"all {session.plan.total_steps:,} steps are done"
-    losses = [line["validation_loss"] for line in history(root)]
+    losses = [line["validation_loss"] for line in history(root / "song")]
     assert model.perplexity(device="cpu").loss == pytest.approx(min(losses), rel=1e-4)
 
 
@@ -306,7 +263,7 @@ def test_a_resumed_run_keeps_its_rate_and_how_often_it_went_back(corpus: Path, r
         if event == Step(2 * steps + 1, 3):
             session.stop()
     saved = {path.name: path.read_bytes() for path in (root / "song").iterdir()}
-    assert history(root)[-1]["learning_rate"] == 0.01
+    assert history(root / "song")[-1]["learning_rate"] == 0.01
     resumed = resume_session(root=root, device="cpu")
     returns: list[WentBack] = []
 

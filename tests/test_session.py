@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from trainers import files, history
 
 import charlstm
 from charlstm.api import TrainedModel
@@ -54,13 +55,6 @@ FILES = {
 
 
 @pytest.fixture
-def corpus(tmp_path: Path, song: str) -> Path:
-    path = tmp_path / "song.txt"
-    path.write_text(song, encoding="utf-8")
-    return path
-
-
-@pytest.fixture
 def misleading(tmp_path: Path, song: str) -> Path:
     """Return a text that ends, where it is held out, with the song read backwards.
 
@@ -69,11 +63,6 @@ def misleading(tmp_path: Path, song: str) -> Path:
     path = tmp_path / "song.txt"
     path.write_text(song + song[::-1][: len(song) // 9], encoding="utf-8")
     return path
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "checkpoints"
 
 
 @pytest.fixture(scope="module")
@@ -122,15 +111,6 @@ def train_until(session: Session, step: int) -> list[Event]:
         if isinstance(event, Step) and event.step == step:
             session.stop()
     return events
-
-
-def history(directory: Path) -> list[dict[str, Any]]:
-    lines = (directory / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def files(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir() if path.name != ".lock"}
 
 
 def without_seconds(directory: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from trainers import files
 
 import charlstm
 from charlstm.errors import MissingLibraryError, RecipeError, RunError, TrainingError
@@ -40,11 +41,6 @@ FIGURES = {
     "learning rate",
     "characters a second",
 }
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "checkpoints"
 
 
 @pytest.fixture
@@ -99,10 +95,6 @@ def begin(
         sample_every=0,
         **options,
     )
-
-
-def files(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
 @pytest.mark.parametrize("backend", ["scratch", "torch"])
@@ -479,12 +471,11 @@ def test_minutes_cannot_be_repeated(first: Path, root: Path) -> None:
 def test_a_training_that_does_not_fit_into_memory_is_refused_before_anything_is_made(
     first: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm.sessions.start.machine_bytes", lambda: 2_000_000_000)
-    monkeypatch.setattr("charlstm.sessions.start.Trainer", None)
+    monkeypatch.setattr("charlstm.sessions.start.machine_bytes", lambda: 100_000_000)
     with pytest.raises(RecipeError) as caught:
-        start_session([first], settings={**OLD, "hidden": 30_000}, root=root, device="cpu")
+        start_session([first], settings=OLD, root=root, device="cpu")
     found = re.fullmatch(
-        r"This training would take about \d+\.\d GB of memory, and there are 2\.0: with a "
+        r"This training would take about \d+\.\d GB of memory, and there are 0\.1: with a "
         r"vocabulary of "
         r"(\d+) its head has ([\d,]+) weights and its batches ([\d,]+) logits\. Lower --hidden, "
         r"--batch or --window, or make the vocabulary smaller with --min-count\.",
@@ -492,11 +483,17 @@ def test_a_training_that_does_not_fit_into_memory_is_refused_before_anything_is_
     )
     assert found
     V, weights, logits = (int(number.replace(",", "")) for number in found.groups())
-    assert (weights, logits) == (V * 30_000, V * 4 * 16)
+    assert (weights, logits) == (V * 8, V * 4 * 16)
     assert not root.exists()
-    monkeypatch.setattr("charlstm.sessions.start.machine_bytes", lambda: None)  # nobody knows
-    with pytest.raises(TypeError):
-        start_session([first], settings={**OLD, "hidden": 30_000}, root=root, device="cpu")
+
+
+@pytest.mark.parametrize("there", [10**12, None], ids=["enough", "nobody knows"])
+def test_a_training_begins_where_nothing_says_that_it_does_not_fit(
+    first: Path, root: Path, monkeypatch: pytest.MonkeyPatch, there: int | None
+) -> None:
+    monkeypatch.setattr("charlstm.sessions.start.machine_bytes", lambda: there)
+    session = start_session([first], settings=OLD, root=root, device="cpu")
+    assert session.plan.directory.path.is_dir()
 
 
 def test_a_text_too_long_to_look_for_copies_in_gets_no_index(

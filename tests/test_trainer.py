@@ -3,7 +3,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +10,24 @@ import torch
 from numpy.typing import NDArray
 from torch.func import functional_call
 from torch.nn import functional
+from trainers import (
+    NOTHING,
+    OTHER,
+    ROWS,
+    SMALL,
+    TEXT,
+    WINDOWS,
+    Ids,
+    T,
+    V,
+    Weights,
+    skip_what_no_processor_here_can,
+    trainer_for,
+)
 
 from charlstm.errors import TrainingError
 from charlstm.model.charlm import CharLM
-from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS, Architecture
+from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS
 from charlstm.recipes.recipe import Recipe
 from charlstm.training.events import (
     EpochEnd,
@@ -26,37 +39,7 @@ from charlstm.training.events import (
 )
 from charlstm.training.trainer import Snapshot, Trainer
 
-V = 7
-CPU = torch.device("cpu")
 BOTH = [(cell, "scratch") for cell in CELLS] + [(cell, "torch") for cell in LIBRARY_CELLS]
-
-Ids = NDArray[np.uint16]
-Weights = dict[str, NDArray[Any]]
-
-# Two rows of 24 characters, read in three windows of 8.
-ROWS, T, WINDOWS = 2, 8, 3
-TEXT: Ids = np.random.default_rng(1).integers(0, V, size=ROWS * T * WINDOWS + 1).astype(np.uint16)
-OTHER: Ids = np.random.default_rng(2).integers(0, V, size=40).astype(np.uint16)
-NOTHING: Ids = np.array([], dtype=np.uint16)
-
-SMALL = Recipe(
-    name="test",
-    architecture=Architecture(hidden=6, embedding=4),
-    batch=ROWS,
-    window=T,
-    epochs=2,
-    schedule="constant",
-)
-
-
-def trainer_for(
-    recipe: Recipe = SMALL,
-    *,
-    text: Ids = TEXT,
-    held_out: Ids = NOTHING,
-    backend: str = "scratch",
-) -> Trainer:
-    return Trainer(recipe, text, held_out, V, backend=backend, device=CPU)
 
 
 def train(trainer: Trainer) -> list[TrainerEvent]:
@@ -375,6 +358,7 @@ def test_a_snapshot_of_any_moment_goes_on_bit_for_bit_like_the_unbroken_run(
 def test_every_cell_goes_on_bit_for_bit_from_the_middle_of_an_epoch(
     cell: str, backend: str, precision: str
 ) -> None:
+    skip_what_no_processor_here_can(cell, backend, precision)
     recipe = SMALL.override(cell=cell, layers=2, dropout=0.3, precision=precision)
     unbroken = trainer_for(recipe, backend=backend)
     events = unbroken.run()
@@ -390,6 +374,7 @@ def test_every_cell_goes_on_bit_for_bit_from_the_middle_of_an_epoch(
 def test_bfloat16_rounds_the_products_and_learns_nearly_the_same(
     cell: str, backend: str, stream: NDArray[np.uint16]
 ) -> None:
+    skip_what_no_processor_here_can(cell, backend, "bfloat16")
     recipe = SMALL.override(cell=cell, layers=2, learning_rate=0.01, epochs=3)
     plain, low = (
         trainer_for(recipe.override(precision=precision), text=stream, backend=backend)

@@ -1,6 +1,7 @@
-"""Small trainings: a text of random ids, a recipe that learns it, and what a run leaves."""
+"""Small trainers: a text of random ids and a recipe for it; and what a run leaves."""
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,9 @@ def trainer_for(
 
 
 def files(directory: Path) -> dict[str, bytes]:
-    """Return what is in each file of a directory."""
-    return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+    """Return what is in each file of a directory, but for a run's lock."""
+    paths = (path for path in directory.iterdir() if path.is_file() and path.name != ".lock")
+    return {path.name: path.read_bytes() for path in paths}
 
 
 def history(directory: Path) -> list[dict[str, Any]]:
@@ -67,7 +69,11 @@ def skip_what_no_processor_here_can(cell: str, backend: str, precision: str) -> 
 @cache
 def _why_no_bfloat16(cell: str) -> str:
     """Try it, because which processors can is torch's to know; return what it says if it fails."""
-    layers: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+    layers: dict[str, Callable[[int, int], nn.Module]] = {
+        "lstm": nn.LSTM,
+        "gru": nn.GRU,
+        "rnn": nn.RNN,
+    }
     try:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             layers[cell](2, 2)(torch.zeros(1, 1, 2))
