@@ -1,13 +1,19 @@
 """A person at a terminal, for tests in which it matters that there is one."""
 
+import fcntl
 import os
 import pty
 import select
+import struct
 import subprocess
+import termios
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+import psutil
+from faults.patience import HANGS_AFTER, until
 
 # Makes the pseudo-terminal the one that the process is in control of, so that it gets its signals.
 TAKE_TERMINAL = "import fcntl, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
@@ -32,13 +38,19 @@ class Terminal:
         self.type(f"\x1b[200~{keys}\x1b[201~")
 
     def interrupt(self, key: str = "\x03") -> None:
-        """Type Ctrl-C, or another key that sends a signal, until something happens.
+        """Type Ctrl-C, or another key that sends a signal, when all here wait for keys.
 
-        One that comes between Python's prompt and its waiting for keys is noticed with the next.
+        Between Python's prompt and its waiting a signal would be noticed with the next key only.
         """
+        until(self._is_asleep)
         self.type(key)
-        while not select.select([self._number], [], [], 3)[0]:
-            self.type(key)
+
+    def _is_asleep(self) -> bool:
+        process = psutil.Process(self._process.pid)
+        return all(
+            one.status() == psutil.STATUS_SLEEPING
+            for one in (process, *process.children(recursive=True))
+        )
 
     def wait_for(self, text: str) -> None:
         """Wait until `text` is shown, behind what was waited for before."""
@@ -50,10 +62,10 @@ class Terminal:
         """Return the exit code; what is shown until the end is in `shown`."""
         while self._read():
             pass
-        return self._process.wait(timeout=20)
+        return self._process.wait(HANGS_AFTER)
 
     def _read(self) -> bool:
-        if not select.select([self._number], [], [], 15)[0]:
+        if not select.select([self._number], [], [], HANGS_AFTER)[0]:
             return False
         try:
             piece = os.read(self._number, 4096)
@@ -70,6 +82,7 @@ def terminal(
     where: Path,
     *,
     output: IO[bytes] | None = None,
+    height: int = 0,
     **environment: str,
 ) -> Iterator[Terminal]:
     """Run a command on a terminal of its own.
@@ -78,9 +91,12 @@ def terminal(
         command: the program and its arguments.
         where: the directory that it runs in.
         output: takes its standard output; the terminal does where ``None``.
+        height: the rows of the terminal, which it does not know where 0.
         environment: further variables.
     """
     ours, theirs = pty.openpty()
+    if height:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", height, 100, 0, 0))
     known = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "COLUMNS": "100"}
     with subprocess.Popen(
         command,

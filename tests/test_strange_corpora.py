@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from faults.cases import Outcome
 from faults.fuzz_corpora import AROUND, INSIDE, SONGS, case
+from faults.patience import HANGS_AFTER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -119,7 +120,7 @@ def test_forty_strange_corpora_work_or_are_refused(
     monkeypatch.setattr("charlstm.sessions.session.draw_curve", lambda reports: b"<svg/>")
     tried: list[Outcome] = []
     for number in range(40):
-        tried.append(case(0, known, number, tmp_path))
+        tried.append(case(0, known, number, tmp_path, seconds=HANGS_AFTER))
         assert not tried[-1].offences, number
     assert len({outcome.kind for outcome in tried}) > 8
     assert any("train" in done for outcome in tried for done in outcome.worked)
@@ -127,7 +128,7 @@ def test_forty_strange_corpora_work_or_are_refused(
 
 
 def test_a_case_is_the_same_every_time(known: Path, tmp_path: Path) -> None:
-    outcomes = [case(5, known, 3, tmp_path) for _ in range(2)]
+    outcomes = [case(5, known, 3, tmp_path, seconds=HANGS_AFTER) for _ in range(2)]
     assert outcomes[0].kind == outcomes[1].kind
     assert outcomes[0].refused == outcomes[1].refused
     assert outcomes[0].kind in {**INSIDE, **AROUND}

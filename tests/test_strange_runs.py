@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import pytest
 from faults import cases, fuzz_runs
+from faults.patience import HANGS_AFTER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ from charlstm.errors import RunError
 from charlstm.figures import Report
 from charlstm.files import write_whole
 from charlstm.machine import machine_bytes
+from charlstm.model.charlm import CharLM
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.recipe import Recipe
 from charlstm.runs.directory import RunDirectory
@@ -120,7 +122,7 @@ def _nothing_hangs() -> Iterator[None]:
         raise AssertionError("it hangs")
 
     before = signal.signal(signal.SIGALRM, hangs)
-    signal.alarm(20)
+    signal.alarm(HANGS_AFTER)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -330,12 +332,21 @@ def test_a_header_of_an_impossible_length_is_refused_unread(
 def test_nothing_is_computed_with_before_the_weights_are_known_to_be_there(
     run: RunDirectory, monkeypatch: Patch
 ) -> None:
+    built: list[int] = []
+
+    class Watched(CharLM):
+        def __init__(self, architecture: Architecture, *arguments: Any, **options: Any) -> None:
+            built.append(architecture.hidden)
+            super().__init__(architecture, *arguments, **options)
+
+    monkeypatch.setattr("charlstm.model.charlm.CharLM", Watched)
+    load(run.path).perplexity(LEARNED)
     value = json.loads((run.path / "run.json").read_bytes())
-    value["recipe"]["architecture"]["hidden"] = 60_000
+    value["recipe"]["architecture"]["hidden"] = 60
     (run.path / "run.json").write_bytes(json.dumps(value).encode())
-    monkeypatch.setattr("charlstm.model.charlm.CharLM", None)  # which would take gigabytes
     told = sentence(lambda: load(run.path).perplexity(LEARNED))
     assert "model.safetensors is damaged: " in told
+    assert built == [3]  # with 60,000 it would have taken gigabytes
 
 
 @pytest.mark.parametrize("name", TENSORS)
@@ -877,7 +888,7 @@ def test_changed_runs_work_or_are_refused_in_a_sentence(honest: list[Path], tmp_
     offenders = {}
     kinds = set()
     for number in range(20):
-        outcome = fuzz_runs.case(0, honest, number, tmp_path)
+        outcome = fuzz_runs.case(0, honest, number, tmp_path, seconds=HANGS_AFTER)
         kinds.add(outcome.kind)
         if outcome.offences:
             offenders[number, outcome.kind] = outcome.offences

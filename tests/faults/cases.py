@@ -92,15 +92,15 @@ class Outcome:
             self.offences.append(f"{name}: {traceback.format_exc(limit=-4)}")
 
     @contextlib.contextmanager
-    def limited(self) -> Iterator[None]:
+    def limited(self, seconds: float) -> Iterator[None]:
         """Take the time and the memory of what is tried, and end it where it hangs."""
         high, began = _highest(), time.monotonic()
         before = signal.signal(signal.SIGALRM, _too_long)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
             yield
         except TooLong:
-            self.offences.append(f"over {SECONDS:g} s: {traceback.format_exc(limit=-6)}")
+            self.offences.append(f"over {seconds:g} s: {traceback.format_exc(limit=-6)}")
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)

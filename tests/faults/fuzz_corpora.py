@@ -35,7 +35,7 @@ import charlstm.sessions.session
 from charlstm.text import locations, mapped
 from charlstm.text.corpus import Corpus, TextOptions, read_corpus
 
-from .cases import Outcome, arguments_of, report
+from .cases import SECONDS, Outcome, arguments_of, report
 
 Random = random.Random
 
@@ -522,7 +522,7 @@ def try_all(names: list[str], where: Where, wishes: Wishes, outcome: Outcome, la
         outcome.command(*measure, "--", *names, stdin=where.stdin)
 
 
-def case(seed: int, known: Path, number: int, root: Path) -> Outcome:
+def case(seed: int, known: Path, number: int, root: Path, *, seconds: float = SECONDS) -> Outcome:
     """Make a case and try it.
 
     Args:
@@ -530,6 +530,7 @@ def case(seed: int, known: Path, number: int, root: Path) -> Outcome:
         known: a model that can be measured on anything.
         number: of this case.
         root: an empty directory.
+        seconds: that it may take.
     """
     random = Random(f"{seed}/{number}")
     inside = random.choices(list(INSIDE), [WEIGHTS.get(kind, 1) for kind in INSIDE])[0]
@@ -549,7 +550,7 @@ def case(seed: int, known: Path, number: int, root: Path) -> Outcome:
         if wishes.piece and inside not in ("endless", "heaps") and around not in ("bomb", "none"):
             locations.PIECE = wishes.piece
         try:
-            with outcome.limited():
+            with outcome.limited(seconds):
                 try_all(names, where, wishes, outcome, large)
         finally:
             mapped.LONGEST_IN_MEMORY, locations.PIECE = before

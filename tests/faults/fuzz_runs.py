@@ -31,7 +31,7 @@ import charlstm
 from charlstm.errors import RunError
 from charlstm.runs.directory import RunDirectory
 
-from .cases import Outcome, arguments_of, report
+from .cases import SECONDS, Outcome, arguments_of, report
 
 # A path in it may have 4,096.
 LONGEST_SENTENCE = 5_000
@@ -454,7 +454,9 @@ def try_all(run: Path, outcome: Outcome, touched: set[str]) -> None:
         outcome.command(*arguments)
 
 
-def case(seed: int, honest: list[Path], number: int, root: Path) -> Outcome:
+def case(
+    seed: int, honest: list[Path], number: int, root: Path, *, seconds: float = SECONDS
+) -> Outcome:
     """Make a case and try it; everything it leaves is below `root`."""
     random = Random(f"{seed}/{number}")
     kind = random.choices(list(KINDS), [_WEIGHTS.get(kind, 1) for kind in KINDS])[0]
@@ -469,7 +471,7 @@ def case(seed: int, honest: list[Path], number: int, root: Path) -> Outcome:
     except RunError:  # a change of a change, of what can no longer be read
         outcome.kind = f"{kind} that was not possible"
     touched = changed(run, before)
-    with outcome.limited():
+    with outcome.limited(seconds):
         try_all(run, outcome, touched)
     lines = [line for told in outcome.refused for line in told.splitlines()]
     if any(len(line) > LONGEST_SENTENCE for line in lines):

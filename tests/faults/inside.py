@@ -14,11 +14,13 @@ from typing import Any
 import charlstm.sessions.session
 import charlstm.training.trainer
 
+from .patience import HANGS_AFTER
+
 MARK = "saving"
 """A file in the working directory: its one byte is 1 while something is being saved."""
 
-ASLEEP = "asleep"
-"""A file in the working directory that appears when a process goes to sleep."""
+ASLEEP, AWAKE = "asleep", "awake"
+"""Files in the working directory that appear when a process goes to sleep, and if it sleeps out."""
 
 
 def watched(
@@ -85,7 +87,8 @@ def sleeping_in_the_plan() -> None:
 
 def _sleep(_: object) -> None:
     Path(ASLEEP).touch()
-    time.sleep(600)
+    time.sleep(HANGS_AFTER / 4)
+    Path(AWAKE).touch()
 
 
 def with_small_files(*, size: int) -> None:
