@@ -1,18 +1,15 @@
-import fcntl
 import json
-import os
-import pty
 import re
-import select
-import struct
 import subprocess
 import sys
-import termios
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from commandline import Charlstm, Result, module, python
+from faults.commands import Commands
+from faults.patience import HANGS_AFTER
+from terminals import terminal
 
 from charlstm.cli.console import reading_bar
 
@@ -24,21 +21,6 @@ LYRICS = "".join(
 SMALL = ("--hidden", "24", "--embedding", "8", "--batch", "8", "--window", "16")
 
 
-def charlstm(
-    *arguments: str, where: Path, stdin: bytes | None = None
-) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "charlstm", *arguments],
-        cwd=where,
-        input=None if stdin is None else stdin.decode(),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=100,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("a path") / "我 的 歌"
@@ -48,24 +30,24 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def training(place: Path) -> "subprocess.CompletedProcess[str]":
-    return charlstm(
+def training(place: Path) -> Result:
+    return module(
         "train", "data/歌 词.txt", "--epochs", "3", *SMALL, "--prefix", "分开", where=place
     )
 
 
 @pytest.fixture(scope="module")
-def trained(training: "subprocess.CompletedProcess[str]", place: Path) -> Path:
+def trained(training: Result, place: Path) -> Path:
     """Return where ``checkpoints`` holds a finished run."""
-    assert training.returncode == 0, training.stderr
+    assert training.code == 0, training.stderr
     return place
 
 
 def test_training_reports_the_text_each_epoch_and_a_sample_without_control_codes(
-    training: "subprocess.CompletedProcess[str]",
+    training: Result,
 ) -> None:
     result = training
-    assert result.returncode == 0
+    assert result.code == 0
     assert result.stdout.startswith("checkpoints/歌_词: held-out perplexity ")
     assert "text: data/歌 词.txt (utf-8)" in result.stderr
     assert f"characters: {len(LYRICS):,}" in result.stderr
@@ -80,9 +62,11 @@ def test_training_reports_the_text_each_epoch_and_a_sample_without_control_codes
     assert "\r" not in result.stderr + result.stdout
 
 
-def test_generate_writes_the_song_to_standard_output_and_nothing_more(trained: Path) -> None:
-    result = charlstm("generate", "--prefix", "分开", "--length", "30", where=trained)
-    assert result.returncode == 0
+def test_generate_writes_the_song_to_standard_output_and_nothing_more(
+    trained: Path, process: Charlstm
+) -> None:
+    result = process("generate", "--prefix", "分开", "--length", "30", where=trained)
+    assert result.code == 0
     assert result.stdout.startswith("分开")
     assert len(result.stdout) == len("分开") + 30 + len("\n")
     assert re.fullmatch(
@@ -93,17 +77,17 @@ def test_generate_writes_the_song_to_standard_output_and_nothing_more(trained: P
 
 
 def test_generate_says_the_same_with_the_same_seed_and_something_else_without(
-    trained: Path,
+    trained: Path, process: Charlstm
 ) -> None:
     def write(*arguments: str) -> str:
-        return charlstm("generate", "--prefix", "分开", *arguments, where=trained).stdout
+        return process("generate", "--prefix", "分开", *arguments, where=trained).stdout
 
     assert write("--seed", "7") == write("--seed", "7")
     assert write() != write()
 
 
-def test_generate_as_json_tells_what_made_the_text(trained: Path) -> None:
-    result = charlstm(
+def test_generate_as_json_tells_what_made_the_text(trained: Path, process: Charlstm) -> None:
+    result = process(
         "generate", "--prefix", "分开", "--length", "5", "--seed", "3", "--json", where=trained
     )
     answer = json.loads(result.stdout)
@@ -112,9 +96,11 @@ def test_generate_as_json_tells_what_made_the_text(trained: Path) -> None:
     assert (answer["prefix"], answer["seed"]) == ("分开", 3)
 
 
-def test_several_samples_are_set_apart_and_each_can_be_written_again(trained: Path) -> None:
+def test_several_samples_are_set_apart_and_each_can_be_written_again(
+    trained: Path, process: Charlstm
+) -> None:
     def write(*arguments: str) -> str:
-        return charlstm(
+        return process(
             "generate", "--prefix", "分开", "--length", "9", *arguments, where=trained
         ).stdout
 
@@ -127,41 +113,47 @@ def test_several_samples_are_set_apart_and_each_can_be_written_again(trained: Pa
     assert write("--seed", "6") == answers[1]["text"] + "\n"
 
 
-def test_an_unseen_prefix_character_is_named_and_the_ways_out_work(trained: Path) -> None:
-    result = charlstm("generate", "--prefix", "分开Ω", where=trained)
-    assert result.returncode == 1
+def test_an_unseen_prefix_character_is_named_and_the_ways_out_work(
+    trained: Path, process: Charlstm
+) -> None:
+    result = process("generate", "--prefix", "分开Ω", where=trained)
+    assert result.code == 1
     assert result.stdout == ""
     assert "never seen 'Ω' of the prefix" in result.stderr
     for way in ("skip", "map"):
-        result = charlstm(
+        result = process(
             "generate", "--prefix", "分开Ω", "--unknown", way, "--length", "4", where=trained
         )
-        assert result.returncode == 0
+        assert result.code == 0
         assert result.stdout.startswith("分开Ω")
 
 
-def test_eval_perplexity_measures_the_held_out_text_and_any_other(trained: Path) -> None:
-    own = json.loads(charlstm("eval", "perplexity", "--json", where=trained).stdout)
+def test_eval_perplexity_measures_the_held_out_text_and_any_other(
+    trained: Path, process: Charlstm
+) -> None:
+    own = json.loads(process("eval", "perplexity", "--json", where=trained).stdout)
     assert own["perplexity"] < own["uniform_perplexity"]
     assert own["bits_per_byte"] < own["bits_per_character"]
     assert own["unknown_share"] < 0.1
-    other = charlstm("eval", "perplexity", "-", "--json", where=trained, stdin="分开Ω以后".encode())
+    other = process("eval", "perplexity", "-", "--json", where=trained, stdin="分开Ω以后".encode())
     figures = json.loads(other.stdout)
     assert figures["characters"] == 4
     assert figures["unknown_share"] == 0.75
-    table = charlstm("eval", "perplexity", where=trained)
+    table = process("eval", "perplexity", where=trained)
     assert f"{own['perplexity']:,.2f}" in table.stdout
     assert "\x1b" not in table.stdout
 
 
-def test_a_second_training_takes_the_next_free_name_and_says_so(trained: Path) -> None:
+def test_a_second_training_takes_the_next_free_name_and_says_so(
+    trained: Path, process: Charlstm
+) -> None:
     before = (trained / "checkpoints" / "歌_词" / "model.safetensors").read_bytes()
-    result = charlstm("train", "data/歌 词.txt", "--steps", "2", *SMALL, where=trained)
-    assert result.returncode == 0
+    result = process("train", "data/歌 词.txt", "--steps", "2", *SMALL, where=trained)
+    assert result.code == 0
     assert "checkpoints/歌_词 is another run, so this one is called 歌_词-2." in result.stderr
     assert (trained / "checkpoints" / "歌_词" / "model.safetensors").read_bytes() == before
     # The newest run is what generate takes.
-    assert "run 歌_词-2," in charlstm("generate", "--length", "1", where=trained).stderr
+    assert "run 歌_词-2," in process("generate", "--length", "1", where=trained).stderr
 
 
 @pytest.mark.parametrize(
@@ -186,14 +178,14 @@ def test_a_second_training_takes_the_next_free_name_and_says_so(trained: Path) -
     ],
 )
 def test_a_mistake_gets_one_sentence_and_its_exit_code(
-    arguments: Sequence[str], code: int, message: str, tmp_path: Path
+    arguments: Sequence[str], code: int, message: str, tmp_path: Path, process: Charlstm
 ) -> None:
     (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
     (tmp_path / "empty.txt").write_bytes(b"")
     (tmp_path / "tiny.txt").write_text("分开", encoding="utf-8")
     (tmp_path / "broken.txt").write_bytes("分".encode() * 100 + b"\xff" + "开".encode() * 100)
-    result = charlstm(*arguments, where=tmp_path)
-    assert result.returncode == code
+    result = process(*arguments, where=tmp_path)
+    assert result.code == code
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "checkpoints").exists()
@@ -221,67 +213,49 @@ def test_a_reader_that_goes_away_ends_a_command_quietly(
         assert process.stderr is not None
         process.stdout.close()
         errors = process.stderr.read().decode()
-        process.wait(timeout=60)
+        process.wait(HANGS_AFTER)
     assert process.returncode == 0
     assert "Traceback" not in errors
     assert "Exception" not in errors
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
-def test_a_result_that_cannot_be_written_is_one_sentence(trained: Path) -> None:
+def test_a_result_that_cannot_be_written_is_one_sentence(commands: Commands, trained: Path) -> None:
     with Path("/dev/full").open("wb") as full:
-        result = subprocess.run(
-            [sys.executable, "-m", "charlstm", "generate", "--length", "5"],
-            cwd=trained,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert result.returncode == 1
-    assert result.stderr == "error: The result cannot be written: No space left on device.\n"
+        ended = commands.run("generate", "--length", "5", where=trained, out=full.fileno())
+    assert ended.code == 1
+    assert ended.errors == "error: The result cannot be written: No space left on device.\n"
 
 
-def test_standard_input_is_a_corpus_and_its_run_says_how_to_go_on(tmp_path: Path) -> None:
-    first = charlstm("train", "-", "--steps", "2", *SMALL, where=tmp_path, stdin=LYRICS.encode())
-    assert first.returncode == 0, first.stderr
+def test_standard_input_is_a_corpus_and_its_run_says_how_to_go_on(
+    tmp_path: Path, process: Charlstm
+) -> None:
+    first = process("train", "-", "--steps", "2", *SMALL, where=tmp_path, stdin=LYRICS.encode())
+    assert first.code == 0, first.stderr
     assert (tmp_path / "checkpoints" / "stdin" / "model.safetensors").is_file()
-    result = charlstm("train", "--resume", where=tmp_path)
-    assert result.returncode == 1
+    result = process("train", "--resume", where=tmp_path)
+    assert result.code == 1
     assert "pipe the same text in again, with charlstm train - --resume" in result.stderr
     again = ("train", "-", "--resume", "--name", "stdin", "--steps", "4")
-    assert charlstm(*again, where=tmp_path, stdin=LYRICS.encode()).returncode == 0
+    assert process(*again, where=tmp_path, stdin=LYRICS.encode()).code == 0
 
 
-def test_a_directory_of_texts_is_read_without_the_runs_in_it(tmp_path: Path) -> None:
+def test_a_directory_of_texts_is_read_without_the_runs_in_it(
+    tmp_path: Path, process: Charlstm
+) -> None:
     (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
-    assert charlstm("train", ".", "--steps", "2", *SMALL, where=tmp_path).returncode == 0
-    resumed = charlstm("train", "--resume", "--steps", "3", where=tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
+    assert process("train", ".", "--steps", "2", *SMALL, where=tmp_path).code == 0
+    resumed = process("train", "--resume", "--steps", "3", where=tmp_path)
+    assert resumed.code == 0, resumed.stderr
     assert f"characters: {len(LYRICS):,} in" in resumed.stderr
 
 
 def in_terminal(arguments: Sequence[str], where: Path) -> str:
     """Run charlstm in a pseudo-terminal and return what would appear on it."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(where)
-        os.environ["TERM"] = "xterm-256color"
-        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("4H", 30, 100, 0, 0))
-        os.execv(sys.executable, [sys.executable, "-m", "charlstm", *arguments])
-    shown = b""
-    until = time.monotonic() + 60
-    while time.monotonic() < until and select.select([terminal], [], [], 60)[0]:
-        try:
-            piece = os.read(terminal, 4096)
-        except OSError:  # Linux: the other side has closed
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, shown.decode()
-    return shown.decode()
+    command = [sys.executable, "-m", "charlstm", *arguments]
+    with terminal(command, where, height=30) as session:
+        assert session.end() == 0, session.shown
+    return session.shown
 
 
 def test_on_a_terminal_there_is_a_bar_with_loss_speed_and_time_left(tmp_path: Path) -> None:
@@ -291,10 +265,12 @@ def test_on_a_terminal_there_is_a_bar_with_loss_speed_and_time_left(tmp_path: Pa
     assert re.search(bar, shown)
 
 
-def test_a_terminal_is_never_given_control_characters_from_a_text(tmp_path: Path) -> None:
+def test_a_terminal_is_never_given_control_characters_from_a_text(
+    tmp_path: Path, process: Charlstm
+) -> None:
     text = ("\x1b[31m红\x07\x9b" * 200) + LYRICS
     (tmp_path / "song.txt").write_text(text, encoding="utf-8")
-    assert charlstm("train", "song.txt", "--steps", "1", *SMALL, where=tmp_path).returncode == 0
+    assert process("train", "song.txt", "--steps", "1", *SMALL, where=tmp_path).code == 0
     shown = in_terminal(["generate", "--prefix", "\x1b[31m红", "--length", "0"], tmp_path)
     assert "\x1b[31m红" not in shown
     assert "␛[31m红" in shown
@@ -302,16 +278,16 @@ def test_a_terminal_is_never_given_control_characters_from_a_text(tmp_path: Path
 
 def modules_after(arguments: Sequence[str], where: Path) -> set[str]:
     """Return which of the heavy modules a command had imported when it ended."""
-    program = (
+    result = python(
+        "-c",
         "import sys, charlstm.cli\n"
         f"sys.argv = ['charlstm', *{list(arguments)!r}]\n"
         "try:\n    charlstm.cli.main()\n"
         "except SystemExit as end:\n    assert not end.code, end.code\n"
-        "print('\\n' + ' '.join({'torch', 'numpy', 'matplotlib'} & set(sys.modules)))\n"
+        "print('\\n' + ' '.join({'torch', 'numpy', 'matplotlib'} & set(sys.modules)))\n",
+        where=where,
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program], cwd=where, capture_output=True, text=True, check=True
-    )
+    assert result.code == 0, result.stderr
     return set(result.stdout.splitlines()[-1].split())
 
 

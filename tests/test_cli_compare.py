@@ -8,9 +8,11 @@ import struct
 import subprocess
 import sys
 import termios
+from functools import partial
 from pathlib import Path
 
 import pytest
+from commandline import Charlstm
 
 LYRICS = "".join(
     f"分开的第{day}天 我在{place}等你\n不分开 我们说好不分开\n雨停了 {place}很安静\n\n"
@@ -19,23 +21,19 @@ LYRICS = "".join(
 )
 
 
-def compare(*arguments: str, where: Path) -> "subprocess.CompletedProcess[str]":
-    (where / "song.txt").write_text(LYRICS, encoding="utf-8")
-    return subprocess.run(
-        [sys.executable, "-m", "charlstm", "compare", "song.txt", *arguments],
-        cwd=where,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=100,
-        check=False,
-    )
+@pytest.fixture
+def compare(tmp_path: Path, process: Charlstm) -> Charlstm:
+    """Return what compares trials of a song in an empty directory."""
+    (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
+    return partial(process, "compare", "song.txt", where=tmp_path)
 
 
-def test_the_table_is_on_standard_output_and_the_rest_beside_it(tmp_path: Path) -> None:
+def test_the_table_is_on_standard_output_and_the_rest_beside_it(
+    tmp_path: Path, compare: Charlstm
+) -> None:
     options = ("--cells", "rnn, gru", "--hidden", "8", "--epochs", "1", "--prefix", "分开")
-    result = compare(*options, where=tmp_path)
-    assert result.returncode == 0, result.stderr
+    result = compare(*options)
+    assert result.code == 0, result.stderr
     where = tmp_path / "checkpoints" / "song-compare"
     with (where / "compare.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -74,10 +72,10 @@ def test_the_table_is_on_standard_output_and_the_rest_beside_it(tmp_path: Path) 
     ],
 )
 def test_a_mistake_gets_one_sentence_and_its_exit_code(
-    arguments: tuple[str, ...], code: int, message: str, tmp_path: Path
+    arguments: tuple[str, ...], code: int, message: str, tmp_path: Path, compare: Charlstm
 ) -> None:
-    result = compare(*arguments, where=tmp_path)
-    assert result.returncode == code
+    result = compare(*arguments)
+    assert result.code == code
     # A usage error is drawn in a box.
     assert message in " ".join(result.stderr.replace("│", " ").split())
     assert "Traceback" not in result.stderr

@@ -1,14 +1,11 @@
 import json
 import re
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from commandline import Charlstm
 
 from charlstm.api import load, train
-from charlstm.cli import main
 from charlstm.evaluation.highlight import LINE_END
 
 LYRICS = "".join(
@@ -17,15 +14,6 @@ LYRICS = "".join(
     for place in ("车站", "桥上", "窗前", "巷口")
 )
 OTHER = "分开的第一天 我在桥上等你\n\nWir sagen: <b>nein</b> & ja\n雨停了 桥上很安静\n再见\n"
-
-
-class Result(NamedTuple):
-    code: object
-    stdout: str
-    stderr: str
-
-
-Charlstm = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
@@ -47,20 +35,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where
 
 
-@pytest.fixture
-def charlstm(
-    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Charlstm:
-    """Return what runs a command in this process, in the directory of `trained`."""
+@pytest.fixture(autouse=True)
+def _there(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(trained)
-
-    def call(*arguments: str) -> Result:
-        monkeypatch.setattr(sys, "argv", ["charlstm", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return Result(end.value.code, *capsys.readouterr())
-
-    return call
 
 
 def row(table: str, title: str) -> list[str]:

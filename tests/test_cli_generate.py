@@ -1,33 +1,16 @@
 import io
 import json
-import os
 import re
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
+from commandline import Charlstm, Result, python
 from songs import LINES, LYRICS, learn
 
 from charlstm.api import load
-from charlstm.cli import main
 from charlstm.writing.constraints import counted
 from charlstm.writing.rhyme import rhyme
-
-
-class Result(NamedTuple):
-    code: object
-    stdout: str
-    stderr: str
-
-    def answers(self) -> list[dict[str, Any]]:
-        assert self.code == 0, self.stderr
-        return [json.loads(line) for line in self.stdout.splitlines()]
-
-
-Generate = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
@@ -39,18 +22,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def generate(
-    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Generate:
+def generate(trained: Path, charlstm: Charlstm, monkeypatch: pytest.MonkeyPatch) -> Charlstm:
     """Return what runs the command in this process, with the seed 1 unless told another."""
     monkeypatch.chdir(trained)
 
     def call(*arguments: str) -> Result:
         seed = () if "--seed" in arguments else ("--seed", "1")
-        monkeypatch.setattr(sys, "argv", ["charlstm", "generate", *seed, *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return Result(end.value.code, *capsys.readouterr())
+        return charlstm("generate", *seed, *arguments)
 
     return call
 
@@ -63,7 +41,7 @@ def plain_message(result: Result) -> str:
 # Where a text ends.
 
 
-def test_so_many_lines_are_written_empty_ones_aside(generate: Generate) -> None:
+def test_so_many_lines_are_written_empty_ones_aside(generate: Charlstm) -> None:
     written = generate("--lines", "7").stdout.removesuffix("\n")
     assert sum(bool(line) for line in written.split("\n")) == 7
     assert "\n\n" in written
@@ -75,7 +53,7 @@ def test_so_many_lines_are_written_empty_ones_aside(generate: Generate) -> None:
     assert len(generate("--lines", "7", "--length", "5").stdout) == 5 + len("\n")
 
 
-def test_a_text_ends_before_the_first_of_the_texts_to_stop_at(generate: Generate) -> None:
+def test_a_text_ends_before_the_first_of_the_texts_to_stop_at(generate: Charlstm) -> None:
     whole = generate().stdout
     first = min(place for place in (whole.find("在桥"), whole.find("你在")) if place >= 0)
     assert 0 < first < 50
@@ -83,21 +61,21 @@ def test_a_text_ends_before_the_first_of_the_texts_to_stop_at(generate: Generate
     assert "cannot be empty" in generate("--stop", "").stderr
 
 
-def test_without_an_end_there_are_two_hundred_characters(generate: Generate) -> None:
+def test_without_an_end_there_are_two_hundred_characters(generate: Charlstm) -> None:
     assert len(generate().stdout) == 200 + len("\n")
 
 
 # How characters are drawn.
 
 
-def test_min_p_of_one_takes_the_likeliest_as_temperature_zero_does(generate: Generate) -> None:
+def test_min_p_of_one_takes_the_likeliest_as_temperature_zero_does(generate: Charlstm) -> None:
     cold = generate("--temperature", "0").stdout
     assert generate("--min-p", "1", "--temperature", "2").stdout == cold
     assert generate("--min-p", "0", "--temperature", "2").stdout != cold
     assert "min-p must be a number from 0 to 1" in generate("--min-p", "1.5").stderr
 
 
-def test_no_passage_comes_a_second_time_where_none_may(generate: Generate) -> None:
+def test_no_passage_comes_a_second_time_where_none_may(generate: Charlstm) -> None:
     def repeated(text: str) -> bool:
         windows = [text[start : start + 4] for start in range(len(text) - 3)]
         return len(set(windows)) < len(windows)
@@ -106,14 +84,14 @@ def test_no_passage_comes_a_second_time_where_none_may(generate: Generate) -> No
     assert not repeated(generate("--temperature", "0.5", "--no-repeat", "4").stdout)
 
 
-def test_loops_are_left_unless_they_are_allowed(generate: Generate) -> None:
+def test_loops_are_left_unless_they_are_allowed(generate: Charlstm) -> None:
     cold = ("--temperature", "0", "--length", "600")
     allowed = generate(*cold, "--allow-loops").stdout
     assert re.search(r"([^\n].{2,}?)\1{5}", allowed, re.S)
     assert not re.search(r"([^\n].{2,}?)\1{5}", generate(*cold).stdout, re.S)
 
 
-def test_nothing_longer_than_max_copy_is_copied(generate: Generate) -> None:
+def test_nothing_longer_than_max_copy_is_copied(generate: Charlstm) -> None:
     def longest(*arguments: str) -> int:
         (answer,) = generate("--json", *arguments).answers()
         found: int = answer["longest_copy"]["characters"]
@@ -125,7 +103,7 @@ def test_nothing_longer_than_max_copy_is_copied(generate: Generate) -> None:
     assert longest("--max-copy", "6", "--line-length", "7") <= 6
 
 
-def test_a_limit_on_copies_needs_an_index(generate: Generate) -> None:
+def test_a_limit_on_copies_needs_an_index(generate: Charlstm) -> None:
     result = generate("--run", "plain", "--max-copy", "6")
     assert (result.code, result.stdout) == (1, "")
     assert result.stderr.startswith("error: checkpoints/plain keeps no index of its training text")
@@ -136,7 +114,7 @@ def test_a_limit_on_copies_needs_an_index(generate: Generate) -> None:
 
 
 def test_every_line_of_a_file_is_continued_with_its_own_seeds(
-    generate: Generate, tmp_path: Path
+    generate: Charlstm, tmp_path: Path
 ) -> None:
     (tmp_path / "前 缀.txt").write_text("我在\n你 在海上，\n他\n", encoding="utf-8")
     several = ("--prefix-file", str(tmp_path / "前 缀.txt"), "--unknown", "skip", "--length", "9")
@@ -165,7 +143,7 @@ def test_every_line_of_a_file_is_continued_with_its_own_seeds(
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030", "utf-16"])
 def test_a_file_of_prefixes_is_read_in_its_encoding(
-    encoding: str, generate: Generate, tmp_path: Path
+    encoding: str, generate: Charlstm, tmp_path: Path
 ) -> None:
     text = "".join(line + "\r\n" for line in LINES[:20])
     (tmp_path / "prefixes.txt").write_bytes(text.encode(encoding))
@@ -177,7 +155,7 @@ def test_a_file_of_prefixes_is_read_in_its_encoding(
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_prefixes_come_through_a_pipe(
-    end: str, generate: Generate, monkeypatch: pytest.MonkeyPatch
+    end: str, generate: Charlstm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     piped = io.TextIOWrapper(io.BytesIO(f"我在海{end}{end}他在山".encode()))
     monkeypatch.setattr(sys, "stdin", piped)
@@ -190,7 +168,7 @@ def test_prefixes_come_through_a_pipe(
 
 
 def test_lines_of_a_form_begin_with_each_prefix_of_a_file(
-    generate: Generate, tmp_path: Path
+    generate: Charlstm, tmp_path: Path
 ) -> None:
     (tmp_path / "prefixes.txt").write_text("我在海\n他在山", encoding="utf-8")
     answers = generate(
@@ -204,7 +182,7 @@ def test_lines_of_a_form_begin_with_each_prefix_of_a_file(
 
 
 def test_a_file_without_prefixes_or_that_cannot_be_read_is_one_sentence(
-    generate: Generate, tmp_path: Path
+    generate: Charlstm, tmp_path: Path
 ) -> None:
     empty, absent = tmp_path / "empty.txt", tmp_path / "absent.txt"
     empty.write_bytes(b"")
@@ -217,7 +195,7 @@ def test_a_file_without_prefixes_or_that_cannot_be_read_is_one_sentence(
         assert result == Result(1, "", f"error: {sentence}\n")
 
 
-def test_a_prefix_and_a_file_of_them_exclude_each_other(generate: Generate) -> None:
+def test_a_prefix_and_a_file_of_them_exclude_each_other(generate: Charlstm) -> None:
     result = generate("--prefix", "我", "--prefix-file", "song.txt")
     assert (result.code, result.stdout) == (2, "")
     assert "--prefix and --prefix-file cannot be combined." in plain_message(result)
@@ -227,7 +205,7 @@ def test_a_prefix_and_a_file_of_them_exclude_each_other(generate: Generate) -> N
 
 
 def test_as_json_the_mean_log_probability_is_that_of_what_was_written(
-    generate: Generate,
+    generate: Charlstm,
 ) -> None:
     for arguments in (("--prefix", "我在", "--samples", "2"), ("--line-length", "5")):
         for answer in generate("--json", *arguments).answers():
@@ -240,7 +218,7 @@ def test_as_json_the_mean_log_probability_is_that_of_what_was_written(
     assert nothing["mean_log_probability"] is None
 
 
-def test_as_json_the_longest_copy_is_told_with_its_line(generate: Generate) -> None:
+def test_as_json_the_longest_copy_is_told_with_its_line(generate: Charlstm) -> None:
     (answer,) = generate("--json", "--length", "60").answers()
     text, copy = answer["text"], answer["longest_copy"]
     length = max(
@@ -259,7 +237,7 @@ def test_as_json_the_longest_copy_is_told_with_its_line(generate: Generate) -> N
     assert unknown["longest_copy"] is None
 
 
-def test_as_json_the_settings_are_told(generate: Generate) -> None:
+def test_as_json_the_settings_are_told(generate: Charlstm) -> None:
     (answer,) = generate(
         *("--json", "--min-p", "0.1", "--no-repeat", "9", "--allow-loops", "--max-copy", "8")
     ).answers()
@@ -268,7 +246,7 @@ def test_as_json_the_settings_are_told(generate: Generate) -> None:
     assert answer["run"] == "checkpoints/song"
 
 
-def test_the_longest_copy_of_all_texts_is_told_beside_them(generate: Generate) -> None:
+def test_the_longest_copy_of_all_texts_is_told_beside_them(generate: Charlstm) -> None:
     answers = generate("--json", "--samples", "4", "--length", "40").answers()
     copies = [answer["longest_copy"] for answer in answers]
     longest = max(copies, key=lambda copy: int(copy["characters"]))
@@ -288,7 +266,7 @@ def test_the_longest_copy_of_all_texts_is_told_beside_them(generate: Generate) -
 
 @pytest.mark.parametrize("limit", ["_QUICK_TO_READ", "_MOST_CHARACTERS"])
 def test_in_a_long_training_text_copies_are_looked_for_only_if_it_is_read_anyway(
-    limit: str, generate: Generate, monkeypatch: pytest.MonkeyPatch
+    limit: str, generate: Charlstm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"charlstm.cli.generate.{limit}", 100)
     assert generate().stderr == (
@@ -304,7 +282,7 @@ def test_in_a_long_training_text_copies_are_looked_for_only_if_it_is_read_anyway
 # Forms.
 
 
-def test_the_forms_of_the_command_line_hold(generate: Generate) -> None:
+def test_the_forms_of_the_command_line_hold(generate: Charlstm) -> None:
     answers = generate(
         *("--line-length", "6-8", "--acrostic", "我 你 他 我", "--rhyme", "aaba"),
         *("--must", "花下", "--samples", "3", "--json"),
@@ -324,7 +302,7 @@ def test_the_forms_of_the_command_line_hold(generate: Generate) -> None:
     assert [line[-1] for line in lines[:2]] == ["来", "海"]
 
 
-def test_the_same_seed_writes_the_same_form(generate: Generate) -> None:
+def test_the_same_seed_writes_the_same_form(generate: Charlstm) -> None:
     form = ("--rhyme", "AABB", "--must", "桥边")
     one, other = (generate(*form, "--seed", "6") for _ in range(2))
     assert one == other
@@ -336,7 +314,7 @@ def test_the_same_seed_writes_the_same_form(generate: Generate) -> None:
 @pytest.mark.parametrize("end", [("--length", "9"), ("--stop", "。"), ("--length", "0")])
 @pytest.mark.parametrize("form", [("--line-length", "5"), ("--must", "花"), ("--rhyme", "AA")])
 def test_a_form_with_another_end_is_wrong_usage(
-    form: tuple[str, ...], end: tuple[str, ...], generate: Generate
+    form: tuple[str, ...], end: tuple[str, ...], generate: Charlstm
 ) -> None:
     result = generate(*form, *end)
     assert (result.code, result.stdout) == (2, "")
@@ -366,7 +344,7 @@ def test_a_form_with_another_end_is_wrong_usage(
     ],
 )
 def test_a_form_that_cannot_be_is_one_sentence(
-    arguments: tuple[str, ...], sentence: str, generate: Generate
+    arguments: tuple[str, ...], sentence: str, generate: Charlstm
 ) -> None:
     result = generate(*arguments)
     assert (result.code, result.stdout) == (1, "")
@@ -375,21 +353,9 @@ def test_a_form_that_cannot_be_is_one_sentence(
     assert result.stderr.count("\n") == 1
 
 
-def python(program: str, where: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=where,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
-
-
 def test_without_the_rhyme_libraries_a_rhyme_says_what_to_install(trained: Path) -> None:
     result = python(
+        "-c",
         "import importlib.util as util, sys\nfind = util.find_spec\n"
         "util.find_spec = lambda name, *rest: (\n"
         "    None if name in ('pypinyin', 'pronouncing') else find(name, *rest))\n"
@@ -397,9 +363,9 @@ def test_without_the_rhyme_libraries_a_rhyme_says_what_to_install(trained: Path)
         "from charlstm.cli import main\n"
         "sys.argv = ['charlstm', 'generate', '--rhyme', 'AABA']\n"
         "main()\n",
-        trained,
+        where=trained,
     )
-    assert (result.returncode, result.stdout) == (1, "")
+    assert (result.code, result.stdout) == (1, "")
     assert result.stderr == (
         "error: Rhymes need pypinyin and pronouncing, which are not installed: pip install "
         "'charlstm[rhyme]', or leave --rhyme out.\n"
@@ -408,14 +374,15 @@ def test_without_the_rhyme_libraries_a_rhyme_says_what_to_install(trained: Path)
 
 def test_a_form_without_copies_is_written_without_torch(trained: Path) -> None:
     result = python(
+        "-c",
         "import sys\nfrom charlstm.cli import main\n"
         "sys.argv = ['charlstm', 'generate', '--max-copy', '6', '--rhyme', 'AABA', '--json',\n"
         "    '--line-length', '5-9', '--must', '花']\n"
         "try:\n    main()\nfinally:\n"
         "    print(sorted({'torch', 'matplotlib'} & set(sys.modules)))\n",
-        trained,
+        where=trained,
     )
-    assert result.returncode == 0, result.stderr
+    assert result.code == 0, result.stderr
     answer, modules = result.stdout.splitlines()
     assert len(json.loads(answer)["text"].split("\n")) == 4
     assert modules == "[]"

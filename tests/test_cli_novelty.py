@@ -5,18 +5,17 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from commandline import Charlstm, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from charlstm.api import load, train
-from charlstm.cli import main
 from charlstm.cli.novelty import _row
 from charlstm.evaluation.novelty import SIZES, Passage, TrainingText
 
@@ -27,15 +26,6 @@ LYRICS = "".join(
 )
 # Line 2 is as it stands, lines 1 and 4 in parts, and the third shares nothing.
 OTHER = "昨夜雨停了 桥上很\n不分开 我们说好不分开\nWir sagen: nein\n我们说好分开\n"
-
-
-class Result(NamedTuple):
-    code: object
-    stdout: str
-    stderr: str
-
-
-Novelty = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
@@ -65,19 +55,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def novelty(
-    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Novelty:
+def novelty(trained: Path, charlstm: Charlstm, monkeypatch: pytest.MonkeyPatch) -> Charlstm:
     """Return what runs the command in this process, in the directory of `trained`."""
     monkeypatch.chdir(trained)
-
-    def call(*arguments: str) -> Result:
-        monkeypatch.setattr(sys, "argv", ["charlstm", "eval", "novelty", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return Result(end.value.code, *capsys.readouterr())
-
-    return call
+    return partial(charlstm, "eval", "novelty")
 
 
 def training_text() -> str:
@@ -112,7 +93,7 @@ def passages(shown: str) -> list[tuple[int, int, str]]:
     return [(int(size.replace(",", "")), int(line.replace(",", "")), m) for size, line, m in found]
 
 
-def test_a_text_is_measured_beside_the_held_out_text(novelty: Novelty) -> None:
+def test_a_text_is_measured_beside_the_held_out_text(novelty: Charlstm) -> None:
     result = novelty("其 他.txt", "--run", "song")
     assert (result.code, result.stderr) == (0, "")
     assert result.stdout.startswith("其 他.txt\n\n")
@@ -123,7 +104,7 @@ def test_a_text_is_measured_beside_the_held_out_text(novelty: Novelty) -> None:
     assert "\x1b" not in result.stdout
 
 
-def test_copied_passages_are_shown_with_the_line_they_first_appear_in(novelty: Novelty) -> None:
+def test_copied_passages_are_shown_with_the_line_they_first_appear_in(novelty: Charlstm) -> None:
     shown = passages(novelty("其 他.txt", "--run", "song").stdout)
     lines = training_text().split("\n")
     whole = "\n不分开 我们说好不分开\n"
@@ -139,7 +120,7 @@ def test_copied_passages_are_shown_with_the_line_they_first_appear_in(novelty: N
     assert [size for size, _, _ in shown] == sorted((size for size, _, _ in shown), reverse=True)
 
 
-def test_as_json_every_figure_is_there_for_both_texts(novelty: Novelty) -> None:
+def test_as_json_every_figure_is_there_for_both_texts(novelty: Charlstm) -> None:
     result = novelty("其 他.txt", "--run", "song", "--json")
     assert result.code == 0
     answer = json.loads(result.stdout)
@@ -161,7 +142,7 @@ def test_as_json_every_figure_is_there_for_both_texts(novelty: Novelty) -> None:
 
 
 def test_samples_are_measured_where_no_text_is_named_and_can_be_written_again(
-    novelty: Novelty, trained: Path
+    novelty: Charlstm, trained: Path
 ) -> None:
     first = novelty("--run", "song", "--samples", "3")
     assert first.code == 0
@@ -184,18 +165,18 @@ def test_samples_are_measured_where_no_text_is_named_and_can_be_written_again(
     assert copied[0] > copied[1]
 
 
-def test_twenty_samples_are_measured_unless_told_otherwise(novelty: Novelty) -> None:
+def test_twenty_samples_are_measured_unless_told_otherwise(novelty: Charlstm) -> None:
     result = novelty("--seed", "4")
     assert result.stdout.startswith("20 samples of song, seed 4\n")
 
 
-def test_a_fresh_seed_is_in_the_json_as_well(novelty: Novelty) -> None:
+def test_a_fresh_seed_is_in_the_json_as_well(novelty: Charlstm) -> None:
     answer = json.loads(novelty("--samples", "2", "--json").stdout)
     again = novelty("--samples", "2", "--seed", str(answer["seed"]), "--json")
     assert json.loads(again.stdout) == answer
 
 
-def test_without_held_out_text_there_is_no_column_for_it(novelty: Novelty) -> None:
+def test_without_held_out_text_there_is_no_column_for_it(novelty: Charlstm) -> None:
     shown = novelty("其 他.txt", "--run", "whole").stdout
     assert re.search("^copied in a row +this text *$", shown, re.M)
     assert column(shown, 0) == shares(OTHER, LYRICS)
@@ -205,7 +186,7 @@ def test_without_held_out_text_there_is_no_column_for_it(novelty: Novelty) -> No
 
 @pytest.mark.parametrize("arguments", [(), ("其 他.txt",), ("--json",)])
 def test_without_an_index_one_sentence_says_what_to_do(
-    arguments: tuple[str, ...], novelty: Novelty
+    arguments: tuple[str, ...], novelty: Charlstm
 ) -> None:
     result = novelty("--run", "plain", *arguments)
     assert (result.code, result.stdout) == (1, "")
@@ -226,21 +207,21 @@ def plain_message(result: Result) -> str:
     ("option", "value"), [("--samples", "3"), ("--seed", "3"), ("--temperature", "0.8")]
 )
 def test_a_text_and_what_is_for_samples_exclude_each_other(
-    option: str, value: str, novelty: Novelty
+    option: str, value: str, novelty: Charlstm
 ) -> None:
     result = novelty("其 他.txt", option, value)
     assert (result.code, result.stdout) == (2, "")
     assert f"a TEXT and {option} cannot be combined." in plain_message(result)
 
 
-def test_an_encoding_without_a_text_is_wrong_usage(novelty: Novelty) -> None:
+def test_an_encoding_without_a_text_is_wrong_usage(novelty: Charlstm) -> None:
     result = novelty("--encoding", "gb18030")
     assert (result.code, result.stdout) == (2, "")
     assert "--encoding is for a TEXT, and none was given." in plain_message(result)
 
 
 def test_of_a_long_held_out_text_only_the_beginning_is_compared(
-    novelty: Novelty, monkeypatch: pytest.MonkeyPatch
+    novelty: Charlstm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held_out = LYRICS[len(training_text()) :]
     whole = novelty("其 他.txt")
@@ -328,7 +309,7 @@ def test_no_row_is_wider_than_the_terminal(
 
 
 def test_a_long_passage_is_shortened_on_the_screen_and_whole_in_the_json(
-    novelty: Novelty, tmp_path: Path
+    novelty: Charlstm, tmp_path: Path
 ) -> None:
     copied = training_text()[100:400]
     (tmp_path / "long.txt").write_text("Ω" + copied + "Ω", encoding="utf-8")
@@ -341,14 +322,14 @@ def test_a_long_passage_is_shortened_on_the_screen_and_whole_in_the_json(
     assert shown == f"{before}«{ends}»{after}"
 
 
-def test_a_text_that_copies_nothing_says_so(novelty: Novelty, tmp_path: Path) -> None:
+def test_a_text_that_copies_nothing_says_so(novelty: Charlstm, tmp_path: Path) -> None:
     (tmp_path / "new.txt").write_text("abcdef\nghijkl\nmnopqr\n", encoding="utf-8")
     result = novelty(str(tmp_path / "new.txt"))
     assert set(column(result.stdout, 0)) == {"0.0%"}
     assert result.stdout.endswith("\nnothing of four characters or more is copied\n")
 
 
-def test_a_text_shorter_than_any_window_has_no_shares(novelty: Novelty, tmp_path: Path) -> None:
+def test_a_text_shorter_than_any_window_has_no_shares(novelty: Charlstm, tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("分开", encoding="utf-8")
     answer = json.loads(novelty(str(tmp_path / "short.txt"), "--json").stdout)
     assert {entry["windows"] for entry in answer["ngrams"]} == {0}
@@ -359,7 +340,7 @@ def test_a_text_shorter_than_any_window_has_no_shares(novelty: Novelty, tmp_path
     assert set(column(novelty(str(tmp_path / "short.txt")).stdout, 0)) == {"–"}
 
 
-def test_standard_input_is_a_text(novelty: Novelty, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_a_text(novelty: Charlstm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(OTHER.encode("gb18030"))))
     result = novelty("-", "--encoding", "gb18030")
     assert result.stdout.startswith("-\n")
@@ -367,7 +348,7 @@ def test_standard_input_is_a_text(novelty: Novelty, monkeypatch: pytest.MonkeyPa
 
 
 def test_names_and_texts_are_shown_as_they_are_but_for_controls(
-    novelty: Novelty, tmp_path: Path
+    novelty: Charlstm, tmp_path: Path
 ) -> None:
     path = tmp_path / ":heart: [b]\x1b.txt"
     path.write_text("Ω分开的第\x1bΩ", encoding="utf-8")

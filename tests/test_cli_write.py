@@ -4,20 +4,19 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from commandline import Charlstm, Result, python
+from faults.patience import until
 from rich.cells import cell_len
 from rich.console import Console
 from songs import learn
 from terminals import TAKE_TERMINAL, Terminal, terminal
 
 from charlstm.api import load
-from charlstm.cli import main
 from charlstm.cli.write import page
 from charlstm.cli.write.settings import settings
 from charlstm.writing.form import Form
@@ -25,21 +24,6 @@ from charlstm.writing.song import Song
 
 # What no terminal should be sent: all controls but the line break.
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-
-
-class Result(NamedTuple):
-    code: object
-    stdout: str
-    stderr: str
-
-    def tables(self) -> list[list[str]]:
-        """Return the lines of every table of proposals."""
-        found: list[list[str]] = []
-        for number, line in re.findall(r"^(\d)  (\S+) +[\d.]+%.*$", self.stderr, re.M):
-            if number == "1":
-                found.append([])
-            found[-1].append(str(line))
-        return found
 
 
 Step = str | Callable[[], object]
@@ -91,9 +75,7 @@ def draft(place: Path) -> Path:
 
 
 @pytest.fixture
-def write(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Write:
+def write(place: Path, charlstm: Charlstm, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Return what runs a session in this process, where nothing is a terminal.
 
     With `asked`, standard input is taken for one, and asks what to do with the draft.
@@ -108,13 +90,8 @@ def write(
     ) -> Result:
         seed = () if "--seed" in options else ("--seed", "3")
         named = ("--run", run) if run else ()
-        monkeypatch.setattr(sys, "argv", ["charlstm", "write", *named, *seed, *options])
         monkeypatch.setattr(sys, "stdin", Typist(steps, asked=asked))
-        try:
-            main()
-        except SystemExit as end:
-            return Result(end.code or 0, *capsys.readouterr())
-        raise AssertionError("main did not exit")
+        return charlstm("write", *named, *seed, *options)
 
     return session
 
@@ -128,21 +105,15 @@ def test_a_piped_session_gives_the_song_and_everything_else_apart(place: Path) -
         "import sys\nfrom charlstm.cli import main\n"
         "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program, "write", "--run", "song"],
-        cwd=place,
-        input=typed,
-        capture_output=True,
-        check=True,
-        timeout=60,
-    )
-    stdout, stderr = result.stdout.decode(), result.stderr.decode()
+    result = python("-c", program, "write", "--run", "song", where=place, stdin=typed)
+    code, stdout, stderr = result
+    assert code == 0, stderr
     lines = stdout.split("\n")
     assert len(lines) == 5
     assert lines[1:3] == ["自己写的 红", ""]
     assert lines[0]
     assert lines[3]
-    found = Result(0, stdout, stderr).tables()
+    found = result.tables()
     assert found[2] == found[3]  # the empty line only draws again
     assert len(found) == 6
     assert (lines[0], lines[3]) == (found[0][0], found[4][1])
@@ -604,10 +575,7 @@ def test_on_a_terminal_what_takes_long_shows_that_something_happens(
     assert screen.file.getvalue() == ""  # type: ignore[attr-defined]
     monkeypatch.setattr(page, "_PATIENCE_SECONDS", 0.0)
     with page.busy(screen):
-        until = time.monotonic() + 5
-        while "looking for lines" not in screen.file.getvalue():  # type: ignore[attr-defined]
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        until(lambda: "looking for lines" in screen.file.getvalue())  # type: ignore[attr-defined]
     assert screen.file.getvalue().endswith("\x1b[2K")  # type: ignore[attr-defined]
 
 
@@ -639,10 +607,8 @@ def test_a_session_that_is_killed_loses_nothing(place: Path, draft: Path) -> Non
         assert process.stdin is not None
         process.stdin.write("第一行\n第二行\n".encode())
         process.stdin.flush()
-        until = time.monotonic() + 60
-        while not draft.exists() or len(draft.read_bytes()) < len("第一行\n第二行\n".encode()):
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        typed = "第一行\n第二行\n".encode()
+        until(lambda: draft.exists() and len(draft.read_bytes()) >= len(typed))
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert draft.read_text(encoding="utf-8") == "第一行\n第二行\n"

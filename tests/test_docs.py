@@ -1,11 +1,10 @@
 import re
-import sys
 from pathlib import Path
 
 import pytest
+from commandline import Charlstm
 from songs import ENDS, PLACES, learn
 
-from charlstm.cli import main
 from charlstm.writing.rhyme import rhyme
 
 FORMS = (Path(__file__).parent.parent / "docs" / "forms.md").read_text(encoding="utf-8")
@@ -49,16 +48,13 @@ def test_the_examples_of_the_page_about_forms_run_as_they_stand(
 
 
 def test_the_command_at_the_head_of_the_page_about_forms_is_one(
-    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: Path, charlstm: Charlstm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (command,) = re.findall(r"^    (charlstm .*)$", FORMS, re.M)
     assert command.split()[:2] == ["charlstm", "generate"]
     monkeypatch.chdir(trained)
-    monkeypatch.setattr(sys, "argv", [*command.split(), "--seed", "1"])
-    with pytest.raises(SystemExit) as end:
-        main()
-    written = capsys.readouterr()
-    assert end.value.code == 0, written.err
-    lines = written.out.splitlines()
+    written = charlstm(*command.split()[1:], "--seed", "1")
+    assert written.code == 0, written.stderr
+    lines = written.stdout.splitlines()
     assert "".join(line[0] for line in lines) == "春夏秋冬"
     assert [sum(c.isalnum() for c in line) for line in lines] == [7] * 4

@@ -1,15 +1,13 @@
 import bz2
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from commandline import Charlstm
 
 from charlstm.api import load, train
-from charlstm.cli import main
 from charlstm.cli.screen import _size
 from charlstm.errors import RunError
 
@@ -23,15 +21,6 @@ SMALL = (
     *("--steps", "2", "--threads", "1"),
 )
 INDEX = "training.txt.bz2"
-
-
-class Result(NamedTuple):
-    code: object
-    stdout: str
-    stderr: str
-
-
-Charlstm = Callable[..., Result]
 
 
 def learned() -> str:
@@ -66,23 +55,9 @@ def place(trained: Path, tmp_path: Path) -> Path:
     return tmp_path / "own"
 
 
-@pytest.fixture
-def charlstm(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Charlstm:
-    """Return what runs a command in this process, in the directory of `place`."""
+@pytest.fixture(autouse=True)
+def _there(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
-
-    def call(*arguments: str) -> Result:
-        monkeypatch.setattr(sys, "argv", ["charlstm", *arguments])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-        return Result(code, *capsys.readouterr())
-
-    return call
 
 
 def test_a_training_leaves_the_text_that_it_learned_from_and_no_more(trained: Path) -> None:

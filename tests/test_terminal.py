@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from commandline import Charlstm
 from safetensors.numpy import load_file, save_file
 
 from charlstm.api import load, train
@@ -230,13 +231,10 @@ def test_a_training_shows_its_files_samples_and_summary(tmp_path: Path) -> None:
 
 
 def test_a_log_of_a_training_is_as_harmless(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    charlstm: Charlstm,
 ) -> None:
     arguments = ("train", f"{NAME}.txt", "--steps", "1", "--prefix", MARKED, "--name", "log")
-    monkeypatch.setattr(sys, "argv", ["charlstm", *arguments, *SMALL])
-    with pytest.raises(SystemExit):
-        main()
-    log = capsys.readouterr().err
+    log = charlstm(*arguments, *SMALL).stderr
     assert f"text: {shown(SOURCE)} (utf-8)\n" in log
     assert not any(map(harmful, log))
 
