@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
-from charlstm.errors import FormError, RunError
+from charlstm.errors import FormError, RunError, Setting
 from charlstm.evaluation.novelty import Novelty, TrainingText
+from charlstm.machine import Machine
+from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import read_corpus
@@ -117,9 +119,12 @@ class TrainedModel:
         text = self.directory.read_index(self.info)
         if text is None:
             raise RunError(
-                f"{self.directory.path} keeps no index of its training text (it was made with "
-                "--no-index, or by an older version), so nobody can tell what is copied: train "
-                "again without --no-index."
+                f"{self.directory.path} keeps no index of its training text (it was made with ",
+                Setting("index", False),
+                ", or by an older version), so nobody can tell what is copied: train again "
+                "without ",
+                Setting("index", False),
+                ".",
             )
         return TrainingText(text)
 
@@ -317,18 +322,17 @@ class TrainedModel:
 
         from charlstm.evaluation.perplexity import evaluate
         from charlstm.model.charlm import CharLM
-        from charlstm.model.devices import choose_backend, choose_device, prepare_cpu
+        from charlstm.model.devices import prepare
 
         text = self.held_out() if text is None else self.info.recipe.text.apply(text)
-        prepare_cpu(threads)
-        where = choose_device(device)
         architecture, V = self.info.recipe.architecture, len(self.info.vocabulary)
+        computing = prepare(Machine(backend, device, threads), architecture)
         # First, because only reading them shows that there are as many as run.json says.
         weights = self.directory.read_model(self.info)
-        model = CharLM(architecture, V, backend=choose_backend(backend, architecture, where))
+        model = CharLM(architecture, V, backend=computing.backend)
         model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
         return evaluate(
-            model.to(where),
+            model.to(computing.device),
             self.info.vocabulary,
             text,
             dynamic=dynamic,
@@ -392,24 +396,14 @@ def train(
     Raises:
         CharLSTMError: one of its children, each message saying what to do.
     """
-    from charlstm.sessions.start import start_session
+    from charlstm.sessions.fitting import Material
+    from charlstm.sessions.start import Keeping, start_session
 
     session = start_session(
-        places,
-        recipe=recipe,
-        settings=settings,
-        start_from=start_from,
-        name=name,
-        root=Path(root),
-        prefixes=prefixes,
-        sample_every=sample_every,
-        encoding=encoding,
-        backend=backend,
-        device=device,
-        threads=threads,
-        tensorboard=tensorboard,
-        index=index,
-        deterministic=deterministic,
+        Material(places, encoding),
+        Wish(recipe, settings, start_from),
+        Machine(backend, device, threads, deterministic),
+        Keeping(name, Path(root), prefixes, sample_every, tensorboard, index),
     )
     return _train(session, on_event)
 
@@ -442,17 +436,15 @@ def resume(
     Raises:
         CharLSTMError: one of its children, each message saying what to do.
     """
-    from charlstm.sessions.start import resume_session
+    from charlstm.sessions.fitting import Material
+    from charlstm.sessions.resume import resume_session
 
     session = resume_session(
         run,
-        places=places,
-        settings=settings,
+        Material(places),
+        Wish(settings=settings),
+        Machine(backend, device, threads, deterministic),
         root=Path(root),
-        backend=backend,
-        device=device,
-        threads=threads,
-        deterministic=deterministic,
     )
     return _train(session, on_event)
 

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from charlstm.cli import compare, evaluate, generate, novelty, train, write
 from charlstm.cli.console import StandardError, fail, visible
+from charlstm.cli.names import option
 from charlstm.errors import CharLSTMError
 
 
@@ -72,7 +73,7 @@ def main() -> None:
     try:
         app()
     except CharLSTMError as error:
-        fail(str(error))
+        fail(error.message.told(option))
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

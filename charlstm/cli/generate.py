@@ -17,6 +17,7 @@ from charlstm.cli.console import (
     write_json,
     write_result,
 )
+from charlstm.cli.names import option
 from charlstm.cli.options import (
     AcrosticEndOption,
     AcrosticOption,
@@ -232,7 +233,8 @@ class _Answers:
         try:
             _ = self._model.training_text
         except RunError as error:  # which is no reason not to write
-            return f"copies were not looked for: {visible(str(error).rstrip('.'))}"
+            reason = error.message.told(option).rstrip(".")
+            return f"copies were not looked for: {visible(reason)}"
         return ""
 
     def give(self, text: str, prefix: str, seed: int, place: "Place | None" = None) -> None:

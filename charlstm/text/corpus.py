@@ -17,7 +17,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.errors import CorpusError
+from charlstm.checks import check_whole, shown
+from charlstm.errors import CorpusError, SettingError
 from charlstm.text.encodings import decoded, find_encoding
 from charlstm.text.locations import Places, Text
 
@@ -52,11 +53,11 @@ class TextOptions:
 
     def __post_init__(self) -> None:
         if not isinstance(self.normalize, bool):
-            raise CorpusError(f"normalize must be true or false, not {self.normalize!r}.")
+            raise SettingError("normalize", "true or false", shown(self.normalize))
         if self.newline not in ("keep", "space"):
-            raise CorpusError(f"newline must be 'keep' or 'space', not {self.newline!r}.")
-        if self.limit is not None and (type(self.limit) is not int or self.limit < 1):
-            raise CorpusError(f"limit must be a whole number from 1 up, not {self.limit!r}.")
+            raise SettingError("newline", "'keep' or 'space'", shown(self.newline))
+        if self.limit is not None:
+            check_whole("limit", self.limit, 1)
 
     def apply(self, text: str) -> str:
         """Return `text` in this form; ``limit`` is not applied here."""
@@ -209,7 +210,7 @@ class Corpus:
         return len(self), len(np.unique(self.ids[:1_000_000]))
 
     @property
-    def memory(self) -> int:
+    def memory_bytes(self) -> int:
         """How many bytes of memory it takes."""
         return 0 if self.file_bytes else self.ids.nbytes
 

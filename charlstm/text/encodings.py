@@ -9,7 +9,7 @@ import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
-from charlstm.errors import CorpusError
+from charlstm.errors import CorpusError, Setting
 
 # The longest first: the UTF-32 mark begins with the UTF-16 one.
 _BYTE_ORDER_MARKS = (
@@ -77,7 +77,9 @@ def find_encoding(pieces: Pieces, *, name: str, encoding: str | None = None) -> 
     if (offset := _find_nul(pieces)) is not None:
         raise CorpusError(
             f"{name} is not plain text: there is a NUL byte at offset {offset}. If it is UTF-16 "
-            "without a byte order mark, say --encoding utf-16-le or utf-16-be."
+            "without a byte order mark, say ",
+            Setting("encoding", "utf-16-le"),
+            " or utf-16-be.",
         )
     offset = _first_undecodable(pieces, "utf-8")
     return "utf-8" if offset is None else _foreign(pieces, head, offset, name)
@@ -237,6 +239,7 @@ def _undecodable(pieces: Pieces, name: str, offset: int, tried: str) -> CorpusEr
         done += len(data)
     return CorpusError(
         f"{name} cannot be decoded as {tried}: byte 0x{byte:02x} at offset {offset:,} "
-        f"(line {line:,}) does not belong there. Repair the file, or name its encoding with "
-        "--encoding (gb18030, big5, shift_jis, cp1252 are common)."
+        f"(line {line:,}) does not belong there. Repair the file, or name its encoding with ",
+        Setting("encoding"),
+        " (gb18030, big5, shift_jis, cp1252 are common).",
     )

@@ -6,12 +6,12 @@ line that cannot be followed is taken back. Nothing is ever undone: a `Place` st
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from charlstm.errors import FormError, RecipeError
+from charlstm.errors import FormError, Part, RecipeError, Setting
 from charlstm.writing.candidates import COLDEST, Candidate, CandidateWriter, Place, Row
 from charlstm.writing.constraints import Constraint, Draft
 from charlstm.writing.decoding import Decoding, Processor
@@ -225,10 +225,11 @@ class Composer:
             return None
         shared = frozenset.intersection(*(endings for _, endings in asked))
         if not shared:
-            wishes = _listed([wish for wish, _ in asked])
             raise FormError(
-                f"No line {len(place.lines) + 1} can end as {wishes}: the model can write no word "
-                "that would do. Ask for less, or change the lines before it."
+                f"No line {len(place.lines) + 1} can end as ",
+                *_asking([wish for wish, _ in asked]),
+                ": the model can write no word that would do. Ask for less, or change the lines "
+                "before it.",
             )
         return shared
 
@@ -244,26 +245,32 @@ class Composer:
         draft = Draft(place.lines, place.begun)
         asked = [c.wish for c in self._constraints if c.allowed(draft) is not None]
         if len(asked) > 1 and all(row.line == place.begun for row in missed):
-            return FormError(f"{line} can go on as {_listed(asked)} together. Ask for less.")
+            return FormError(f"{line} can go on as ", *_asking(asked), " together. Ask for less.")
         if all(row.barred for row in missed):
             return FormError(
-                f"{line} was found: whatever the form would let follow is ruled out by "
-                "--no-repeat, --max-copy or another processor. Ask for less."
+                f"{line} was found: whatever the form would let follow is ruled out by ",
+                Setting("no_repeat"),
+                ", ",
+                Setting("max_copy"),
+                " or another processor. Ask for less.",
             )
         whole = [row for row in missed if row.end is not None] or missed
         unmet = {id(row): self._unmet(place, row) for row in whole}
         nearest = min(whole, key=lambda row: (len(unmet[id(row)]), -sum(row.log_shares)))
         blamed = Counter(c.wish for wishes in unmet.values() for c in wishes).most_common(1)
-        meets = f" that meets {blamed[0][0]}" if blamed else ""
+        meets = (" that meets ", blamed[0][0]) if blamed else ()
         line_shown = nearest.line if len(nearest.line) <= _SHOWN else f"{nearest.line[:_SHOWN]}…"
         shown = f"The nearest was: {line_shown}" if nearest.line else "None came near"
         return FormError(
-            f"{line} was found{meets}, in {len(missed):,} tries. {shown}. Ask for less, or try "
-            "again, perhaps with a higher temperature."
+            f"{line} was found",
+            *meets,
+            f", in {len(missed):,} tries. {shown}. Ask for less, or try again, perhaps with a "
+            "higher temperature.",
         )
 
 
-def _listed(wishes: Iterable[str]) -> str:
-    """Return ``--rhyme AA asks``, or ``--rhyme AA and --acrostic-end 我 ask``."""
-    several = list(wishes)
-    return f"{' and '.join(several)} ask{'s' if len(several) == 1 else ''}"
+def _asking(wishes: Sequence[Part]) -> list[Part]:
+    """Return who asks: one wish asks, two and more ask."""
+    first, *others = wishes
+    listed = [first, *(part for wish in others for part in (" and ", wish))]
+    return [*listed, " ask" if others else " asks"]

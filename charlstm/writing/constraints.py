@@ -8,6 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from charlstm.errors import Part
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.rhyme import ending, endings_on, rhyme, sounds, words_ending_in
 from charlstm.writing.spelling import Spelling
@@ -50,10 +51,11 @@ class Constraint:
     is never drawn. All but `endings` are asked before every character, so they should be quick.
 
     Attributes:
-        wish: what the wish is called when it cannot be met.
+        wish: what the wish is called when it cannot be met: a few words, or the setting that asked
+            for it.
     """
 
-    wish = "the form"
+    wish: Part = "the form"
 
     def fits(self, draft: Draft) -> bool:
         """Return whether the finished line is as it should be."""
@@ -118,7 +120,7 @@ class LineLength(Constraint):
     """
 
     lengths: tuple[tuple[int, int], ...]
-    wish: str = "the line length"
+    wish: Part = "the line length"
 
     def fits(self, draft: Draft) -> bool:
         """See `Constraint`."""
@@ -154,7 +156,7 @@ class Acrostic(Constraint):
     letters: str
     characters: str = ""
     words: frozenset[str] | None = None
-    wish: str = "the acrostic"
+    wish: Part = "the acrostic"
 
     def fits(self, draft: Draft) -> bool:
         """See `Constraint`."""
@@ -223,7 +225,7 @@ class AcrosticEnd(Constraint):
     letters: str
     characters: str
     words: frozenset[str] | None = None
-    wish: str = "the acrostic at the end"
+    wish: Part = "the acrostic at the end"
 
     def fits(self, draft: Draft) -> bool:
         """See `Constraint`."""
@@ -273,7 +275,7 @@ class Rhyme(Constraint):
     characters: str
     words: frozenset[str] | None = None
     answers: int = _ANSWERS
-    wish: str = "the rhyme"
+    wish: Part = "the rhyme"
 
     def fits(self, draft: Draft) -> bool:
         """See `Constraint`."""
@@ -333,7 +335,7 @@ class Must(Constraint):
     words: tuple[str, ...]
     line: int | None = None
     lengths: tuple[tuple[int, int], ...] = ()
-    wish: str = "the word that must occur"
+    wish: Part = "the word that must occur"
 
     def fits(self, draft: Draft) -> bool:
         """See `Constraint`."""

@@ -60,10 +60,10 @@ class Decoding:
 
     def __post_init__(self) -> None:
         check_real("temperature", self.temperature, 0, 100)
-        check_whole("top-k", self.top_k, 0)
-        check_real("top-p", self.top_p, 0, 1, above=True)
-        check_real("min-p", self.min_p, 0, 1)
-        check_whole("no-repeat", self.no_repeat, 0)
+        check_whole("top_k", self.top_k, 0)
+        check_real("top_p", self.top_p, 0, 1, above=True)
+        check_real("min_p", self.min_p, 0, 1)
+        check_whole("no_repeat", self.no_repeat, 0)
 
     def processors(self, vocabulary: Vocabulary) -> tuple[Processor, ...]:
         """Return the processors that `no_repeat` and `allow_loops` ask for."""
@@ -84,7 +84,7 @@ class NoRepeat:
     """
 
     def __init__(self, n: int, vocabulary: Vocabulary) -> None:
-        check_whole("no-repeat", n, 1)
+        check_whole("no_repeat", n, 1)
         self._n = n
         self._vocabulary = vocabulary
 
@@ -114,7 +114,7 @@ class MaxCopy:
     """
 
     def __init__(self, most: int, followers: Callable[[str], str], vocabulary: Vocabulary) -> None:
-        check_whole("max-copy", most, 1)
+        check_whole("max_copy", most, 1)
         self._most = most
         self._followers = followers
         self._vocabulary = vocabulary

@@ -9,7 +9,7 @@ import importlib.util
 import re
 import unicodedata
 
-from charlstm.errors import MissingLibraryError
+from charlstm.errors import MissingLibraryError, Setting
 
 # The finals of standard Chinese as pypinyin spells them when it is strict: v for ü, iou for iu, and
 # i for the i of shi and zi too. er has no track of its own and goes with i, as on the stage.
@@ -49,7 +49,9 @@ def require_rhyme_libraries() -> None:
     if not all(importlib.util.find_spec(name) for name in ("pypinyin", "pronouncing")):
         raise MissingLibraryError(
             "Rhymes need pypinyin and pronouncing, which are not installed: "
-            "pip install 'charlstm[rhyme]', or leave --rhyme out."
+            "pip install 'charlstm[rhyme]', or leave ",
+            Setting("rhyme"),
+            " out.",
         )
 
 
