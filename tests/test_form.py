@@ -10,8 +10,8 @@ from charlstm.writing.constraints import (
     Acrostic,
     AcrosticEnd,
     Constraint,
-    Draft,
     LineLength,
+    LineSoFar,
     Must,
     Rhyme,
     counted,
@@ -23,8 +23,8 @@ ENGLISH = Vocabulary.build("abcdefghijklmnopqrstuvwxyzTHE '’,.!?\n")
 CHINESE = Vocabulary.build("春眠不觉晓处闻啼鸟天年边前远见看来开海爱在外花家风雨，。！ \n")
 
 
-def draft(line: str, before: Sequence[str] = (), chance: float = 0.0) -> Draft:
-    return Draft(tuple(before), line, chance)
+def draft(line: str, before: Sequence[str] = (), chance: float = 0.0) -> LineSoFar:
+    return LineSoFar(tuple(before), line, chance)
 
 
 def refusal(**parts: Any) -> str:

@@ -71,7 +71,7 @@ def novelty(
         from charlstm.writing.sampler import first_seed
 
     model = load(run)
-    training = model.training_text
+    training = model.learned.text
     if text:
         measured = ", ".join(text)
         texts = [model.read(text, encoding=encoding)]

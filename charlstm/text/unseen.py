@@ -1,9 +1,11 @@
-"""A prefix as the model can read it, when it holds characters that the model has never seen."""
+"""What a text begins with, and how a model reads characters that it has never seen."""
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from charlstm.errors import Part, Setting, SettingError, UnknownCharactersError
+from charlstm.text.corpus import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
 _ADVICE: tuple[Part, ...] = (
@@ -13,6 +15,36 @@ _ADVICE: tuple[Part, ...] = (
     Setting("unknown", "map"),
     " to put what is nearest in their place.",
 )
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What a text begins with.
+
+    Attributes:
+        given: as somebody wrote it.
+        normalised: in the form of the training text; a text that goes on from it begins so.
+        read: what the model reads of it: no character that it has never seen, unless nothing
+            resembles it and it is read as ``<unk>``.
+    """
+
+    given: str
+    normalised: str
+    read: str
+
+    @classmethod
+    def of(
+        cls,
+        given: str,
+        options: TextOptions,
+        vocabulary: Vocabulary,
+        unknown: str = "error",
+        *,
+        what: Part = "the prefix",
+    ) -> "Prefix":
+        """Make a prefix; for the arguments and errors see `readable`."""
+        normalised = options.apply(given)
+        return cls(given, normalised, readable(normalised, vocabulary, unknown, what=what))
 
 
 def readable(

@@ -55,18 +55,18 @@ def write(
     model = load(run)
     training_text, uncopied = None, ""
     try:
-        training_text = model.training_text
+        training_text = model.learned.text
     except RunError as error:
         if max_copy is not None:
             raise
         uncopied = error.message.told(option)
-        if model.has_index:
+        if model.learned.is_kept:
             reason = visible(uncopied)
             notes().print(f"Copies are not looked for: {reason}", style="yellow", markup=False)
     song = Song(
         model.sampler,
         training_text=training_text,
-        words=model.words,
+        words=model.learned.words,
         form=Form(None, line_length, acrostic, acrostic_end, rhyme, tuple(must or ())),
         decoding=Decoding(temperature),
         max_copy=max_copy or 0,
