@@ -141,10 +141,10 @@ def size_of(path: Path) -> int:
         OSError: there is none, or it is something else. Opening a pipe waits for somebody to
             write into it, and a device has no end.
     """
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is not a file")
-    return found.st_size
+    return status.st_size
 
 
 def is_file(path: Path) -> bool:

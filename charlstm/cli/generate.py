@@ -277,7 +277,7 @@ class _Answers:
             read = point.read[len(prefix.read) :]
             written = read[:-1] if read[-1:].isspace() else read
         state = sampler.read(prefix)
-        found = sampler.log_probabilities(written, state=state)
+        likely = sampler.log_probabilities(written, state=state)
         copy: dict[str, Any] | None = None
         if passage is not None:
             line, _ = self._model.learned.text.line_at(passage.place)
@@ -288,7 +288,7 @@ class _Answers:
             "text": text,
             "prefix": prefix.given,
             "seed": seed,
-            "mean_log_probability": float(found.mean()) if len(found) else None,
+            "mean_log_probability": float(likely.mean()) if len(likely) else None,
             "longest_copy": copy,
             **self._settings,
             "run": str(self._model.directory.path),

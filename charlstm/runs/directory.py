@@ -148,7 +148,7 @@ class RunDirectory:
             raise RunError(f"There is no run called {told}{_known(root)}.")
         runs = [(_saved(path), str(path), path) for path in _runs(root)]
         if trained:
-            runs = [found for found in runs if is_file(found[2] / "model.safetensors")]
+            runs = [run for run in runs if is_file(run[2] / "model.safetensors")]
         if not runs:
             what = "trained model" if trained else "run"
             raise RunError(
@@ -191,13 +191,13 @@ class RunDirectory:
         value = parse(path, read_bytes(path))
         if not isinstance(value, dict):
             raise RunError(f"{path} is damaged: it does not hold an object. {ADVICE}")
-        found = value.get("format")
-        if type(found) is not int or found != FORMAT:
+        version = value.get("format")
+        if type(version) is not int or version != FORMAT:
             advice = "Use the version of charlstm that wrote it."
-            if type(found) is int and found > FORMAT:
+            if type(version) is int and version > FORMAT:
                 advice = "Get a newer charlstm."
             raise RunError(
-                f"{path} has format {shown(found)}; this version of charlstm reads format "
+                f"{path} has format {shown(version)}; this version of charlstm reads format "
                 f"{FORMAT}. {advice}"
             )
         try:
@@ -432,8 +432,8 @@ def _claimed(path: Path, claim: Callable[[Path], object]) -> Path:
 
 def _runs(root: Path) -> list[Path]:
     """Return the directories of all runs; hidden ones are not runs yet, or something else."""
-    found = (path.parent for path in root.glob("*/run.json"))
-    return sorted(path for path in found if not path.name.startswith("."))
+    directories = (path.parent for path in root.glob("*/run.json"))
+    return sorted(path for path in directories if not path.name.startswith("."))
 
 
 def _known(root: Path) -> str:

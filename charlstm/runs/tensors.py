@@ -48,9 +48,9 @@ def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arra
         _check_header(path)
         with safe_open(str(path), framework="numpy") as file:
             shapes = expect(file.metadata() or {})
-            found = file.keys()
-            if set(found) != shapes.keys():
-                odd = min(shapes.keys() ^ set(found))
+            names = file.keys()
+            if set(names) != shapes.keys():
+                odd = min(shapes.keys() ^ set(names))
                 what = "lacks {}, which run.json asks for"
                 if odd not in shapes:
                     what = "has {}, which run.json does not ask for"

@@ -123,7 +123,7 @@ def trials(
         for value in given:
             if value not in known:
                 raise RecipeError(f"{kind} must be one of {', '.join(known)}, not {value!r}.")
-    found = [
+    possible = [
         Trial(*choice)
         for choice in itertools.product(
             dict.fromkeys(cells),
@@ -135,11 +135,11 @@ def trials(
     ]
     if not cells or not backends:
         raise RecipeError("There is nothing to compare: name at least one cell and one backend.")
-    if not found:
+    if not possible:
         raise RecipeError(
             f"torch has none of these cells, only {', '.join(LIBRARY_CELLS)}: nothing to compare."
         )
-    return found
+    return possible
 
 
 class Comparison:

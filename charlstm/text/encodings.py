@@ -49,8 +49,8 @@ def decode(data: bytes, *, name: str, encoding: str | None = None) -> tuple[str,
     Raises:
         CorpusError: see `find_encoding` and `decoded`.
     """
-    found = find_encoding(lambda: [data], name=name, encoding=encoding)
-    return "".join(decoded(lambda: [data], found, name=name)), found
+    codec = find_encoding(lambda: [data], name=name, encoding=encoding)
+    return "".join(decoded(lambda: [data], codec, name=name)), codec
 
 
 def find_encoding(pieces: Pieces, *, name: str, encoding: str | None = None) -> str:
@@ -173,14 +173,14 @@ def _find_nul(pieces: Pieces) -> int | None:
 
 def _between(pieces: Pieces, start: int, end: int) -> bytes:
     """Return the bytes from one offset to another."""
-    found = bytearray()
+    stretch = bytearray()
     done = 0
     for data in pieces():
-        found += data[max(start - done, 0) : max(end - done, 0)]
+        stretch += data[max(start - done, 0) : max(end - done, 0)]
         done += len(data)
         if done >= end:
             break
-    return bytes(found)
+    return bytes(stretch)
 
 
 def _foreign(pieces: Pieces, head: bytes, offset: int, name: str) -> str:

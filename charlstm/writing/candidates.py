@@ -183,7 +183,7 @@ class CandidateWriter:
             # As it was before the first character of its last unit. Those that end well by
             # themselves are led like the others: otherwise they would count more than their share.
             memory, running = snapshots[start - len(point.begun)]
-            streams.append((memory, next(k for k, one in enumerate(running) if one is row)))
+            streams.append((memory, next(k for k, other in enumerate(running) if other is row)))
             row.take_back(start, len(point.begun))
             led.append(row)
         if led:
@@ -306,7 +306,9 @@ class CandidateWriter:
         begun = any(map(counts, row.line))
         may_end = begun and closed and all(c.may_end(so_far) for c in self._constraints)
         must_end = any(c.must_end(so_far) for c in self._constraints)
-        allowed = [one for c in self._constraints if (one := c.allowed(so_far)) is not None]
+        allowed = [
+            characters for c in self._constraints if (characters := c.allowed(so_far)) is not None
+        ]
         if spelling is not None:
             letters, complete = spelling.next(row.line[row.unit :])
             allowed.append(letters)
@@ -368,10 +370,10 @@ def _closing(line: str, marks: str) -> str:
 
 def _unclosed(line: str, closers: str) -> str:
     """Return those of some closing brackets that `line` still needs."""
-    return "".join(one for one in closers if line.count(_PAIRS[one]) > line.count(one))
+    return "".join(c for c in closers if line.count(_PAIRS[c]) > line.count(c))
 
 
 def _ids(vocabulary: Vocabulary, characters: Sequence[str]) -> NDArray[np.intp]:
-    found = vocabulary.encode("".join(characters)).astype(np.intp)
-    known: NDArray[np.intp] = found[found != UNKNOWN]
+    ids = vocabulary.encode("".join(characters)).astype(np.intp)
+    known: NDArray[np.intp] = ids[ids != UNKNOWN]
     return known

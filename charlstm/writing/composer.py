@@ -96,7 +96,7 @@ class Composer:
         begins = self._sampler.prefix(prefix, unknown)
         state = self._sampler.read(begins)
         shown = self._laid_out(begins.normalised)
-        ends = ("\n", *(one for one in self._breaks if one.isspace()))
+        ends = ("\n", *(mark for mark in self._breaks if mark.isspace()))
         begun = max(map(shown.rfind, ends)) + 1
         return Point((), shown[begun:], state, begins.read, shown, given=len(shown))
 
@@ -154,25 +154,26 @@ class Composer:
                 the way, and which line came nearest.
         """
         endings = self._endings(point)
-        found: dict[str, Candidate] = {}
+        fitting: dict[str, Candidate] = {}
         missed: list[Row] = []
         for many, warmth in _ROUNDS:
             for row in self._writer.write(point, many, endings, warmth=warmth):
                 if row.end is None or self._unmet(point, row):
                     missed.append(row)
                     continue
-                one = row.candidate
-                if one.line in found:  # duplicates add up their weights
-                    log_weight = float(np.logaddexp(one.log_weight, found[one.line].log_weight))
-                    one = replace(one, log_weight=log_weight)
-                found[one.line] = one
+                candidate = row.candidate
+                same = fitting.get(candidate.line)
+                if same is not None:  # duplicates add up their weights
+                    log_weight = float(np.logaddexp(candidate.log_weight, same.log_weight))
+                    candidate = replace(candidate, log_weight=log_weight)
+                fitting[candidate.line] = candidate
             # A line that the text has already does not count, unless nothing else is found.
-            new = [one for one in found.values() if one.line not in point.lines]
+            new = [other for other in fitting.values() if other.line not in point.lines]
             if len(new) >= wanted:
                 return new
-        if not found:
+        if not fitting:
             raise self._none_found(point, missed)
-        return new or list(found.values())
+        return new or list(fitting.values())
 
     def choose(self, candidates: Sequence[Candidate], count: int = 1) -> list[Candidate]:
         """Draw `count` different candidates, as the model would among lines that fit.
@@ -180,7 +181,10 @@ class Composer:
         The likelier ones are favoured; see `_LIKELIER`.
         """
         weights = np.array(
-            [one.log_weight + _LIKELIER * one.mean_log_probability for one in candidates]
+            [
+                candidate.log_weight + _LIKELIER * candidate.mean_log_probability
+                for candidate in candidates
+            ]
         )
         if self._decoding.temperature >= COLDEST:
             # The highest logarithms after this noise was added are a draw without replacement in
@@ -204,10 +208,10 @@ class Composer:
         returns = _RETURNS
         while len(points) <= lines:
             try:
-                found = self.candidates(points[-1])
+                fitting = self.candidates(points[-1])
                 if len(points) == lines:  # the last line should not break off at a comma
-                    found = [c for c in found if not c.line.endswith(_PAUSES)] or found
-                (chosen,) = self.choose(found)
+                    fitting = [c for c in fitting if not c.line.endswith(_PAUSES)] or fitting
+                (chosen,) = self.choose(fitting)
             except FormError:
                 # Perhaps nothing can follow the line before it, as where nothing answers its rhyme.
                 if len(points) == 1 or not returns:

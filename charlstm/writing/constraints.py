@@ -208,7 +208,7 @@ class Acrostic(Constraint):
         for word in self.words or ():
             by_letter.setdefault(word[0], set()).add(word)
         asked = frozenset(self.letters.casefold()) & by_letter.keys()
-        return {one: Spelling(frozenset(by_letter[one]), self.characters) for one in asked}
+        return {c: Spelling(frozenset(by_letter[c]), self.characters) for c in asked}
 
     @cached_property
     def _between_words(self) -> str:
@@ -248,15 +248,15 @@ class AcrosticEnd(Constraint):
     @cached_property
     def _endings(self) -> dict[int, frozenset[str]]:
         """The units that lines are led to end on, by the number of the line."""
-        found = {}
+        spellings = {}
         for number, asked in enumerate(self.letters):
             # Without the dictionary the line must come to the letter by itself.
             words = (
                 frozenset({asked}) if is_unit(asked) else words_ending_in(asked, self.characters)
             )
             if words is not None:
-                found[number] = _preferred(words, self.words)
-        return found
+                spellings[number] = _preferred(words, self.words)
+        return spellings
 
     def _met(self, so_far: LineSoFar) -> bool:
         asked = self.letters[so_far.number : so_far.number + 1]
@@ -288,10 +288,10 @@ class Rhyme(Constraint):
             return True
         earlier = self._to_answer(so_far)
         if not earlier:
-            unit, found = _unit(so_far.text), self._endings_on(sounds(so_far.text))
+            unit, answers = _unit(so_far.text), self._endings_on(sounds(so_far.text))
             if not self.answers or self.words is None or not in_word(unit[:1]):
-                return len(found) >= self.answers
-            return unit in self.words and len(found & self.words) >= _KNOWN_ANSWERS
+                return len(answers) >= self.answers
+            return unit in self.words and len(answers & self.words) >= _KNOWN_ANSWERS
         return all(rhyme(so_far.text, line) for line in earlier)
 
     def endings(self, so_far: LineSoFar) -> frozenset[str] | None:
@@ -432,14 +432,14 @@ def _may_begin(word: str, line: str) -> bool:
 
 def _has(line: str, word: str) -> bool:
     """Return whether `word` occurs in `line`, and not only as part of a longer word."""
-    found = line.find(word)
-    while found >= 0:
-        end = found + len(word)
+    start = line.find(word)
+    while start >= 0:
+        end = start + len(word)
         # can is a part of can't: an apostrophe with a letter after it continues the word.
         goes_on = in_word(line[end : end + 1]) or (
             line[end : end + 1] in _APOSTROPHES and in_word(line[end + 1 : end + 2])
         )
-        if _may_begin(word, line[:found]) and not (in_word(word[-1]) and goes_on):
+        if _may_begin(word, line[:start]) and not (in_word(word[-1]) and goes_on):
             return True
-        found = line.find(word, found + 1)
+        start = line.find(word, start + 1)
     return False

@@ -95,10 +95,10 @@ class NoRepeat:
             return
         last = written[len(written) - known :]
         followers = set()
-        found = written.find(last)
-        while 0 <= found < len(written) - known:
-            followers.add(written[found + known])
-            found = written.find(last, found + 1)
+        at = written.find(last)
+        while 0 <= at < len(written) - known:
+            followers.add(written[at + known])
+            at = written.find(last, at + 1)
         if followers:
             logits[self._vocabulary.encode("".join(followers))] = -np.inf
 
@@ -163,13 +163,13 @@ def loop_period(text: str, end: int | None = None) -> int:
     begin = max(end - _LOOKED_AT, 0)
     ending = text[end - _ENDING : end]
     # An earlier place with the same ending says what the passage might be; the nearest first.
-    found = text.rfind(ending, begin, end - 1)
-    while found >= 0:
-        period = end - _ENDING - found
+    at = text.rfind(ending, begin, end - 1)
+    while at >= 0:
+        period = end - _ENDING - at
         span = max(_LOOP_TIMES * period, _LOOP_CHARACTERS)
         if span > end - begin:
             return 0
         if text[end - span : end - period] == text[end - span + period : end]:
             return period
-        found = text.rfind(ending, begin, found + _ENDING - 1)
+        at = text.rfind(ending, begin, at + _ENDING - 1)
     return 0

@@ -103,12 +103,12 @@ class Draft:
 
     def beside(self) -> RunDirectory | None:
         """Return the run, of those beside this one, whose draft was written last."""
-        found = []
+        drafts = []
         for path in self._directory.parent.glob(f"*/{_SONG}"):
             with contextlib.suppress(OSError):  # it may be gone again
                 if Draft(path.parent).exists() and is_file(path.parent / "run.json"):
-                    found.append((path.stat().st_mtime, path.parent))
-        return RunDirectory(max(found)[1]) if found else None
+                    drafts.append((path.stat().st_mtime, path.parent))
+        return RunDirectory(max(drafts)[1]) if drafts else None
 
     def keep(self, song: Song, text: str) -> RunError | None:
         """Write the draft.

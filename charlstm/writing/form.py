@@ -146,9 +146,9 @@ class Form:
             RecipeError: two parts cannot be combined.
             MissingLibraryError: see `charlstm.writing.rhyme.require_rhyme_libraries`.
         """
-        found: list[Constraint] = []
+        parts: list[Constraint] = []
         if self.lengths:
-            found.append(LineLength(self.lengths, Setting("line_length", self.line_length)))
+            parts.append(LineLength(self.lengths, Setting("line_length", self.line_length)))
         if self.acrostic:
             letters = _letters(self.acrostic)
             self._check_known(letters, "acrostic", vocabulary, either_case=True)
@@ -156,19 +156,19 @@ class Form:
             wish = Setting("acrostic", self.acrostic)
             # A word that must occur may be none of them, and come first.
             leading = None if self.must else words
-            found.append(Acrostic(letters, vocabulary.characters, leading, wish))
+            parts.append(Acrostic(letters, vocabulary.characters, leading, wish))
         if self.acrostic_end:
             letters = _letters(self.acrostic_end)
             self._check_known(letters, "acrostic_end", vocabulary, either_case=True)
             wish = Setting("acrostic_end", self.acrostic_end)
-            found.append(AcrosticEnd(letters, vocabulary.characters, words, wish))
+            parts.append(AcrosticEnd(letters, vocabulary.characters, words, wish))
         if self.rhyme:
             require_rhyme_libraries()
             scheme = self.rhyme.upper()
             wish = Setting("rhyme", self.rhyme)
             wanted = Rhyme(scheme, vocabulary.characters, words, wish=wish)
             # Where the ends are given, they need no other answers.
-            found.append(replace(wanted, answers=0) if self.acrostic_end else wanted)
+            parts.append(replace(wanted, answers=0) if self.acrostic_end else wanted)
             self._check_ends_rhyme(scheme)
         for word in self.must:
             self._check_known(word, "must", vocabulary)
@@ -177,7 +177,7 @@ class Form:
                     Setting("must", word),
                     " holds a character at which the model's lines end, so no line can have it.",
                 )
-        return [*found, *self._musts(generator)]
+        return [*parts, *self._musts(generator)]
 
     def _musts(self, generator: np.random.Generator | None) -> list[Constraint]:
         """Put every word in a line that has room for it."""
@@ -220,7 +220,7 @@ class Form:
         """The least and the most characters of each line; empty where lines have no length."""
         if not self.line_length:
             return ()
-        found = []
+        spans = []
         for part in self.line_length.split(","):
             match = re.fullmatch(r"\s*(\d{1,3})(?:\s*-\s*(\d{1,3}))?\s*", part)
             least, most = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
@@ -229,8 +229,8 @@ class Form:
                     f"A line length is a number from 1 to {_LONGEST}, a span as in 6-9, or "
                     f"several of them as in 5,7,5,7; not {self.line_length!r}."
                 )
-            found.append((least, most))
-        return tuple(found)
+            spans.append((least, most))
+        return tuple(spans)
 
     def _check_known(
         self, text: str, name: str, vocabulary: Vocabulary, *, either_case: bool = False

@@ -165,13 +165,14 @@ class Sampler:
             ``[len(text)]``, natural logarithms, at temperature 1.
         """
         state = self.read(prefix, unknown="map") if state is None else state.copy()
-        found = np.empty(len(text))
+        log_probabilities = np.empty(len(text))
         for place, character in enumerate(self.vocabulary.encode(text)):
             logits = state.logits[0].astype(np.float64)
             highest = logits.max()
-            found[place] = logits[character] - highest - np.log(np.exp(logits - highest).sum())
+            log_sum = highest + np.log(np.exp(logits - highest).sum())
+            log_probabilities[place] = logits[character] - log_sum
             self.network.step(state, int(character))
-        return found
+        return log_probabilities
 
     def _read(self, text: str) -> State:
         state = self.network.start()
@@ -321,9 +322,9 @@ class _End:
         if self.reached:
             return ""
         # Only one character came, so a stop text that is here now ends here.
-        found = [text for text in self._stop if (self._held + character).endswith(text)]
-        if found:
-            self._held = (self._held + character).removesuffix(max(found, key=len))
+        stops = [text for text in self._stop if (self._held + character).endswith(text)]
+        if stops:
+            self._held = (self._held + character).removesuffix(max(stops, key=len))
             return self.rest()
         if self._lines_left is not None:
             if character == "\n":

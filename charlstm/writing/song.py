@@ -163,8 +163,8 @@ class Song:
         check_whole("count", count, 1)
         point = self._points[-1]
         # So that enough are left, even if all of those left out are found once more.
-        found = self._composer.candidates(point, count + len(without))
-        new = [candidate for candidate in found if candidate.line not in without]
+        candidates = self._composer.candidates(point, count + len(without))
+        new = [candidate for candidate in candidates if candidate.line not in without]
         ranked = self._composer.choose(new, len(new))
         proposals = [self._describe(point, candidate) for candidate in _varied(ranked)[:count]]
         return sorted(proposals, key=lambda proposal: -proposal.probability)

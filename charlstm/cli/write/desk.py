@@ -250,12 +250,12 @@ class Desk:
             self._say(f"There is no line {number}.")
             return
         first = seen.proposals[number - 1] if number else None
-        found = self._find(lambda: self._song.look_ahead(first))
-        if found is None:
+        lines = self._find(lambda: self._song.look_ahead(first))
+        if lines is None:
             return
-        seen.ahead = [*([first] if first else []), *found]
-        for one in found:
-            self._console.print(f"    {visible(one.line)}", style="cyan", markup=False)
+        seen.ahead = [*([first] if first else []), *lines]
+        for ahead in lines:
+            self._console.print(f"    {visible(ahead.line)}", style="cyan", markup=False)
         behind = f"line {number} and these lines" if number else "these lines"
         self._console.print(f"t takes {behind}", style="dim", markup=False)
 
@@ -323,15 +323,15 @@ class Desk:
     def _propose(self) -> None:
         """Propose lines that were not shown here before; where there are none, keep those."""
         seen = self._seen[-1]
-        found = self._find(lambda: self._song.propose(_PROPOSALS, without=seen.lines))
-        if found is not None and len(found) < _PROPOSALS:
-            many = f"Only {len(found)}" if found else "No"
+        proposals = self._find(lambda: self._song.propose(_PROPOSALS, without=seen.lines))
+        if proposals is not None and len(proposals) < _PROPOSALS:
+            many = f"Only {len(proposals)}" if proposals else "No"
             other = " other" if seen.lines else ""
-            were = "line was" if len(found) < 2 else "lines were"
+            were = "line was" if len(proposals) < 2 else "lines were"
             self._say(f"{many}{other} {were} found; a higher /temperature finds more.")
-        if found:
-            seen.proposals = found
-            seen.lines.update(proposal.line for proposal in found)
+        if proposals:
+            seen.proposals = proposals
+            seen.lines.update(proposal.line for proposal in proposals)
         self._draw()
 
     def _find(self, act: "Callable[[], _T]") -> "_T | None":

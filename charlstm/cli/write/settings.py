@@ -138,7 +138,7 @@ def _phrases(text: str) -> tuple[str, ...]:
     Raises:
         RecipeError: a quote has no other side.
     """
-    found = tuple(phrase.strip() or word for phrase, word in _PHRASE.findall(text))
-    if any(quote in word for word in found for quote in _QUOTES):
+    words = tuple(phrase.strip() or word for phrase, word in _PHRASE.findall(text))
+    if any(quote in word for word in words for quote in _QUOTES):
         raise RecipeError('A phrase needs quotes on both sides, as in /must "my love".')
-    return found
+    return words
