@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from charlstm.writing.form import Form
     from charlstm.writing.sampler import Sampler
 
+__version__ = "0.2.0"
+
 __all__ = [
     "CharLSTMError",
     "Composer",
