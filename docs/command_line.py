@@ -16,7 +16,7 @@ import typer
 from charlstm.cli import app
 
 PAGE = Path(__file__).parent / "cli.md"
-WIDTH = 80
+WIDTH = 100
 HEAD = """\
 # The command line
 
@@ -68,7 +68,7 @@ def _unframed(lines: list[str]) -> Iterator[str]:
         elif sides := _SIDES.match(line):
             yield f" {sides[1]}".rstrip()
         else:
-            yield "" if line.startswith("╰") else line.rstrip()
+            yield "" if line.startswith("╰") else line.strip()
 
 
 def page() -> str:
