@@ -4,7 +4,8 @@ python -m tests.quick [REVISION]
 
 Without a revision it looks at what is not committed yet; with one, at all that has changed since.
 The linter and the type checker look at everything, which takes them a few seconds. Of the tests it
-runs those that were changed and those that import a module that was changed; `.ci/run` runs all.
+runs those that were changed and those that import a module that was changed, or all of them where
+what all depend on was changed. `.ci/run` always runs all.
 """
 
 import ast
@@ -16,6 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ARCHITECTURE, DOCUMENTS = "tests/test_architecture.py", "tests/test_docs.py"
+# What every test depends on.
+EVERYWHERE = {"tests/conftest.py", "pyproject.toml", "constraints.txt"}
 
 
 def changed(revision: str) -> list[str]:
@@ -50,7 +53,9 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def tests_of(names: list[str]) -> list[str]:
-    """Return the test files to run for the files that were changed."""
+    """Return what to run for the files that were changed."""
+    if EVERYWHERE & set(names):
+        return ["tests"]
     chosen = {name for name in names if re.fullmatch(r"tests/test_\w+\.py", name)}
     if any(name.startswith("charlstm/") for name in names):
         chosen.add(ARCHITECTURE)
