@@ -1,6 +1,4 @@
 import os
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,15 +8,6 @@ from numpy.typing import NDArray
 # Our models are so small that a second thread costs more than it gives. The variable is for the
 # processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
-
-if os.name == "nt":
-    # Terminals, signals and limits as only Unix has them.
-    _UNIX = re.compile(r"^(import|from) (fcntl|pty|resource|termios|terminals|faults)\b", re.M)
-    collect_ignore = [
-        path.name
-        for path in Path(__file__).parent.glob("test_*.py")
-        if _UNIX.search(path.read_text(encoding="utf-8"))
-    ]
 
 
 @pytest.fixture(autouse=True)
