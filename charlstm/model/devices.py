@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -93,6 +94,44 @@ def compute_deterministically() -> None:
     faster.
     """
     torch.use_deterministic_algorithms(True)
+
+
+def check_precision(precision: str, cell: str, computing: Computing) -> None:
+    """Check that the layers of a backend can compute in a precision here.
+
+    Raises:
+        RecipeError: they cannot.
+    """
+    if precision != "bfloat16" or computing.backend != "torch":
+        return
+    if computing.device.type == "cuda":
+        why = "On a GPU the library's layers would use float16, not bfloat16"
+    elif computing.device.type == "cpu" and cell == "lstm" and not library_has_bfloat16():
+        why = "The library's LSTM has no bfloat16 on this processor"
+    else:
+        return
+    raise RecipeError(
+        f"{why}; use ",
+        Setting("backend", "scratch"),
+        ", or for a new run ",
+        Setting("precision", "float32"),
+        ".",
+    )
+
+
+@cache
+def library_has_bfloat16() -> bool:
+    """Return whether the library's LSTM computes in bfloat16 on this processor: it is tried.
+
+    Not every processor has what its kernel needs, and no list of processors would stay true.
+    """
+    layer = torch.nn.LSTM(1, 1)
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+            layer(torch.zeros(1, 1, 1))
+    except RuntimeError:
+        return False
+    return True
 
 
 def may_have_fast_bfloat16(device: torch.device, backend: str) -> bool:

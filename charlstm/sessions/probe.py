@@ -42,8 +42,14 @@ def time_steps(trainers: list[Trainer]) -> list[float]:
 
     They are timed in turn, so that a moment's load on the machine does not decide between them.
     Trainers that were timed are thrown away.
+
+    Raises:
+        RecipeError: torch refuses to make a step.
     """
-    rounds = [[trainer.time_step() for trainer in trainers] for _ in range(4)]
+    try:
+        rounds = [[trainer.time_step() for trainer in trainers] for _ in range(4)]
+    except RuntimeError as error:
+        raise _refused(error) from None
     return [min(times) for times in zip(*rounds[1:], strict=True)]
 
 
@@ -54,11 +60,13 @@ def choose_precision(fitted: Fitted, computing: Computing) -> Timed:
     without the instructions, where it takes several times as long.
     """
     recipe = fitted.recipe
+    may_be_fast = may_have_fast_bfloat16(computing.device, computing.backend)
+    if recipe.precision == "bfloat16" and computing.device.type == "cpu" and not may_be_fast:
+        return _slowly(fitted, computing)
     if recipe.precision != "auto":
         return Timed(recipe, _seconds(fitted, computing, recipe))
     plain, low = recipe.override(precision="float32"), recipe.override(precision="bfloat16")
-    wide = recipe.architecture.hidden >= _WIDE
-    if not wide or not may_have_fast_bfloat16(computing.device, computing.backend):
+    if recipe.architecture.hidden < _WIDE or not may_be_fast:
         return Timed(plain, _seconds(fitted, computing, plain))
     of_plain, of_low = time_steps([fitted.trainer(computing, kind) for kind in (plain, low)])
     gain = of_plain / of_low
@@ -68,6 +76,45 @@ def choose_precision(fitted: Fitted, computing: Computing) -> Timed:
     note = f"Products in bfloat16 make a step {gain:.1f} times as fast on this machine, so they "
     turned_off = Setting("precision", "float32")
     return Timed(low, of_low, (Message(note, "are used; ", turned_off, " turns them off."),))
+
+
+def _slowly(fitted: Fitted, computing: Computing) -> Timed:
+    """Time a precision that was asked for and that this processor has no instructions for."""
+    low, plain = fitted.recipe, fitted.recipe.override(precision="float32")
+    of_plain, of_low = time_steps([fitted.trainer(computing, kind) for kind in (plain, low)])
+    times = of_low / of_plain
+    note = Message(
+        "This processor has no instructions for bfloat16: a step takes "
+        f"{times:.1f} times as long as with ",
+        Setting("precision", "float32"),
+        ".",
+    )
+    return Timed(low, of_low, (note,) if times > _MEASURABLE else ())
+
+
+def try_step(fitted: Fitted, computing: Computing) -> None:
+    """Make one step that is thrown away.
+
+    Raises:
+        RecipeError: torch refuses to make it.
+    """
+    try:
+        fitted.trainer(computing).time_step()
+    except RuntimeError as error:
+        raise _refused(error) from None
+
+
+def _refused(error: RuntimeError) -> RecipeError:
+    reason = str(error).strip().partition("\n")[0].rstrip(".")
+    return RecipeError(
+        f"torch refuses to make a training step here ({reason}). Try ",
+        Setting("device", "cpu"),
+        ", ",
+        Setting("backend", "scratch"),
+        " or ",
+        Setting("precision", "float32"),
+        ".",
+    )
 
 
 def plan_passes(fitted: Fitted, timed: Timed, wish: Wish, machine: Machine) -> Fitted:

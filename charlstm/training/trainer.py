@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from charlstm.errors import RecipeError, Setting, TrainingError
+from charlstm.errors import Setting, TrainingError
 from charlstm.figures import Report, perplexity
 from charlstm.model.charlm import CharLM
+from charlstm.model.devices import Computing, check_precision
 from charlstm.model.initialization import initialize
 from charlstm.model.recurrent.equations import State
 from charlstm.model.surprisal import mean_surprisal
@@ -62,14 +63,8 @@ class Trainer:
         device: torch.device,
         clock: Clock | None = None,
     ) -> None:
-        if recipe.precision == "bfloat16" and backend == "torch" and device.type == "cuda":
-            raise RecipeError(
-                "On a GPU the library's layers would use float16, not bfloat16; use ",
-                Setting("precision", "float32"),
-                ", or ",
-                Setting("backend", "scratch"),
-                ".",
-            )
+        computing = Computing(backend, device)
+        check_precision(recipe.precision, recipe.architecture.cell, computing)
         self.recipe = recipe
         self.device = device
         self.held_out = held_out
