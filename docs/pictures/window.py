@@ -1,6 +1,7 @@
 """Rows of a terminal as a picture: every character in the column where the terminal has it."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
@@ -123,7 +124,6 @@ def _drawn(row: Row, y: float) -> list[str]:
         run = list(group)
         if ground:
             drawn.append(_bar(run[0].x, y, run[-1].end - run[0].x, _ROW, ground))
-        letters = []
         for one in run:
             if one.eighths:  # drawn, because fonts leave gaps between these
                 drawn.append(_bar(one.x, y + 2, one.eighths / 8 * _COLUMN + 0.2, _ROW - 4, ink))
@@ -132,13 +132,18 @@ def _drawn(row: Row, y: float) -> list[str]:
                     f'<text x="{one.x:.5g}" y="{y + 14:g}" fill="{ink}" textLength="{_COLUMN}" '
                     f'lengthAdjust="spacingAndGlyphs">{one.cell.data}</text>'
                 )
-            elif one.cell.data != " ":
-                letters.append(one)
-        if letters:
-            places = " ".join(f"{one.letter_x:.5g}" for one in letters)
-            text = escape("".join(one.cell.data for one in letters), quote=False)
+        for words in _words(run):
+            places = " ".join(f"{one.letter_x:.5g}" for one in words)
+            text = escape("".join(one.cell.data for one in words), quote=False)
             drawn.append(f'<text x="{places}" y="{y + 14:g}" fill="{ink}"{style}>{text}</text>')
     return drawn
+
+
+def _words(run: Sequence[_Placed]) -> Iterator[Sequence[_Placed]]:
+    """Yield the letters with one space between them at most; SVG would make one of several."""
+    text = "".join(" " if one.eighths or one.sign else one.cell.data[0] for one in run)
+    for found in re.finditer(r"[^ ]+( [^ ]+)*", text):
+        yield run[found.start() : found.end()]
 
 
 def _bar(x: float, y: float, width: float, height: float, color: str) -> str:
