@@ -94,7 +94,8 @@ body {{ max-width: 50rem; margin: 2rem auto; padding: 0 1rem; color: #222; backg
 h1 {{ font-size: 1.3rem }} h2 {{ font-size: 1.1rem; margin-top: 2.5rem }}
 p, .n {{ color: #666 }} .n {{ display: inline-block; min-width: 4.5em; font-size: .75em }}
 .text {{ white-space: pre-wrap; overflow-wrap: anywhere }}
-.text span, .key span {{ border-radius: 2px; padding: .1em 0 }} .key span {{ padding: .1em .5em }}
+.text span, .key span {{ border-radius: 2px; padding: .1em 0 }}
+.key span {{ padding: .1em .5em; color: #222 }}
 .e {{ color: #bbb }}
 {shades}
 </style>
