@@ -32,9 +32,7 @@ class Workshop:
     """
 
     def __init__(self, where: Path) -> None:
-        self._where = where
-        (where / "data").mkdir(parents=True, exist_ok=True)
-        shutil.copy(_LYRICS, where / "data")
+        self._where = _furnished(where)
         self._run = where / "checkpoints" / _LYRICS.stem
 
     def train(self) -> bytes:
@@ -67,11 +65,12 @@ class Workshop:
 
     def compare(self) -> bytes:
         """Return the curves of three cells on the same text."""
-        name = "cells"
-        shutil.rmtree(self._run.with_name(name), ignore_errors=True)
-        with shell(self._where, columns=_COLUMNS, rows=60) as window:
-            window.run(f"charlstm compare data/lyrics_zh.txt --cells lstm,gru,rnn --name {name}")
-        return (self._run.with_name(name) / "compare.svg").read_bytes()
+        # Elsewhere, because the other commands take the newest run.
+        where = self._where / "comparison"
+        shutil.rmtree(where, ignore_errors=True)
+        with shell(_furnished(where), columns=_COLUMNS, rows=60) as window:
+            window.run("charlstm compare data/lyrics_zh.txt --cells lstm,gru,rnn --name cells")
+        return (where / "checkpoints" / "cells" / "compare.svg").read_bytes()
 
     def surprisal(self) -> bytes:
         """Photograph the page on which a song that was held out is coloured by its surprise."""
@@ -89,6 +88,13 @@ class Workshop:
     def _trained(self) -> None:
         if not (self._run / "curve.svg").exists():
             self.train()
+
+
+def _furnished(where: Path) -> Path:
+    """Put the lyrics into a directory, and return it."""
+    (where / "data").mkdir(parents=True, exist_ok=True)
+    shutil.copy(_LYRICS, where / "data")
+    return where
 
 
 def _epoch(lines: Sequence[str]) -> int:
