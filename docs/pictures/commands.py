@@ -21,7 +21,7 @@ _SONG_SEED, _WRITE_SEED, _FIRST_LINE, _TAKEN = 19, 8, "我在窗口等你", "1"
 _EPOCH, _LEFT_OUT = 26, (*range(3, 12), *range(15, 24))
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Of the page, in its own pixels, each of which is two of the picture's.
-_PAGE_WIDTH, _PAGE_MARGIN, _PAGE_COLORS = 640, 24, 128
+_PAGE_WIDTH, _PAGE_MARGIN, _PAGE_COLORS = 540, 24, 128
 
 
 class Workshop:
