@@ -19,6 +19,7 @@ _COLUMNS = 100
 _SONG_SEED, _WRITE_SEED, _FIRST_LINE, _TAKEN = 19, 8, "我在窗口等你", "1"
 # The picture of a training is taken after this epoch; of the others, these are left out.
 _EPOCH, _LEFT_OUT = 26, (*range(3, 12), *range(15, 24))
+_COMPARED = "--cells lstm,gru,rnn --epochs 8"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Of the page, in its own pixels, each of which is two of the picture's.
 _PAGE_WIDTH, _PAGE_MARGIN, _PAGE_COLORS = 540, 24, 128
@@ -69,7 +70,7 @@ class Workshop:
         where = self._where / "comparison"
         shutil.rmtree(where, ignore_errors=True)
         with shell(_furnished(where), columns=_COLUMNS, rows=60) as window:
-            window.run("charlstm compare data/lyrics_zh.txt --cells lstm,gru,rnn --name cells")
+            window.run(f"charlstm compare data/lyrics_zh.txt {_COMPARED} --name cells")
         return (where / "checkpoints" / "cells" / "compare.svg").read_bytes()
 
     def surprisal(self) -> bytes:
