@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlstm.errors import RecipeError
+from charlstm.machine import BACKENDS
 from charlstm.model.charlm import CharLM
 from charlstm.model.devices import choose_backend
 from charlstm.recipes.architecture import (
-    BACKENDS,
     CELLS,
     LIBRARY_CELLS,
     Architecture,

@@ -7,20 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from trainings import is_step, start_session
 
 import charlstm
 from charlstm.errors import RecipeError, RunError
+from charlstm.machine import Machine
+from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.names import check_name
 from charlstm.sessions.comparison import Begun, Comparison, Outcome, Trial, trials
+from charlstm.sessions.fitting import Material
 from charlstm.sessions.session import Event, Saved
-from charlstm.sessions.start import start_session
 from charlstm.text import mapped
 from charlstm.text.corpus import OnRead
 from charlstm.training.events import (
     EpochEnd,
     Finished,
-    Step,
     Stopped,
 )
 
@@ -77,13 +79,13 @@ def comparison(
     **settings: Any,
 ) -> Comparison:
     return Comparison(
-        [corpus],
+        Material([corpus]),
         chosen,
         name=name,
         root=root,
-        settings={**SETTINGS, **settings},
+        wish=Wish(settings={**SETTINGS, **settings}),
         prefix=prefix,
-        device="cpu",
+        machine=Machine(device="cpu"),
     )
 
 
@@ -305,9 +307,9 @@ def test_a_comparison_that_was_stopped_saves_the_trial_under_way_and_goes_on_fro
         events.append(event)
         if isinstance(event, Begun) and event.trial.name == SECOND:
             session = event.session
-        if session is not None and event == Step(30, 2):
+        if session is not None and is_step(event, 30):
             session.stop()
-    assert events[-2:] == [Stopped(), Saved(30)]
+    assert events[-2:] == [Stopped(30), Saved(30)]
     assert [outcome.trial.name for outcome in outcomes(events)] == [FIRST]
     assert begun(list(comparison(corpus, root).run())) == [(SECOND, 30)]
     assert files(copied / FIRST) == files(done.path / FIRST)
@@ -322,9 +324,9 @@ def test_a_comparison_that_was_killed_goes_on_from_the_last_save_of_the_trial_un
     for event in comparison(corpus, root).run():
         if isinstance(event, Begun) and event.trial.name == SECOND:
             session = event.session
-        if session is not None and event == Step(30, 2):
+        if session is not None and is_step(event, 30):
             session.save()
-        if session is not None and event == Step(35, 2):
+        if session is not None and is_step(event, 35):
             break
     events = list(comparison(corpus, root).run())
     assert begun(events) == [(SECOND, 30)]
@@ -338,7 +340,7 @@ def test_a_trial_that_was_killed_before_its_first_save_is_gone_on_with_from_its_
 ) -> None:
     killed = comparison(corpus, root, CHOSEN[:1])
     for event in killed.run():
-        if event == Step(3, 1):
+        if is_step(event, 3):
             break
     left = files(killed.path / FIRST)
     assert set(left) == {".lock", "run.json", "heldout.txt", "training.txt.bz2"}
@@ -365,7 +367,7 @@ def test_a_trial_that_is_trained_by_another_process_is_refused_and_left_as_it_is
     for event in compared.run():
         if isinstance(event, Begun):
             session = event.session
-        if event == Step(3, 1):
+        if is_step(event, 3):
             if saved:
                 session.save()
             break
@@ -388,7 +390,7 @@ def test_a_second_comparison_does_not_disturb_the_first_one(
 ) -> None:
     first = comparison(corpus, root, CHOSEN[:1])
     for event in first.run():
-        if event == Step(3, 1):
+        if is_step(event, 3):
             with pytest.raises(RunError, match=r"^Another training is running in "):
                 list(comparison(corpus, root, CHOSEN[:1]).run())
     assert files(first.path / FIRST).keys() == files(done.path / FIRST).keys()
@@ -443,11 +445,11 @@ def test_every_reading_of_the_text_is_told_of(corpus: Path, root: Path) -> None:
         yield lambda done, total: told[-1].append((done, total))
 
     compared = Comparison(
-        [corpus],
+        Material([corpus]),
         CHOSEN,
         root=root,
-        settings={**SETTINGS, "epochs": 1},
-        device="cpu",
+        wish=Wish(settings={**SETTINGS, "epochs": 1}),
+        machine=Machine(device="cpu"),
         reading=reading,
     )
     assert len(told) == 1

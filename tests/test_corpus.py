@@ -303,7 +303,7 @@ def test_a_part_of_a_corpus_is_a_part_of_its_text(
     assert read.counts(7, 7) == {}
     assert read.lines == 4
     assert read.size == (len(SIMPLIFIED), len(set(SIMPLIFIED)))
-    assert (read.memory, read.file_bytes) == (2 * len(SIMPLIFIED), 0)
+    assert (read.memory_bytes, read.file_bytes) == (2 * len(SIMPLIFIED), 0)
 
 
 def test_the_hash_of_a_corpus_is_that_of_its_text_however_it_was_stored(tmp_path: Path) -> None:

@@ -21,10 +21,10 @@ import pytest
 from faults.commands import Command, Commands, Ended
 from faults.inside import ASLEEP
 from faults.kills import kill_trainings
+from trainings import resume_session
 
 import charlstm
 from charlstm.errors import RunError
-from charlstm.sessions.start import resume_session
 from charlstm.training.events import EpochEnd
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked and limited")
@@ -86,7 +86,7 @@ def files(where: Path) -> dict[str, bytes]:
 def assert_it_can_be_used(where: Path) -> None:
     model = charlstm.load(root=where / "checkpoints")
     assert len(model.generate("分开", length=3, seed=1)) == 5
-    assert model.directory.read_resume()[1]["step"] >= 0
+    assert model.directory.read_resume(model.info)[0].position.step >= 0
 
 
 def assert_one_sentence(ended: Ended, message: str) -> None:

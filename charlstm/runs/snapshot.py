@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from charlstm.checks import check_real
-from charlstm.figures import ENDLESS, Report
-from charlstm.runs.fields import check_writable, counted, strings, typed
+from charlstm.checks import check_real, check_whole
+from charlstm.figures import ENDLESS, LARGEST, Report
+from charlstm.runs.fields import check_writable, strings, typed
 from charlstm.runs.info import RunInfo
 from charlstm.runs.tensors import Arrays, Shapes
 
@@ -32,6 +32,9 @@ class Position:
         best_epoch: the epoch it was measured after; 0 if there is none.
         loss_sum: nats of the epoch under way, summed.
         loss_count: over how many characters.
+
+    Raises:
+        SettingError, ValueError: one of them is not what it must be.
     """
 
     step: int = 0
@@ -46,6 +49,19 @@ class Position:
     loss_sum: float = 0.0
     loss_count: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("step", "returns", "best_epoch", "loss_count"):
+            check_whole(name, getattr(self, name), 0, LARGEST)
+        for name in ("seconds", "elapsed", "measuring"):
+            check_real(name, getattr(self, name), 0, ENDLESS)
+        check_real("rate", self.rate, 0, math.inf)
+        check_real("scale", self.scale, 0, 1, above=True)
+        check_real("loss_sum", self.loss_sum, -math.inf, math.inf)
+        if self.best_loss is not None:
+            check_real("best_loss", self.best_loss, -math.inf, math.inf)
+        if (self.best_loss is None) != (self.best_epoch == 0):
+            raise ValueError("best_loss and best_epoch must both be there, or neither.")
+
     def to_json(self) -> dict[str, int | float | None]:
         """Return the counters by name."""
         return dataclasses.asdict(self)
@@ -57,17 +73,6 @@ class Position:
         Raises:
             KeyError, SettingError, ValueError: a counter is missing or not what it must be.
         """
-        for name in ("step", "returns", "best_epoch", "loss_count"):
-            counted(value, name)
-        for name in ("seconds", "elapsed", "measuring"):
-            check_real(name, value[name], 0, ENDLESS)
-        check_real("rate", value["rate"], 0, math.inf)
-        check_real("scale", value["scale"], 0, 1, above=True)
-        check_real("loss_sum", value["loss_sum"], -math.inf, math.inf)
-        if value["best_loss"] is not None:
-            check_real("best_loss", value["best_loss"], -math.inf, math.inf)
-        if (value["best_loss"] is None) != (value["best_epoch"] == 0):
-            raise ValueError("best_loss and best_epoch must both be there, or neither.")
         return cls(**{entry.name: value[entry.name] for entry in dataclasses.fields(cls)})
 
     def check_history(self, history: Sequence[Report]) -> None:

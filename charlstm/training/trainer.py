@@ -102,7 +102,7 @@ class Trainer:
         # What the schedule's rate is multiplied by, and how often training went back.
         self._scale = 1.0
         self._returns = 0
-        self._clock = clock or Clock()
+        self.clock = clock or Clock()
         self._measuring = 0.0
         self._good: Snapshot | None = None
 
@@ -124,7 +124,7 @@ class Trainer:
     @property
     def elapsed(self) -> float:
         """Seconds since training began; see `Clock`."""
-        return self._clock.elapsed
+        return self.clock.elapsed
 
     @property
     def progress(self) -> float:
@@ -147,7 +147,7 @@ class Trainer:
         Raises:
             TrainingError: it diverged, and going back did not help.
         """
-        self._clock.start()
+        self.clock.start()
         self._good = self.snapshot()
         while True:
             ended = self.stopping or self._at_epoch_end()
@@ -207,9 +207,9 @@ class Trainer:
         window = next(self.windows.epoch(*divmod(self.step, self.windows.steps)))
         self._timed_step(window)
         if self.device.type == "cuda":
-            began = self._clock.now()
+            began = self.clock.now()
             torch.cuda.synchronize(self.device)
-            self.seconds += self._clock.now() - began
+            self.seconds += self.clock.now() - began
         return self.seconds - before
 
     def begin_from(self, weights: Arrays) -> None:
@@ -274,7 +274,7 @@ class Trainer:
         position = snapshot.position
         self.step = position.step
         self.seconds = position.seconds
-        self._clock.set(position.elapsed)
+        self.clock.set(position.elapsed)
         self._measuring = position.measuring
         self.rate = position.rate
         self._scale = position.scale
@@ -309,12 +309,12 @@ class Trainer:
         return None
 
     def _timed_step(self, window: Window) -> None:
-        began = self._clock.now()
+        began = self.clock.now()
         self._step(window)
         self.step += 1
         if self.device.type == "cuda" and self._at_epoch_end():
             torch.cuda.synchronize(self.device)  # or the last step's time would be lost
-        self.seconds += self._clock.now() - began
+        self.seconds += self.clock.now() - began
 
     def _step(self, window: Window) -> None:
         state = self.model.zero_state(window.inputs.shape[1]) if window.fresh else self._state
@@ -379,8 +379,8 @@ class Trainer:
                 "; what was good before is kept.",
             )
         # The minutes are spent, whatever came of them.
-        self._clock.set(elapsed)
-        self._clock.start()
+        self.clock.set(elapsed)
+        self.clock.start()
         self._returns, self._scale = returns + 1, scale / 2
         return WentBack(diverged, self.step, self._scale)
 
@@ -388,10 +388,10 @@ class Trainer:
         epoch, loss = self.epoch, self.running_loss
         held_out_loss = None
         if len(self.held_out) > 1:
-            began = self._clock.now()
+            began = self.clock.now()
             held_out_loss = mean_surprisal(self.model, self.held_out, streams=_VALIDATION_STREAMS)
             # The longest so far, so that progress never falls.
-            self._measuring = max(self._measuring, self._clock.now() - began)
+            self._measuring = max(self._measuring, self.clock.now() - began)
         report = Report(
             step=self.step,
             epoch=epoch,
