@@ -129,6 +129,7 @@ class SettingError(RecipeError):
     def __init__(self, setting: str, expected: str, found: str) -> None:
         super().__init__(Setting(setting), f" must be {expected}, not {found}.")
         self.setting, self.expected, self.found = setting, expected, found
+        self.args = (setting, expected, found)  # by which a copy is made
 
 
 class FormError(CharLSTMError):

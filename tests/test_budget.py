@@ -16,6 +16,7 @@ from trainings import is_step, resume_session, start_session
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.recipe import Recipe
 from charlstm.sessions.session import Session
+from charlstm.text.vocabulary import Tokens
 from charlstm.training.clock import Clock
 from charlstm.training.events import (
     EpochEnd,
@@ -71,26 +72,23 @@ def clock() -> Time:
     return Time()
 
 
-class Slow:
-    """A text that takes seven seconds to read."""
+class SlowText(Tokens):
+    """A text that takes seven seconds to read, whoever reads it."""
 
     def __init__(self, ids: Ids, clock: Time) -> None:
         self._ids = ids
         self._clock = clock
 
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __getitem__(self, part: slice) -> Ids:
+    def __getitem__(self, index: slice | NDArray[np.integer[Any]]) -> Ids:
         self._clock.now += 7
-        return self._ids[part]
+        return self._ids[index]
 
 
 def trainer_for(
     recipe: Recipe = SMALL,
     now: Callable[[], float] = time.perf_counter,
     *,
-    held_out: Ids | Slow = NOTHING,
+    held_out: Ids | Tokens = NOTHING,
 ) -> Trainer:
     cpu = torch.device("cpu")
     return Trainer(recipe, TEXT, held_out, V, backend="scratch", device=cpu, clock=Clock(now))
@@ -267,7 +265,7 @@ def test_a_resumed_training_keeps_its_plan_whatever_time_lies_between(
 
 
 def test_the_last_measurement_is_part_of_the_minutes(clock: Time) -> None:
-    trainer = trainer_for(SMALL.override(minutes=1), clock, held_out=Slow(OTHER, clock))
+    trainer = trainer_for(SMALL.override(minutes=1), clock, held_out=SlowText(OTHER, clock))
     events = train(trainer, clock, 2.0)
     # Four epochs of 3 * 2 + 7 seconds, and one step more, after which 7 are left but for a bit.
     assert reports_of(events) == [(3, 1), (6, 2), (9, 3), (12, 4), (13, 5)]
@@ -276,7 +274,7 @@ def test_the_last_measurement_is_part_of_the_minutes(clock: Time) -> None:
 
 def test_a_resumed_training_keeps_time_for_its_last_measurement(clock: Time) -> None:
     recipe = SMALL.override(minutes=1)
-    held_out = Slow(OTHER, clock)
+    held_out = SlowText(OTHER, clock)
     unbroken, resumed = (trainer_for(recipe, clock, held_out=held_out) for _ in range(2))
     for event in unbroken.run():
         if isinstance(event, Step):

@@ -431,7 +431,7 @@ def test_a_run_gets_no_files_of_a_comparison(
     monkeypatch.setattr(mapped, "LONGEST_IN_MEMORY", 0)
     shutil.move(copied / FIRST, root / "alone")
     before = sorted((root / "alone").iterdir())
-    with pytest.raises(RunError, match=r"alone is a run; give the comparison another --name\.$"):
+    with pytest.raises(RunError, match=r"alone is a run; give the comparison another name\.$"):
         comparison(corpus, root, name="alone")
     assert sorted((root / "alone").iterdir()) == before
 
@@ -468,7 +468,7 @@ def test_other_settings_or_another_text_under_the_same_name_are_refused(
         list(comparison(corpus, root, **settings).run())
     assert str(caught.value) == (
         f"{copied} is a comparison on another text or with other settings. Give this one a "
-        "--name of its own, or repeat the settings to go on with that one."
+        "name of its own, or repeat the settings to go on with that one."
     )
     for name in (".", FIRST, SECOND):
         assert files(copied / name) == files(done.path / name)

@@ -764,7 +764,7 @@ def test_a_length_that_the_prefix_has_passed_is_named(chinese: Sampler) -> None:
         composer(chinese, Form(line_length="3"), 1).write("我在车站", lines=1)
     found = str(caught.value)
     assert found.startswith(
-        "No line 1 that begins with 我在车站 was found that meets --line-length 3, in 224 tries. "
+        "No line 1 that begins with 我在车站 was found that meets line_length='3', in 224 tries. "
         "The nearest was: 我在车站"
     )
 
@@ -809,8 +809,8 @@ def test_where_only_processors_are_in_the_way_they_are_named() -> None:
     with pytest.raises(FormError) as caught:
         composer(sampler, form, 1, decoding=Decoding(no_repeat=1)).write(lines=2)
     assert str(caught.value) == (
-        "No line 1 was found: whatever the form would let follow is ruled out by --no-repeat, "
-        "--max-copy or another processor. Ask for less."
+        "No line 1 was found: whatever the form would let follow is ruled out by no_repeat, "
+        "max_copy or another processor. Ask for less."
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.errors import CorpusError
+from charlstm.errors import CorpusError, SettingError
 from charlstm.text import corpus, locations
 from charlstm.text.corpus import Reading, TextOptions, held_in_memory, read_corpus, split
 
@@ -74,7 +74,7 @@ def test_text_in_the_right_form_stays_as_it_is(text: str, normalize: bool, newli
     ],
 )
 def test_an_option_out_of_its_range_is_refused(options: dict[str, object], message: str) -> None:
-    with pytest.raises(CorpusError) as caught:
+    with pytest.raises(SettingError) as caught:
         TextOptions(**options)  # type: ignore[arg-type]
     assert str(caught.value) == message
 

@@ -25,6 +25,7 @@ from trainings import resume_session
 
 import charlstm
 from charlstm.errors import RunError
+from charlstm.runs.directory import ROOT
 from charlstm.training.events import EpochEnd
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked and limited")
@@ -155,7 +156,7 @@ def test_a_disk_that_is_full_at_any_write_of_a_save_costs_nothing_that_was_saved
     while len(failed) < 20:
         shutil.rmtree(run_of(copy))
         shutil.copytree(run_of(trained), run_of(copy))
-        session = resume_session("song", settings={"epochs": 3}, threads=1)
+        session = resume_session("song", settings={"epochs": 3}, root=ROOT, threads=1)
         next(event for event in session.events() if isinstance(event, EpochEnd))
         room = len(failed)
 

@@ -125,7 +125,7 @@ def test_without_an_index_nothing_is_left_and_nothing_said(charlstm: Charlstm, p
     assert "index" not in result.stderr
     assert not (place / "checkpoints" / "other" / INDEX).exists()
     assert not load("other").learned.is_kept
-    with pytest.raises(RunError, match=r"keeps no index of its training text .*--no-index\.$"):
+    with pytest.raises(RunError, match=r"keeps no index of its training text .*index=False\.$"):
         load("other").novelty("分开")
     written = charlstm("generate", "--length", "9")
     assert (written.code, len(written.stdout)) == (0, 9 + len("\n"))
@@ -169,7 +169,7 @@ def test_an_index_that_is_not_that_of_the_run_is_refused(damage: str, place: Pat
         _ = run.learned.text
     assert str(caught.value) == (
         f"{path} is damaged: it does not hold the text that the run learned from. Without the "
-        "file the run works like one made with --no-index."
+        "file the run works like one made with index=False."
     )
 
 

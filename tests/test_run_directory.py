@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from saves import read_save, write_save
 
-from charlstm.errors import RunError
+from charlstm.errors import RunError, SettingError
 from charlstm.figures import Report
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.named import d2l
@@ -332,6 +332,35 @@ def test_what_a_resume_needs_comes_back_bit_for_bit(run: RunDirectory) -> None:
     assert (history, samples) == (HISTORY, SAMPLES)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"step": -1},
+        {"step": 1.0},
+        {"returns": True},
+        {"seconds": math.nan},
+        {"elapsed": 1e13},
+        {"measuring": -1.0},
+        {"rate": math.inf},
+        {"scale": 0.0},
+        {"scale": 1.5},
+        {"loss_sum": math.inf},
+        {"best_loss": math.nan},
+        {"best_loss": None},
+        {"best_epoch": 0},
+        {"loss_count": -1},
+    ],
+)
+def test_a_position_is_checked_when_it_is_made(wrong: Json) -> None:
+    with pytest.raises((SettingError, ValueError), match=rf"^{next(iter(wrong))}|^best_loss and "):
+        replace(POSITION, **wrong)
+
+
+def test_a_position_cannot_be_changed_after_it_was_checked() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        POSITION.step = -1  # type: ignore[misc]
+
+
 def test_the_file_that_a_training_is_resumed_from_names_what_it_holds(run: RunDirectory) -> None:
     run.write_resume(snapshot(INFO), HISTORY, SAMPLES)
     tensors, position = read_save(run.path / "resume.safetensors")
@@ -627,8 +656,8 @@ def test_where_nothing_was_trained_there_is_nothing_to_find(tmp_path: Path) -> N
         with pytest.raises(RunError) as caught:
             RunDirectory.find(root=root)
         assert str(caught.value) == (
-            f"There is no trained model in {root}/ yet: train one with charlstm train CORPUS, or "
-            "name a run with --run."
+            f"There is no trained model in {root}/ yet: train one with charlstm.train(...), or "
+            "name a run with run."
         )
 
 

@@ -586,7 +586,7 @@ def test_a_text_too_small_to_learn_from_is_refused_and_leaves_no_directory(
         prepare(corpus, root)
     assert str(caught.value) == (
         "The training text has 99 characters; at least 100 are needed (10,000 or more before it "
-        "learns to spell). Add text, or hold out less with --validation."
+        "learns to spell). Add text, or hold out less with validation."
     )
     assert not root.exists()
     assert prepare(corpus, root, validation=0.0, prefixes=()).plan.training_characters == 110
@@ -608,7 +608,7 @@ def test_a_min_count_that_leaves_no_character_is_refused(corpus: Path, root: Pat
 def test_a_cell_that_the_backend_lacks_is_refused_and_leaves_no_directory(
     corpus: Path, root: Path
 ) -> None:
-    with pytest.raises(RecipeError, match=r"^torch has no coupled cell; use --backend scratch"):
+    with pytest.raises(RecipeError, match=r"^torch has no coupled cell; use backend='scratch'"):
         prepare(corpus, root, cell="coupled", backend="torch")
     assert not root.exists()
 
@@ -623,8 +623,8 @@ def test_a_training_that_diverges_says_so_and_what_was_saved_stands(
         list(session.events())
     assert re.fullmatch(
         r"The training has diverged \(epoch 1, step 2, loss [\d.e+]+\), and going back 3 times, "
-        r"each with half the learning rate, did not help\. Train anew with a lower --lr or a "
-        r"smaller --clip; what was good before is kept\.",
+        r"each with half the learning rate, did not help\. Train anew with a lower "
+        r"learning_rate or a smaller clip; what was good before is kept\.",
         str(caught.value),
     )
     left = files(root / "song")
@@ -643,8 +643,8 @@ def test_weights_that_the_last_step_made_infinite_are_not_saved(corpus: Path, ro
     # The loss is that of the weights before the step.
     assert re.fullmatch(
         r"The training has diverged \(epoch 1, step 1, loss \d\.\d+\), and going back 3 times, "
-        r"each with half the learning rate, did not help\. Train anew with a lower --lr or a "
-        r"smaller --clip; what was good before is kept\.",
+        r"each with half the learning rate, did not help\. Train anew with a lower "
+        r"learning_rate or a smaller clip; what was good before is kept\.",
         str(caught.value),
     )
     left = files(root / "song")

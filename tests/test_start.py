@@ -179,22 +179,22 @@ def test_the_old_ones_architecture_and_newline_are_taken_over(
 
 
 @pytest.mark.parametrize(
-    ("settings", "has", "option"),
+    ("settings", "has", "named"),
     [
-        ({"hidden": 9}, "hidden 8", "--hidden"),
-        ({"embedding": 0}, "embedding 6", "--embedding"),
-        ({"layers": 2}, "layers 1", "--layers"),
-        ({"cell": "gru"}, "cell lstm", "--cell"),
-        ({"newline": "space"}, "newline keep", "--newline"),
+        ({"hidden": 9}, "hidden 8", "hidden"),
+        ({"embedding": 0}, "embedding 6", "embedding"),
+        ({"layers": 2}, "layers 1", "layers"),
+        ({"cell": "gru"}, "cell lstm", "cell"),
+        ({"newline": "space"}, "newline keep", "newline"),
     ],
 )
 def test_another_architecture_or_newline_than_the_old_ones_is_refused(
-    second: Path, root: Path, old: Path, settings: dict[str, Any], has: str, option: str
+    second: Path, root: Path, old: Path, settings: dict[str, Any], has: str, named: str
 ) -> None:
     with pytest.raises(RecipeError) as caught:
         begin(second, root, settings=settings)
     assert str(caught.value) == (
-        f"{old} has {has}, and so does whatever starts from it; leave {option} out."
+        f"{old} has {has}, and so does whatever starts from it; leave {named} out."
     )
     assert [path.name for path in root.iterdir()] == ["old"]
 
@@ -328,8 +328,7 @@ def test_tensorboard_that_is_not_installed_is_told_before_anything_is_made(
     with pytest.raises(MissingLibraryError) as caught:
         logged(first, root)
     assert str(caught.value) == (
-        "TensorBoard is not installed here: pip install tensorboard, or leave --log tensorboard "
-        "out."
+        "TensorBoard is not installed here: pip install tensorboard, or leave tensorboard out."
     )
     assert not root.exists()
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from charlstm.model.charlm import CharLM
 from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS, Architecture
 from charlstm.recipes.recipe import Recipe
 from charlstm.runs.snapshot import Snapshot
+from charlstm.training.clock import Clock
 from charlstm.training.events import (
     EpochEnd,
     Finished,
@@ -537,6 +539,37 @@ def test_stopping_ends_after_the_step_under_way_and_says_so() -> None:
         if is_step(event, 2):
             trainer.stop()
     assert numbered(events) == [(1, 1), (2, 1), Stopped(2)]
+
+
+def test_a_step_says_all_that_is_drawn_of_it_whenever_it_is_asked() -> None:
+    now = [0.0]
+    recipe, clock = SMALL.override(schedule="cosine"), Clock(lambda: now[0])
+    trainer = Trainer(recipe, TEXT, OTHER, V, backend="scratch", device=CPU, clock=clock)
+    steps, losses = [], []
+    for event in trainer.run():
+        if isinstance(event, Step):
+            steps.append(event)
+            losses.append(trainer.running_loss)
+            assert (event.learning_rate, event.seconds) == (trainer.rate, trainer.seconds)
+    assert [(step.step, step.epoch) for step in steps] == [
+        (step, 1 + (step > WINDOWS)) for step in range(1, 2 * WINDOWS + 1)
+    ]
+    assert [step.progress for step in steps] == [step.step / 6 for step in steps]
+    assert [step.characters for step in steps] == [step.step * ROWS * T for step in steps]
+    assert [step.seconds_left for step in steps] == [0.0] * 6  # this clock stands still
+    # Asked only now, each has the loss of its own moment.
+    assert [step.loss for step in steps] == losses
+    assert len(set(losses)) == 6
+
+
+def test_a_step_says_how_fast_training_is_and_how_long_the_rest_takes() -> None:
+    now = itertools.count()
+    clock = Clock(lambda: float(next(now)))  # a second passes whenever it is looked at
+    trainer = Trainer(SMALL, TEXT, NOTHING, V, backend="scratch", device=CPU, clock=clock)
+    steps = [event for event in trainer.run() if isinstance(event, Step)]
+    assert [step.seconds for step in steps] == [1, 2, 3, 4, 5, 6]
+    assert [step.seconds_left for step in steps] == [5, 4, 3, 2, 1, 0]
+    assert [step.characters_per_second for step in steps] == [ROWS * T] * 6
 
 
 @pytest.mark.parametrize("backend", ["scratch", "torch"])
