@@ -17,7 +17,8 @@ def read_save(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Return the tensors of a ``resume.safetensors``, and where it says that training stood."""
     with safe_open(str(path), framework="numpy") as file:
         position = json.loads(file.metadata()["position"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        names = file.keys()
+        tensors = {name: file.get_tensor(name) for name in names}
     return tensors, position | json.loads(tensors.pop("log").tobytes())
 
 
