@@ -8,6 +8,8 @@
 
     model = charlstm.load()  # the newest run
 
+The names here are the public ones; where they are defined may change.
+
 The letters used for shapes, in code, tests and documents: ``T`` time, ``B`` batch, ``I`` input,
 ``H`` hidden, ``V`` vocabulary, ``L`` layers, ``N`` characters of a text or streams side by side,
 ``G`` blocks of H rows a cell. Tensors are ``[T, B, ...]``. Losses are in nats a character.
@@ -17,19 +19,70 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from charlstm.api import TrainedModel, load, resume, train
-    from charlstm.errors import CharLSTMError
+    from charlstm.errors import (
+        CharLSTMError,
+        CorpusError,
+        FormError,
+        MissingLibraryError,
+        OutputError,
+        RecipeError,
+        RunError,
+        SettingError,
+        TrainingError,
+        UnknownCharactersError,
+    )
+    from charlstm.recipes.recipe import Recipe
+    from charlstm.writing.composer import Composer
+    from charlstm.writing.constraints import Constraint
+    from charlstm.writing.decoding import Decoding
+    from charlstm.writing.form import Form
+    from charlstm.writing.sampler import Sampler
 
-__all__ = ["CharLSTMError", "TrainedModel", "load", "resume", "train"]
+__version__ = "0.2.0"
+
+__all__ = [
+    "CharLSTMError",
+    "Composer",
+    "Constraint",
+    "CorpusError",
+    "Decoding",
+    "Form",
+    "FormError",
+    "MissingLibraryError",
+    "OutputError",
+    "Recipe",
+    "RecipeError",
+    "RunError",
+    "Sampler",
+    "SettingError",
+    "TrainedModel",
+    "TrainingError",
+    "UnknownCharactersError",
+    "load",
+    "resume",
+    "train",
+]
+
+_HOMES = {
+    **dict.fromkeys(("TrainedModel", "load", "resume", "train"), "api"),
+    "Composer": "writing.composer",
+    "Constraint": "writing.constraints",
+    "Decoding": "writing.decoding",
+    "Form": "writing.form",
+    "Recipe": "recipes.recipe",
+    "Sampler": "writing.sampler",
+}
 
 
 def __getattr__(name: str) -> Any:
     # On demand, so that `import charlstm` costs neither NumPy nor torch.
-    if name == "CharLSTMError":
-        from charlstm.errors import CharLSTMError
+    if name not in __all__:
+        raise AttributeError(f"module 'charlstm' has no attribute {name!r}")
+    import importlib
 
-        return CharLSTMError
-    if name in __all__:
-        from charlstm import api
+    home = importlib.import_module(f"charlstm.{_HOMES.get(name, 'errors')}")
+    return getattr(home, name)
 
-        return getattr(api, name)
-    raise AttributeError(f"module 'charlstm' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,32 +4,29 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from string import ascii_letters
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
-from charlstm.errors import FormError, RunError
-from charlstm.evaluation.novelty import Novelty, TrainingText
+from charlstm.errors import RunError
+from charlstm.evaluation.novelty import Novelty
+from charlstm.machine import Machine
+from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import read_corpus
-from charlstm.writing.candidates import Place
-from charlstm.writing.composer import Composer
+from charlstm.text.unseen import Prefix
+from charlstm.writing.composer import compose_form
 from charlstm.writing.constraints import Constraint
-from charlstm.writing.decoding import Decoding, MaxCopy, Processor
+from charlstm.writing.decoding import Decoding, Processor
 from charlstm.writing.form import Form
+from charlstm.writing.learned import Learned
+from charlstm.writing.point import Point
 from charlstm.writing.sampler import Sampler, SamplingSettings, first_seed, open_sampler
 
 if TYPE_CHECKING:  # these need torch, which a model that only writes does without
     from charlstm.evaluation.perplexity import Evaluation
     from charlstm.sessions.session import Event, Session
-
-
-# How many ways to place the words that must occur are tried before giving up.
-_PLACINGS = 4
-# Fewer different words have too few rhymes among them.
-_MANY_WORDS = 500
 
 
 class WritingSettings(TypedDict, total=False):
@@ -102,44 +99,14 @@ class TrainedModel:
         """The NumPy sampler; reads the weights when first used."""
         return open_sampler(self.directory, self.info)
 
-    @property
-    def has_index(self) -> bool:
-        """Whether the run keeps what it learned from, so that copies can be looked for."""
-        return self.directory.has_index
-
     @cached_property
-    def training_text(self) -> TrainingText:
-        """What it learned from, to look for copies in.
+    def learned(self) -> Learned:
+        """What it learned from, to look for copies in."""
+        return Learned(self.directory, self.info)
 
-        Raises:
-            RunError: the run keeps no index.
-        """
-        text = self.directory.read_index(self.info)
-        if text is None:
-            raise RunError(
-                f"{self.directory.path} keeps no index of its training text (it was made with "
-                "--no-index, or by an older version), so nobody can tell what is copied: train "
-                "again without --no-index."
-            )
-        return TrainingText(text)
-
-    @cached_property
-    def words(self) -> frozenset[str] | None:
-        """The words in Latin letters that it learned from, in lower case, for the ends of lines.
-
-        Lines of an acrostic begin with them, too. ``None`` if there are too few to rhyme with, or
-        the run keeps no index.
-        """
-        latin = any(letter in self.info.vocabulary for letter in ascii_letters)
-        if not latin or not self.has_index:
-            return None
-        try:
-            words = self.training_text.words
-        except RunError:  # a damaged index is no reason not to write
-            return None
-        return words if len(words) >= _MANY_WORDS else None
-
-    def stream(self, prefix: str = "", **settings: Unpack[GenerationSettings]) -> Iterator[str]:
+    def stream(
+        self, prefix: str | Prefix = "", **settings: Unpack[GenerationSettings]
+    ) -> Iterator[str]:
         """Continue `prefix`; yields what is written, without the prefix.
 
         Raises:
@@ -149,12 +116,12 @@ class TrainedModel:
         """
         return self.sampler.stream(prefix, **self._sampling(**settings))
 
-    def generate(self, prefix: str = "", **settings: Unpack[GenerationSettings]) -> str:
+    def generate(self, prefix: str | Prefix = "", **settings: Unpack[GenerationSettings]) -> str:
         """Return `prefix` and what `stream` writes after it."""
         return self.sampler.generate(prefix, **self._sampling(**settings))
 
     def generate_many(
-        self, prefix: str = "", *, samples: int, **settings: Unpack[GenerationSettings]
+        self, prefix: str | Prefix = "", *, samples: int, **settings: Unpack[GenerationSettings]
     ) -> list[str]:
         """Return `samples` texts, written side by side; sample k has the seed ``seed + k``."""
         return self.sampler.generate_many(prefix, samples=samples, **self._sampling(**settings))
@@ -176,21 +143,23 @@ class TrainedModel:
             "lines": lines,
             "stop": stop,
             "decoding": Decoding(**decoding),
-            "processors": (*processors, *self._copy_processors(max_copy)),
+            "processors": (*processors, *self.learned.processors(max_copy)),
             "seed": seed,
             "unknown": unknown,
         }
 
-    def compose(self, form: Form, prefix: str = "", **settings: Unpack[FormSettings]) -> str:
-        """Return `prefix` and lines that meet a form; see `compose_place`.
+    def compose(
+        self, form: Form, prefix: str | Prefix = "", **settings: Unpack[FormSettings]
+    ) -> str:
+        """Return `prefix` and lines that meet a form; see `compose_point`.
 
         Finished verses of the prefix are on lines of their own, as all others are.
         """
-        return self.compose_place(form, prefix, **settings).text
+        return self.compose_point(form, prefix, **settings).text
 
-    def compose_place(
-        self, form: Form, prefix: str = "", **settings: Unpack[FormSettings]
-    ) -> Place:
+    def compose_point(
+        self, form: Form, prefix: str | Prefix = "", **settings: Unpack[FormSettings]
+    ) -> Point:
         """Write lines that meet a form; the line that `prefix` begins is the first.
 
         Returns:
@@ -208,7 +177,7 @@ class TrainedModel:
     def _compose(
         self,
         form: Form,
-        prefix: str,
+        prefix: str | Prefix,
         *,
         constraints: Sequence[Constraint] = (),
         max_copy: int | None = None,
@@ -216,29 +185,20 @@ class TrainedModel:
         seed: int | None = None,
         unknown: str = "error",
         **decoding: Any,
-    ) -> Place:
-        generator = np.random.default_rng(first_seed(seed))
-        drawing = Decoding(**decoding)
-        copy = self._copy_processors(max_copy)
-        words = self.words if form.leads_to_words else None
-        tries = _PLACINGS if form.must else 1
-        while True:
-            parts = form.constraints(self.sampler.vocabulary, generator, words)
-            composer = Composer(
-                self.sampler,
-                (*parts, *constraints),
-                decoding=drawing,
-                processors=(*processors, *copy),
-                read_processors=copy,
-                generator=generator,
-            )
-            try:
-                return composer.compose(prefix, lines=form.count, unknown=unknown)
-            except FormError:
-                # The word that must occur may fit in another line.
-                tries -= 1
-                if not tries:
-                    raise
+    ) -> Point:
+        copy = self.learned.processors(max_copy)
+        return compose_form(
+            self.sampler,
+            form,
+            prefix,
+            words=self.learned.words,
+            constraints=constraints,
+            decoding=Decoding(**decoding),
+            processors=(*processors, *copy),
+            read_processors=copy,
+            generator=np.random.default_rng(first_seed(seed)),
+            unknown=unknown,
+        )
 
     def novelty(self, *texts: str, after: Sequence[int] | int = 0) -> Novelty:
         """Say how much of some texts appears in the text that the model learned from.
@@ -251,12 +211,7 @@ class TrainedModel:
         Raises:
             RunError: the run keeps no index.
         """
-        return self.training_text.novelty(texts, after=after)
-
-    def _copy_processors(self, max_copy: int | None) -> tuple[Processor, ...]:
-        if max_copy is None:
-            return ()
-        return (MaxCopy(max_copy, self.training_text.followers, self.sampler.vocabulary),)
+        return self.learned.text.novelty(texts, after=after)
 
     def held_out(self) -> str:
         """Return the text that was held out of training, normalised.
@@ -317,18 +272,17 @@ class TrainedModel:
 
         from charlstm.evaluation.perplexity import evaluate
         from charlstm.model.charlm import CharLM
-        from charlstm.model.devices import choose_backend, choose_device, prepare_cpu
+        from charlstm.model.devices import prepare
 
         text = self.held_out() if text is None else self.info.recipe.text.apply(text)
-        prepare_cpu(threads)
-        where = choose_device(device)
         architecture, V = self.info.recipe.architecture, len(self.info.vocabulary)
+        computing = prepare(Machine(backend, device, threads), architecture)
         # First, because only reading them shows that there are as many as run.json says.
         weights = self.directory.read_model(self.info)
-        model = CharLM(architecture, V, backend=choose_backend(backend, architecture, where))
+        model = CharLM(architecture, V, backend=computing.backend)
         model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
         return evaluate(
-            model.to(where),
+            model.to(computing.device),
             self.info.vocabulary,
             text,
             dynamic=dynamic,
@@ -392,24 +346,14 @@ def train(
     Raises:
         CharLSTMError: one of its children, each message saying what to do.
     """
-    from charlstm.sessions.start import start_session
+    from charlstm.sessions.fitting import Material
+    from charlstm.sessions.start import Keeping, start_session
 
     session = start_session(
-        places,
-        recipe=recipe,
-        settings=settings,
-        start_from=start_from,
-        name=name,
-        root=Path(root),
-        prefixes=prefixes,
-        sample_every=sample_every,
-        encoding=encoding,
-        backend=backend,
-        device=device,
-        threads=threads,
-        tensorboard=tensorboard,
-        index=index,
-        deterministic=deterministic,
+        Material(places, encoding),
+        Wish(recipe, settings, start_from),
+        Machine(backend, device, threads, deterministic),
+        Keeping(name, Path(root), prefixes, sample_every, tensorboard, index),
     )
     return _train(session, on_event)
 
@@ -442,17 +386,15 @@ def resume(
     Raises:
         CharLSTMError: one of its children, each message saying what to do.
     """
-    from charlstm.sessions.start import resume_session
+    from charlstm.sessions.fitting import Material
+    from charlstm.sessions.resume import resume_session
 
     session = resume_session(
         run,
-        places=places,
-        settings=settings,
+        Material(places),
+        Wish(settings=settings),
+        Machine(backend, device, threads, deterministic),
         root=Path(root),
-        backend=backend,
-        device=device,
-        threads=threads,
-        deterministic=deterministic,
     )
     return _train(session, on_event)
 

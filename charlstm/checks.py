@@ -4,7 +4,7 @@ import math
 import reprlib
 import sys
 
-from charlstm.errors import RecipeError
+from charlstm.errors import SettingError
 from charlstm.figures import LARGEST
 
 
@@ -17,18 +17,28 @@ def check_whole(name: str, value: object, low: int, high: int | None = None) -> 
     """Check a whole number in [low, high].
 
     Raises:
-        RecipeError: it is not.
+        SettingError: it is not.
     """
     if type(value) is not int or value < low or (high is not None and value > high):
         upper = f"to {high:,}" if high is not None else "up"
-        raise RecipeError(f"{name} must be a whole number from {low} {upper}, not {shown(value)}.")
+        raise SettingError(name, f"a whole number from {low} {upper}", shown(value))
+
+
+def check_count(name: str, value: object, low: int) -> None:
+    """Check a whole number from `low` up, limited only by what can be computed with.
+
+    Raises:
+        SettingError: it is not.
+    """
+    check_whole(name, value, low)
+    check_whole(name, value, low, LARGEST)
 
 
 def check_real(name: str, value: object, low: float, high: float, *, above: bool = False) -> None:
     """Check a finite number in [low, high]; with `above`, in (low, high].
 
     Raises:
-        RecipeError: it is not.
+        SettingError: it is not.
     """
     if isinstance(value, float | int) and not isinstance(value, bool):
         inside = low < value <= high if above else low <= value <= high
@@ -37,24 +47,14 @@ def check_real(name: str, value: object, low: float, high: float, *, above: bool
             return
     lower = f"above {low:g}" if above else f"from {low:g}"
     upper = f" to {high:g}" if math.isfinite(high) else "" if above else " up"
-    raise RecipeError(f"{name} must be a number {lower}{upper}, not {shown(value)}.")
-
-
-def check_count(name: str, value: object, low: int) -> None:
-    """Check a whole number from `low` up, limited only by what can be computed with.
-
-    Raises:
-        RecipeError: it is not.
-    """
-    check_whole(name, value, low)
-    check_whole(name, value, low, LARGEST)
+    raise SettingError(name, f"a number {lower}{upper}", shown(value))
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Check a choice among several words.
 
     Raises:
-        RecipeError: it is none of them.
+        SettingError: it is none of them.
     """
     if value not in choices:
-        raise RecipeError(f"{name} must be one of {', '.join(choices)}, not {shown(value)}.")
+        raise SettingError(name, f"one of {', '.join(choices)}", shown(value))

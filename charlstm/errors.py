@@ -1,9 +1,10 @@
-"""The errors that a user of charlstm can see.
+"""The errors that a user of charlstm can see, and what their messages are made of.
 
     CharLSTMError
     ├── CorpusError             text that cannot be read, decoded or learned from
     ├── UnknownCharactersError  a prefix or a form with characters the model has never seen
-    ├── RecipeError             a setting out of range, or two that cannot be combined
+    ├── RecipeError             settings that cannot be combined, or not here
+    │   └── SettingError        a setting that is not what it must be
     ├── FormError               a form that no line was found for
     ├── TrainingError           a training that cannot go on
     ├── OutputError             a result that cannot be written
@@ -12,11 +13,91 @@
 
 Each message is one clear sentence, or a few: what was wrong, where, and what to do. The command
 line shows it and exits with 1; everything else that is raised is a bug.
+
+A message names settings and commands, and those have other names in Python than on the command
+line or in a writing session. So it is text with a `Setting` or a `Command` in their places, and
+whoever shows it puts in the names that its reader knows; as a string it has Python's.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting in a message.
+
+    Attributes:
+        name: as Python has it: ``"learning_rate"``.
+        value: the value that is meant, if one is.
+    """
+
+    name: str
+    value: object = ...
+
+    def __str__(self) -> str:
+        return self.name if self.value is ... else f"{self.name}={self.value!r}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something that can be done next, in a message.
+
+    Attributes:
+        name: ``"train"``, ``"resume"`` or ``"novelty"``.
+        run: the run that it is done with, if one is meant.
+        piped: whether the text comes through a pipe.
+    """
+
+    name: str
+    run: str | None = None
+    piped: bool = False
+
+    def __str__(self) -> str:
+        if self.name == "novelty":
+            return "TrainedModel.novelty"
+        run = "..." if self.run is None else repr(self.run)
+        return f"charlstm.{self.name}({run})"
+
+
+Part = str | Setting | Command
+"""What a message is made of."""
+
+
+class Message:
+    """A message: text, settings and commands, one after the other."""
+
+    def __init__(self, *parts: Part) -> None:
+        self.parts = parts
+
+    def told(self, name: Callable[[Setting | Command], str] = str) -> str:
+        """Return the whole text.
+
+        Args:
+            name: returns how a setting or a command is called where the text is read.
+        """
+        return "".join(part if isinstance(part, str) else name(part) for part in self.parts)
+
+    def __str__(self) -> str:
+        return self.told()
 
 
 class CharLSTMError(Exception):
-    """The parent of every error that a user can cause and fix."""
+    """The parent of every error that a user can cause and fix.
+
+    Args:
+        parts: of its message.
+
+    Attributes:
+        message: the same.
+    """
+
+    def __init__(self, *parts: Part) -> None:
+        super().__init__(*parts)
+        self.message = Message(*parts)
+
+    def __str__(self) -> str:
+        return str(self.message)
 
 
 class CorpusError(CharLSTMError):
@@ -28,7 +109,27 @@ class UnknownCharactersError(CharLSTMError):
 
 
 class RecipeError(CharLSTMError):
-    """A setting is out of range, or two settings cannot be combined."""
+    """Settings cannot be combined, or not with this text or on this machine."""
+
+
+class SettingError(RecipeError):
+    """A setting is not what it must be.
+
+    Args:
+        setting: its name.
+        expected: what it must be.
+        found: what it is, as it is shown.
+
+    Attributes:
+        setting: its name.
+        expected: what it must be, in words: ``"a whole number from 1 up"``.
+        found: what it is.
+    """
+
+    def __init__(self, setting: str, expected: str, found: str) -> None:
+        super().__init__(Setting(setting), f" must be {expected}, not {found}.")
+        self.setting, self.expected, self.found = setting, expected, found
+        self.args = (setting, expected, found)  # by which a copy is made
 
 
 class FormError(CharLSTMError):

@@ -12,11 +12,11 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from charlstm.errors import RunError
+from charlstm.errors import Part, RunError
 from charlstm.machine import machine_bytes
 
 ADVICE = "Restore the run from an intact copy, or train again."
@@ -106,8 +106,15 @@ def unwritable(path: Path, error: OSError) -> RunError:
     return RunError(f"{path} cannot be written: {error.strerror}. What was saved before is kept.")
 
 
-def read_bytes(path: Path, limit: int = LARGEST_JSON) -> bytes:
+def read_bytes(
+    path: Path, limit: int = LARGEST_JSON, *, advice: Sequence[Part] = (ADVICE,)
+) -> bytes:
     """Return what a file holds.
+
+    Args:
+        path: of the file.
+        limit: no sound one has more bytes.
+        advice: the end of the error: what to do.
 
     Raises:
         RunError: it cannot be read, or has more than `limit` bytes.
@@ -117,13 +124,14 @@ def read_bytes(path: Path, limit: int = LARGEST_JSON) -> bytes:
         if size > limit:
             raise RunError(
                 f"{path} is damaged: it has {size:,} bytes, and more than {limit:,} cannot be "
-                f"right. {ADVICE}"
+                "right. ",
+                *advice,
             )
         check_memory(path, size)
         with path.open("rb") as file:
             return file.read(size)
     except OSError as error:
-        raise unreadable(path, error) from None
+        raise unreadable(path, error, advice) from None
 
 
 def size_of(path: Path) -> int:
@@ -133,10 +141,10 @@ def size_of(path: Path) -> int:
         OSError: there is none, or it is something else. Opening a pipe waits for somebody to
             write into it, and a device has no end.
     """
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is not a file")
-    return found.st_size
+    return status.st_size
 
 
 def is_file(path: Path) -> bool:
@@ -182,10 +190,10 @@ def damaged(path: Path, error: Exception) -> RunError:
     return RunError(f"{path} is damaged: {told}. {ADVICE}")
 
 
-def unreadable(path: Path, error: Exception) -> RunError:
-    """Return the error for a file that cannot be read."""
+def unreadable(path: Path, error: Exception, advice: Sequence[Part] = (ADVICE,)) -> RunError:
+    """Return the error for a file that cannot be read; `advice` says what to do."""
     reason = getattr(error, "strerror", None) or str(error)
-    return RunError(f"{path} cannot be read: {one_line(reason)}. {ADVICE}")
+    return RunError(f"{path} cannot be read: {one_line(reason)}. ", *advice)
 
 
 def one_line(text: str) -> str:

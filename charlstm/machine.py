@@ -1,11 +1,45 @@
-"""How much memory there is, so that what cannot fit is refused before it is asked for."""
+"""The machine: what is to compute on it, and how much memory it has."""
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from charlstm.checks import check_choice, check_whole
+
+BACKENDS = ("scratch", "torch")
+DEVICES = ("cpu", "cuda", "mps")
 
 _GROUP = Path("/proc/self/cgroup")
 _GROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What computes, and with how much care.
+
+    Attributes:
+        backend: ``"scratch"``, our own layers; ``"torch"``, the library's; or ``"auto"``.
+        device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
+        threads: of torch, in this process; ``None`` leaves the choice to torch.
+        deterministic: whether the same seed, machine and threads must give the same weights: by
+            deterministic algorithms alone, in this process from now on, and with nothing chosen by
+            timing.
+
+    Raises:
+        SettingError: one of them is not what it must be.
+    """
+
+    backend: str = "auto"
+    device: str = "auto"
+    threads: int | None = None
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("backend", self.backend, ("auto", *BACKENDS))
+        check_choice("device", self.device, ("auto", *DEVICES))
+        if self.threads is not None:
+            check_whole("threads", self.threads, 1)
 
 
 def machine_bytes() -> int | None:

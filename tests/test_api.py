@@ -1,6 +1,8 @@
 """What a model offers in Python beyond the parts that it is made of."""
 
+import shutil
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +10,10 @@ from songs import VERSE, learn
 
 from charlstm.api import TrainedModel, load
 from charlstm.errors import RunError
-from charlstm.evaluation.novelty import TrainingText
 from charlstm.model.network import Array
-from charlstm.writing.constraints import Constraint, Draft, counted
+from charlstm.writing.constraints import Constraint, LineSoFar, counted
 from charlstm.writing.form import Form
+from charlstm.writing.learned import Learned
 from charlstm.writing.song import Song
 
 ENGLISH = "".join(
@@ -42,8 +44,8 @@ def english(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
 class Chained(Constraint):
     """Every line begins with the last character of the one before (顶针)."""
 
-    def allowed(self, draft: Draft) -> str | None:
-        return counted(draft.before[-1])[-1] if draft.before and not draft.line else None
+    def allowed(self, draft: LineSoFar) -> str | None:
+        return counted(draft.before[-1])[-1] if draft.before and not draft.text else None
 
 
 def test_a_constraint_of_ones_own_joins_a_form(poems: TrainedModel) -> None:
@@ -76,47 +78,41 @@ def test_no_copy_is_longer_however_the_lines_are_laid_out(poems: TrainedModel, m
     longest = {True: 0, False: 0}
     for seed in range(100, 108):
         for limited in longest:
-            place = poems.compose_place(
+            end = poems.compose_point(
                 Form(lines=6), max_copy=most if limited else None, temperature=0.5, seed=seed
             )
-            for text in (place.text, place.read):
+            for text in (end.text, end.read):
                 found = poems.novelty(text).longest
                 longest[limited] = max(longest[limited], len(found.text) if found else 0)
     assert longest[True] <= most < longest[False]
 
 
-def test_the_place_behind_a_form_tells_the_text_as_shown_and_as_read(poems: TrainedModel) -> None:
-    place = poems.compose_place(Form(lines=2, line_length="7"), "我在海上，", seed=1)
-    assert place.text[: place.given] == "我在海上，\n"
-    assert len(place.text.split("\n")) == 3
-    assert place.read.replace("\n", "") == place.text.replace("\n", "")
+def test_the_end_of_a_form_tells_the_text_as_shown_and_as_read(poems: TrainedModel) -> None:
+    end = poems.compose_point(Form(lines=2, line_length="7"), "我在海上，", seed=1)
+    assert end.text[: end.given] == "我在海上，\n"
+    assert len(end.text.split("\n")) == 3
+    assert end.read.replace("\n", "") == end.text.replace("\n", "")
 
 
-def test_rhymes_are_words_of_the_training_text(
-    english: TrainedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("charlstm.api._MANY_WORDS", 10)
+def test_rhymes_are_words_of_the_training_text(english: TrainedModel) -> None:
     model = load(english.directory.path)
+    model.learned = Learned(model.directory, model.info, many_words=10)
     known = {line.split()[-1] for line in ENGLISH.splitlines()}
     for seed in range(5):
         text = model.compose(Form(rhyme="AABB"), seed=seed)
         ends = [line.split()[-1].strip(",.").lower() for line in text.split("\n")]
         assert set(ends) <= known
         assert all(one != other for one, other in list(pairwise(ends))[::2])
-    song = Song(model.sampler, words=model.words, form=Form(rhyme="AA"), seed=1)
+    song = Song(model.sampler, words=model.learned.words, form=Form(rhyme="AA"), seed=1)
     song.write("You sing in the night")
     assert {one.line.split()[-1].strip(",.").lower() for one in song.propose()} <= known
 
 
-def test_a_damaged_index_is_no_reason_not_to_rhyme(
-    english: TrainedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def damaged(model: TrainedModel) -> TrainingText:
-        raise RunError("it is damaged")
-
-    monkeypatch.setattr(TrainedModel, "training_text", property(damaged))
-    model = load(english.directory.path)
-    assert model.words is None
+def test_a_damaged_index_is_no_reason_not_to_rhyme(english: TrainedModel, tmp_path: Path) -> None:
+    shutil.copytree(english.directory.path, tmp_path / "damaged")
+    (tmp_path / "damaged" / "training.txt.bz2").write_bytes(b"BZh9")
+    model = load(tmp_path / "damaged")
+    assert model.learned.words is None
     assert len(model.compose(Form(rhyme="AABB"), seed=1).split("\n")) == 4
     with pytest.raises(RunError):
         model.compose(Form(rhyme="AABB"), max_copy=5)

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlstm.errors import RecipeError
+from charlstm.machine import BACKENDS
 from charlstm.model.charlm import CharLM
 from charlstm.model.devices import choose_backend
 from charlstm.recipes.architecture import (
-    BACKENDS,
     CELLS,
     LIBRARY_CELLS,
     Architecture,
@@ -171,7 +171,7 @@ def test_asking_torch_for_a_cell_that_it_lacks_says_what_to_do(cell: str) -> Non
     with pytest.raises(RecipeError) as caught:
         CharLM(Architecture(cell=cell, hidden=4), V, backend="torch")
     assert str(caught.value) == (
-        f"torch has no {cell} cell; use --backend scratch, or one of lstm, gru, rnn."
+        f"torch has no {cell} cell; use backend='scratch', or one of lstm, gru, rnn."
     )
 
 

@@ -245,5 +245,5 @@ def test_a_text_that_is_too_small_to_learn_from_is_refused(characters: int) -> N
         fit(characters, 1, 1)
     assert str(caught.value) == (
         f"The training text has {characters} characters; at least 100 are needed (10,000 or more "
-        "before it learns to spell). Add text, or hold out less with --validation."
+        "before it learns to spell). Add text, or hold out less with validation."
     )

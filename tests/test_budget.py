@@ -1,21 +1,23 @@
 import dataclasses
 import json
 import math
+import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from trainings import is_step, resume_session, start_session
 
-from charlstm.model.surprisal import mean_surprisal
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.recipe import Recipe
 from charlstm.sessions.session import Session
-from charlstm.sessions.start import resume_session, start_session
+from charlstm.text.vocabulary import Tokens
+from charlstm.training.clock import Clock
 from charlstm.training.events import (
     EpochEnd,
     Finished,
@@ -55,8 +57,8 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-class Clock:
-    """Stands still until a test moves it; all its times are exact in binary."""
+class Time:
+    """Stands still until a test moves it; all its moments are exact in binary."""
 
     def __init__(self) -> None:
         self.now = 1024.0
@@ -66,17 +68,33 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("charlstm.training.trainer.time", SimpleNamespace(perf_counter=clock))
-    return clock
+def clock() -> Time:
+    return Time()
 
 
-def trainer_for(recipe: Recipe = SMALL, *, held_out: Ids = NOTHING) -> Trainer:
-    return Trainer(recipe, TEXT, held_out, V, backend="scratch", device=torch.device("cpu"))
+class SlowText(Tokens):
+    """A text that takes seven seconds to read, whoever reads it."""
+
+    def __init__(self, ids: Ids, clock: Time) -> None:
+        self._ids = ids
+        self._clock = clock
+
+    def __getitem__(self, index: slice | NDArray[np.integer[Any]]) -> Ids:
+        self._clock.now += 7
+        return self._ids[index]
 
 
-def train(trainer: Trainer, clock: Clock, step_seconds: float) -> list[TrainerEvent]:
+def trainer_for(
+    recipe: Recipe = SMALL,
+    now: Callable[[], float] = time.perf_counter,
+    *,
+    held_out: Ids | Tokens = NOTHING,
+) -> Trainer:
+    cpu = torch.device("cpu")
+    return Trainer(recipe, TEXT, held_out, V, backend="scratch", device=cpu, clock=Clock(now))
+
+
+def train(trainer: Trainer, clock: Time, step_seconds: float) -> list[TrainerEvent]:
     """Train with steps that take so long; the first one at once."""
     events = []
     for event in trainer.run():
@@ -86,7 +104,7 @@ def train(trainer: Trainer, clock: Clock, step_seconds: float) -> list[TrainerEv
     return events
 
 
-def rates_of(trainer: Trainer, clock: Clock, step_seconds: float) -> list[float]:
+def rates_of(trainer: Trainer, clock: Time, step_seconds: float) -> list[float]:
     rates = []
     for event in trainer.run():
         if isinstance(event, Step):
@@ -103,9 +121,9 @@ def reports_of(events: list[TrainerEvent]) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("step_seconds", [0.25, 0.5])
 @pytest.mark.parametrize("epochs", [1000, 50_000])
 def test_the_rate_falls_with_the_minutes_whatever_the_epochs_and_the_machines_speed(
-    clock: Clock, epochs: int, step_seconds: float
+    clock: Time, epochs: int, step_seconds: float
 ) -> None:
-    trainer = trainer_for(SMALL.override(minutes=1, epochs=epochs, learning_rate=0.5))
+    trainer = trainer_for(SMALL.override(minutes=1, epochs=epochs, learning_rate=0.5), clock)
     rates = rates_of(trainer, clock, step_seconds)
     assert len(rates) == 60 / step_seconds
     for step, rate in enumerate(rates):
@@ -128,9 +146,9 @@ def test_training_stops_by_the_real_clock_with_a_report_of_its_last_step() -> No
     assert last.report.validation_loss is not None
 
 
-def test_the_part_of_an_epoch_that_was_read_is_reported(clock: Clock) -> None:
+def test_the_part_of_an_epoch_that_was_read_is_reported(clock: Time) -> None:
     recipe = SMALL.override(schedule="constant")
-    trainer, reader = trainer_for(recipe.override(minutes=0.125)), trainer_for(recipe)
+    trainer, reader = trainer_for(recipe.override(minutes=0.125), clock), trainer_for(recipe)
     events = train(trainer, clock, 1.0)
     # 7.5 seconds: the eighth step is under way when they are over.
     assert reports_of(events) == [(3, 1), (6, 2), (8, 3)]
@@ -139,19 +157,19 @@ def test_the_part_of_an_epoch_that_was_read_is_reported(clock: Clock) -> None:
     assert isinstance(last, EpochEnd)
     assert last.report.characters == 8 * ROWS * T
     for event in reader.run():
-        if event == Step(8, 3):
+        if is_step(event, 8):
             break
     assert last.report.train_loss == reader.running_loss
 
 
-def test_minutes_that_end_with_an_epoch_report_it_once(clock: Clock) -> None:
-    events = train(trainer_for(SMALL.override(minutes=0.1)), clock, 1.0)
+def test_minutes_that_end_with_an_epoch_report_it_once(clock: Time) -> None:
+    events = train(trainer_for(SMALL.override(minutes=0.1), clock), clock, 1.0)
     assert reports_of(events) == [(3, 1), (6, 2)]
     assert events[-1] == Finished("the 0.1 minutes are over")
 
 
-def test_steps_end_a_training_when_they_are_done_before_the_minutes(clock: Clock) -> None:
-    trainer = trainer_for(SMALL.override(minutes=1, steps=4, learning_rate=0.5))
+def test_steps_end_a_training_when_they_are_done_before_the_minutes(clock: Time) -> None:
+    trainer = trainer_for(SMALL.override(minutes=1, steps=4, learning_rate=0.5), clock)
     rates = []
     for event in trainer.run():
         if isinstance(event, Step):
@@ -159,15 +177,15 @@ def test_steps_end_a_training_when_they_are_done_before_the_minutes(clock: Clock
             clock.now += 1
     assert event == Finished("all 4 steps are done")
     # The schedule is that of the steps, as if there were no minutes.
-    steps_alone = trainer_for(SMALL.override(steps=4, learning_rate=0.5))
+    steps_alone = trainer_for(SMALL.override(steps=4, learning_rate=0.5), clock)
     assert rates == rates_of(steps_alone, clock, 1.0)
     assert len(rates) == 4
 
 
 def test_progress_is_that_of_the_steps_or_of_the_minutes_whichever_is_further(
-    clock: Clock,
+    clock: Time,
 ) -> None:
-    trainer = trainer_for(SMALL.override(minutes=1, steps=8))
+    trainer = trainer_for(SMALL.override(minutes=1, steps=8), clock)
     # What passes before training begins is not part of it.
     clock.now += 500
     seen = [(trainer.elapsed, trainer.progress)]
@@ -186,8 +204,8 @@ def test_progress_is_that_of_the_steps_or_of_the_minutes_whichever_is_further(
     ]
 
 
-def test_without_minutes_progress_is_that_of_the_steps(clock: Clock) -> None:
-    trainer = trainer_for(SMALL.override(epochs=2))
+def test_without_minutes_progress_is_that_of_the_steps(clock: Time) -> None:
+    trainer = trainer_for(SMALL.override(epochs=2), clock)
     seen = []
     for event in trainer.run():
         if isinstance(event, Step):
@@ -197,11 +215,11 @@ def test_without_minutes_progress_is_that_of_the_steps(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_a_recipe_without_minutes_does_not_depend_on_the_clock(clock: Clock, schedule: str) -> None:
+def test_a_recipe_without_minutes_does_not_depend_on_the_clock(clock: Time, schedule: str) -> None:
     recipe = SMALL.override(schedule=schedule, epochs=4, dropout=0.3)
     weights, reports = [], []
     for step_seconds in (0.0, 1e9):
-        trainer = trainer_for(recipe, held_out=OTHER)
+        trainer = trainer_for(recipe, clock, held_out=OTHER)
         events = train(trainer, clock, step_seconds)
         weights.append(trainer.weights())
         reports.append([event for event in events if isinstance(event, EpochEnd)])
@@ -213,13 +231,13 @@ def test_a_recipe_without_minutes_does_not_depend_on_the_clock(clock: Clock, sch
 
 @pytest.mark.parametrize("stopped_after", [1, 3, 5, 25, 39])
 def test_a_resumed_training_keeps_its_plan_whatever_time_lies_between(
-    clock: Clock, stopped_after: int
+    clock: Time, stopped_after: int
 ) -> None:
     recipe = SMALL.override(minutes=0.5, dropout=0.3)
-    unbroken = trainer_for(recipe)
+    unbroken = trainer_for(recipe, clock)
     expected = rates_of(unbroken, clock, 0.75)
     assert len(expected) == 40
-    stopped = trainer_for(recipe)
+    stopped = trainer_for(recipe, clock)
     rates = []
     for event in stopped.run():
         if isinstance(event, Step):
@@ -228,9 +246,9 @@ def test_a_resumed_training_keeps_its_plan_whatever_time_lies_between(
             if event.step == stopped_after:
                 stopped.stop()
     moment = stopped.snapshot()
-    assert moment.position["elapsed"] == 0.75 * stopped_after
+    assert moment.position.elapsed == 0.75 * stopped_after
     clock.now += 1e6
-    resumed = trainer_for(recipe)
+    resumed = trainer_for(recipe, clock)
     resumed.restore(moment)
     assert resumed.elapsed == 0.75 * stopped_after
     rates += rates_of(resumed, clock, 0.75)
@@ -239,32 +257,22 @@ def test_a_resumed_training_keeps_its_plan_whatever_time_lies_between(
         np.testing.assert_array_equal(resumed.weights()[name], array)
 
 
-@pytest.fixture
-def seven_seconds_to_measure(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slowly(*arguments: Any, **options: Any) -> float:
-        clock.now += 7
-        return mean_surprisal(*arguments, **options)
-
-    monkeypatch.setattr("charlstm.training.trainer.mean_surprisal", slowly)
-
-
-@pytest.mark.usefixtures("seven_seconds_to_measure")
-def test_the_last_measurement_is_part_of_the_minutes(clock: Clock) -> None:
-    trainer = trainer_for(SMALL.override(minutes=1), held_out=OTHER)
+def test_the_last_measurement_is_part_of_the_minutes(clock: Time) -> None:
+    trainer = trainer_for(SMALL.override(minutes=1), clock, held_out=SlowText(OTHER, clock))
     events = train(trainer, clock, 2.0)
     # Four epochs of 3 * 2 + 7 seconds, and one step more, after which 7 are left but for a bit.
     assert reports_of(events) == [(3, 1), (6, 2), (9, 3), (12, 4), (13, 5)]
     assert trainer.elapsed == 61
 
 
-@pytest.mark.usefixtures("seven_seconds_to_measure")
-def test_a_resumed_training_keeps_time_for_its_last_measurement(clock: Clock) -> None:
+def test_a_resumed_training_keeps_time_for_its_last_measurement(clock: Time) -> None:
     recipe = SMALL.override(minutes=1)
-    unbroken, resumed = (trainer_for(recipe, held_out=OTHER) for _ in range(2))
+    held_out = SlowText(OTHER, clock)
+    unbroken, resumed = (trainer_for(recipe, clock, held_out=held_out) for _ in range(2))
     for event in unbroken.run():
         if isinstance(event, Step):
             clock.now += 2
-        if event == Step(11, 4):
+        if is_step(event, 11):
             break
     # Three epochs of 3 * 2 + 7 seconds and two steps, of a minute less 7 seconds.
     assert unbroken.progress == 43 / 53
@@ -272,8 +280,8 @@ def test_a_resumed_training_keeps_time_for_its_last_measurement(clock: Clock) ->
     assert resumed.progress == unbroken.progress
 
 
-def test_going_back_does_not_give_the_minutes_back(clock: Clock) -> None:
-    trainer = trainer_for(SMALL.override(minutes=0.5, optimizer="sgd"))
+def test_going_back_does_not_give_the_minutes_back(clock: Time) -> None:
+    trainer = trainer_for(SMALL.override(minutes=0.5, optimizer="sgd"), clock)
     steps, returns = 0, []
     for event in trainer.run():
         if isinstance(event, Step):
@@ -296,8 +304,9 @@ def corpus(tmp_path: Path, song: str) -> Path:
     return path
 
 
-def follow(session: Session, clock: Clock, *, until: int | None = None) -> None:
+def follow(session: Session, clock: Time, *, until: int | None = None) -> None:
     """Train with steps of a second."""
+    session.trainer.clock.now = clock
     for event in session.events():
         if isinstance(event, Step):
             clock.now += 1
@@ -306,7 +315,7 @@ def follow(session: Session, clock: Clock, *, until: int | None = None) -> None:
 
 
 def test_an_interrupted_run_has_the_rest_of_its_minutes_and_ends_like_the_unbroken_one(
-    corpus: Path, tmp_path: Path, clock: Clock
+    corpus: Path, tmp_path: Path, clock: Time
 ) -> None:
     root = tmp_path / "checkpoints"
     for name in ("unbroken", "stopped"):
@@ -325,7 +334,7 @@ def test_an_interrupted_run_has_the_rest_of_its_minutes_and_ends_like_the_unbrok
 
 
 def test_the_plan_of_a_resumed_run_counts_the_minutes_that_are_left(
-    corpus: Path, tmp_path: Path, clock: Clock
+    corpus: Path, tmp_path: Path, clock: Time
 ) -> None:
     root = tmp_path / "checkpoints"
     session = start_session(
@@ -339,7 +348,7 @@ def test_the_plan_of_a_resumed_run_counts_the_minutes_that_are_left(
 
 
 def test_a_run_whose_minutes_are_over_goes_on_when_it_gets_more(
-    corpus: Path, tmp_path: Path, clock: Clock
+    corpus: Path, tmp_path: Path, clock: Time
 ) -> None:
     root = tmp_path / "checkpoints"
     settings = {**SETTINGS, "minutes": 0.25}

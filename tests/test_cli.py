@@ -163,7 +163,7 @@ def test_a_second_training_takes_the_next_free_name_and_says_so(
         (("train", "empty.txt"), 1, "There is no text in empty.txt: the corpus is empty."),
         (("train", "tiny.txt"), 1, "at least 100 are needed"),
         (("train", "broken.txt"), 1, "byte 0xff at offset 300"),
-        (("train", "song.txt", "--lr", "0"), 1, "learning rate must be a number above 0"),
+        (("train", "song.txt", "--lr", "0"), 1, "--lr must be a number above 0"),
         (("train", "song.txt", "--backend", "torch", "--cell", "peephole"), 1, "no peephole cell"),
         (("train", "song.txt", "--prefix", "Ω"), 1, "never seen 'Ω' of the prefix. The training"),
         (("train", "song.txt", "--patience", "2", "--validation", "0"), 1, "needs held-out text"),

@@ -1,6 +1,8 @@
 import io
 import json
+import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from songs import LINES, LYRICS, learn
 
 from charlstm.api import load
 from charlstm.writing.constraints import counted
+from charlstm.writing.learned import Learned
 from charlstm.writing.rhyme import rhyme
 
 
@@ -264,19 +267,28 @@ def test_the_longest_copy_of_all_texts_is_told_beside_them(generate: Charlstm) -
     )
 
 
-@pytest.mark.parametrize("limit", ["_QUICK_TO_READ", "_MOST_CHARACTERS"])
-def test_in_a_long_training_text_copies_are_looked_for_only_if_it_is_read_anyway(
-    limit: str, generate: Charlstm, monkeypatch: pytest.MonkeyPatch
+def test_in_a_long_training_text_copies_are_not_looked_for_and_that_is_said(
+    trained: Path, generate: Charlstm
 ) -> None:
-    monkeypatch.setattr(f"charlstm.cli.generate.{limit}", 100)
-    assert generate().stderr == (
-        "run song, seed 1; the training text is long, so copies were not looked for: save the "
+    long = trained / "checkpoints" / "long"
+    shutil.copytree(trained / "checkpoints" / "song", long)
+    os.truncate(long / "training.txt.bz2", 8_000_001)
+    told = generate("--run", "long")
+    shutil.rmtree(long)
+    assert told.stderr == (
+        "run long, seed 1; the training text is long, so copies were not looked for: save the "
         "song and run charlstm eval novelty FILE\n"
     )
-    (answer,) = generate("--json").answers()
-    assert answer["longest_copy"] is None
-    assert re.search("; longest copy [4-6] characters, ", generate("--max-copy", "6").stderr)
-    assert "; copies were not looked for: the run keeps" in generate("--run", "plain").stderr
+
+
+def test_copies_in_a_long_training_text_are_looked_for_if_it_is_read_anyway(trained: Path) -> None:
+    model = load("song", root=trained / "checkpoints")
+    learned = Learned(model.directory, model.info, quick_to_read=100)
+    assert str(learned.reason_not_to_look()).startswith("the training text is long, so copies")
+    assert learned.reason_not_to_look(max_copy=6) is None
+    plain = load("plain", root=trained / "checkpoints")
+    reason = Learned(plain.directory, plain.info, quick_to_read=100).reason_not_to_look(max_copy=6)
+    assert str(reason) == "copies were not looked for: the run keeps no index"
 
 
 # Forms.

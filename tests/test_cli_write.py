@@ -534,7 +534,7 @@ def console(width: int, height: int) -> tuple[Console, io.StringIO]:
 @pytest.fixture
 def song(place: Path) -> Song:
     model = load(place / "checkpoints" / "song")
-    return Song(model.sampler, training_text=model.training_text, seed=3)
+    return Song(model.sampler, training_text=model.learned.text, seed=3)
 
 
 @pytest.mark.parametrize(("width", "height"), [(100, 40), (80, 24), (100, 11)])

@@ -8,20 +8,22 @@ from typing import Any
 
 import pytest
 from trainers import files
+from trainings import is_step, start_session
 
 import charlstm
 from charlstm.errors import RecipeError, RunError
+from charlstm.machine import Machine
+from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.names import check_name
 from charlstm.sessions.comparison import Begun, Comparison, Outcome, Trial, trials
+from charlstm.sessions.fitting import Material
 from charlstm.sessions.session import Event, Saved
-from charlstm.sessions.start import start_session
 from charlstm.text import mapped
 from charlstm.text.corpus import OnRead
 from charlstm.training.events import (
     EpochEnd,
     Finished,
-    Step,
     Stopped,
 )
 
@@ -73,13 +75,13 @@ def comparison(
     **settings: Any,
 ) -> Comparison:
     return Comparison(
-        [corpus],
+        Material([corpus]),
         chosen,
         name=name,
         root=root,
-        settings={**SETTINGS, **settings},
+        wish=Wish(settings={**SETTINGS, **settings}),
         prefix=prefix,
-        device="cpu",
+        machine=Machine(device="cpu"),
     )
 
 
@@ -297,9 +299,9 @@ def test_a_comparison_that_was_stopped_saves_the_trial_under_way_and_goes_on_fro
         events.append(event)
         if isinstance(event, Begun) and event.trial.name == SECOND:
             session = event.session
-        if session is not None and event == Step(30, 2):
+        if session is not None and is_step(event, 30):
             session.stop()
-    assert events[-2:] == [Stopped(), Saved(30)]
+    assert events[-2:] == [Stopped(30), Saved(30)]
     assert [outcome.trial.name for outcome in outcomes(events)] == [FIRST]
     assert begun(list(comparison(corpus, root).run())) == [(SECOND, 30)]
     assert files(copied / FIRST) == files(done.path / FIRST)
@@ -314,9 +316,9 @@ def test_a_comparison_that_was_killed_goes_on_from_the_last_save_of_the_trial_un
     for event in comparison(corpus, root).run():
         if isinstance(event, Begun) and event.trial.name == SECOND:
             session = event.session
-        if session is not None and event == Step(30, 2):
+        if session is not None and is_step(event, 30):
             session.save()
-        if session is not None and event == Step(35, 2):
+        if session is not None and is_step(event, 35):
             break
     events = list(comparison(corpus, root).run())
     assert begun(events) == [(SECOND, 30)]
@@ -330,7 +332,7 @@ def test_a_trial_that_was_killed_before_its_first_save_is_gone_on_with_from_its_
 ) -> None:
     killed = comparison(corpus, root, CHOSEN[:1])
     for event in killed.run():
-        if event == Step(3, 1):
+        if is_step(event, 3):
             break
     left = files(killed.path / FIRST)
     assert set(left) == {"run.json", "heldout.txt", "training.txt.bz2"}
@@ -357,7 +359,7 @@ def test_a_trial_that_is_trained_by_another_process_is_refused_and_left_as_it_is
     for event in compared.run():
         if isinstance(event, Begun):
             session = event.session
-        if event == Step(3, 1):
+        if is_step(event, 3):
             if saved:
                 session.save()
             break
@@ -380,7 +382,7 @@ def test_a_second_comparison_does_not_disturb_the_first_one(
 ) -> None:
     first = comparison(corpus, root, CHOSEN[:1])
     for event in first.run():
-        if event == Step(3, 1):
+        if is_step(event, 3):
             with pytest.raises(RunError, match=r"^Another training is running in "):
                 list(comparison(corpus, root, CHOSEN[:1]).run())
     assert files(first.path / FIRST).keys() == files(done.path / FIRST).keys()
@@ -421,7 +423,7 @@ def test_a_run_gets_no_files_of_a_comparison(
     monkeypatch.setattr(mapped, "LONGEST_IN_MEMORY", 0)
     shutil.move(copied / FIRST, root / "alone")
     before = sorted((root / "alone").iterdir())
-    with pytest.raises(RunError, match=r"alone is a run; give the comparison another --name\.$"):
+    with pytest.raises(RunError, match=r"alone is a run; give the comparison another name\.$"):
         comparison(corpus, root, name="alone")
     assert sorted((root / "alone").iterdir()) == before
 
@@ -435,11 +437,11 @@ def test_every_reading_of_the_text_is_told_of(corpus: Path, root: Path) -> None:
         yield lambda done, total: told[-1].append((done, total))
 
     compared = Comparison(
-        [corpus],
+        Material([corpus]),
         CHOSEN,
         root=root,
-        settings={**SETTINGS, "epochs": 1},
-        device="cpu",
+        wish=Wish(settings={**SETTINGS, "epochs": 1}),
+        machine=Machine(device="cpu"),
         reading=reading,
     )
     assert len(told) == 1
@@ -458,7 +460,7 @@ def test_other_settings_or_another_text_under_the_same_name_are_refused(
         list(comparison(corpus, root, **settings).run())
     assert str(caught.value) == (
         f"{copied} is a comparison on another text or with other settings. Give this one a "
-        "--name of its own, or repeat the settings to go on with that one."
+        "name of its own, or repeat the settings to go on with that one."
     )
     for name in (".", FIRST, SECOND):
         assert files(copied / name) == files(done.path / name)

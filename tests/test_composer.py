@@ -23,11 +23,12 @@ from charlstm.model.network import Network
 from charlstm.recipes.architecture import Architecture
 from charlstm.text.corpus import TextOptions
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.writing.candidates import Candidate, Place
+from charlstm.writing.candidates import Candidate
 from charlstm.writing.composer import Composer
-from charlstm.writing.constraints import Constraint, Draft, LineLength, Rhyme, line_ends
+from charlstm.writing.constraints import Constraint, LineLength, LineSoFar, Rhyme, line_ends
 from charlstm.writing.decoding import Decoding, MaxCopy
 from charlstm.writing.form import Form
+from charlstm.writing.point import Point
 from charlstm.writing.sampler import Sampler
 
 # The thirteen tracks, as far as the texts here rhyme on them.
@@ -704,11 +705,11 @@ class Beginning(Constraint):
     characters: str
     wish: str = "the beginning"
 
-    def fits(self, draft: Draft) -> bool:
-        return bool(draft.line) and draft.line[0] in self.characters
+    def fits(self, so_far: LineSoFar) -> bool:
+        return bool(so_far.text) and so_far.text[0] in self.characters
 
-    def allowed(self, draft: Draft) -> str | None:
-        return None if draft.line else self.characters
+    def allowed(self, so_far: LineSoFar) -> str | None:
+        return None if so_far.text else self.characters
 
 
 @dataclass(frozen=True)
@@ -717,17 +718,17 @@ class Growing(Constraint):
 
     wish: str = "growth"
 
-    def _due(self, draft: Draft) -> int:
-        return len(letters(draft.before[-1])) + 1 if draft.before else 3
+    def _due(self, so_far: LineSoFar) -> int:
+        return len(letters(so_far.before[-1])) + 1 if so_far.before else 3
 
-    def fits(self, draft: Draft) -> bool:
-        return len(letters(draft.line)) == self._due(draft)
+    def fits(self, so_far: LineSoFar) -> bool:
+        return len(letters(so_far.text)) == self._due(so_far)
 
-    def may_end(self, draft: Draft) -> bool:
-        return self.fits(draft)
+    def may_end(self, so_far: LineSoFar) -> bool:
+        return self.fits(so_far)
 
-    def must_end(self, draft: Draft) -> bool:
-        return self.fits(draft)
+    def must_end(self, so_far: LineSoFar) -> bool:
+        return self.fits(so_far)
 
 
 @dataclass(frozen=True)
@@ -737,8 +738,8 @@ class Never(Constraint):
     after: str | None = None
     wish: str = "the impossible"
 
-    def fits(self, draft: Draft) -> bool:
-        return bool(self.after) and draft.before[-1:] != (self.after,)
+    def fits(self, so_far: LineSoFar) -> bool:
+        return bool(self.after) and so_far.before[-1:] != (self.after,)
 
 
 def test_a_constraint_of_ones_own_is_met(chinese: Sampler) -> None:
@@ -763,7 +764,7 @@ def test_a_length_that_the_prefix_has_passed_is_named(chinese: Sampler) -> None:
         composer(chinese, Form(line_length="3"), 1).write("我在车站", lines=1)
     found = str(caught.value)
     assert found.startswith(
-        "No line 1 that begins with 我在车站 was found that meets --line-length 3, in 224 tries. "
+        "No line 1 that begins with 我在车站 was found that meets line_length='3', in 224 tries. "
         "The nearest was: 我在车站"
     )
 
@@ -794,7 +795,7 @@ def test_endings_are_those_that_all_constraints_allow_whatever_they_are_called()
         def __init__(self, units: str) -> None:
             self.units = frozenset(units)
 
-        def endings(self, draft: Draft) -> frozenset[str]:
+        def endings(self, so_far: LineSoFar) -> frozenset[str]:
             return self.units
 
     sampler = uniform("春人风天\n")
@@ -808,8 +809,8 @@ def test_where_only_processors_are_in_the_way_they_are_named() -> None:
     with pytest.raises(FormError) as caught:
         composer(sampler, form, 1, decoding=Decoding(no_repeat=1)).write(lines=2)
     assert str(caught.value) == (
-        "No line 1 was found: whatever the form would let follow is ruled out by --no-repeat, "
-        "--max-copy or another processor. Ask for less."
+        "No line 1 was found: whatever the form would let follow is ruled out by no_repeat, "
+        "max_copy or another processor. Ask for less."
     )
 
 
@@ -826,8 +827,8 @@ def test_at_temperature_0_bolder_lines_are_tried_where_the_likeliest_does_not_fi
     assert composer(sampler, [Never("x")], 1, decoding=cold).write("", lines=0) == ""
 
     class NotA(Constraint):
-        def fits(self, draft: Draft) -> bool:
-            return draft.line != "a"
+        def fits(self, so_far: LineSoFar) -> bool:
+            return so_far.text != "a"
 
     assert composer(sampler, [NotA()], 1, decoding=cold).write(lines=1) == "b"
     one = composer(sampler, [], 1, decoding=cold)
@@ -850,7 +851,7 @@ def test_bolder_lines_count_as_they_would_at_the_temperature_that_was_asked_for(
 
 def test_a_constraint_that_allows_all_but_a_few_characters_allows_no_line_break() -> None:
     class Lipogram(Constraint):
-        def allowed(self, draft: Draft) -> str:
+        def allowed(self, so_far: LineSoFar) -> str:
             return "我你 \n"
 
     sampler = uniform("我你花 \n")
@@ -951,7 +952,7 @@ def test_as_many_candidates_are_found_as_are_wanted_and_all_differ(chinese: Samp
 # Places.
 
 
-def contents(place: Place) -> tuple[Any, ...]:
+def contents(place: Point) -> tuple[Any, ...]:
     layers = [
         array.copy()
         for layer in place.state.layers

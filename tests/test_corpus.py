@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.errors import CorpusError
+from charlstm.errors import CorpusError, SettingError
 from charlstm.text import corpus, locations
 from charlstm.text.corpus import Reading, TextOptions, held_in_memory, read_corpus, split
 
@@ -74,7 +74,7 @@ def test_text_in_the_right_form_stays_as_it_is(text: str, normalize: bool, newli
     ],
 )
 def test_an_option_out_of_its_range_is_refused(options: dict[str, object], message: str) -> None:
-    with pytest.raises(CorpusError) as caught:
+    with pytest.raises(SettingError) as caught:
         TextOptions(**options)  # type: ignore[arg-type]
     assert str(caught.value) == message
 
@@ -303,7 +303,7 @@ def test_a_part_of_a_corpus_is_a_part_of_its_text(
     assert read.counts(7, 7) == {}
     assert read.lines == 4
     assert read.size == (len(SIMPLIFIED), len(set(SIMPLIFIED)))
-    assert (read.memory, read.file_bytes) == (2 * len(SIMPLIFIED), 0)
+    assert (read.memory_bytes, read.file_bytes) == (2 * len(SIMPLIFIED), 0)
 
 
 def test_the_hash_of_a_corpus_is_that_of_its_text_however_it_was_stored(tmp_path: Path) -> None:

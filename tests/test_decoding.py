@@ -25,7 +25,7 @@ from charlstm.writing.drawer import Drawer, choose
 from charlstm.writing.sampler import Sampler
 
 DEAD_END = (
-    "No character is left that may follow: --no-repeat, --max-copy or another processor has ruled "
+    "No character is left that may follow: no_repeat, max_copy or another processor has ruled "
     "out every one. Allow longer passages."
 )
 LETTERS = "分开不说我们 ，。abcé\n"
@@ -243,16 +243,16 @@ def test_choosing_leaves_the_logits_as_they_were() -> None:
         ({"temperature": 101}, "temperature must be a number from 0 to 100, not 101."),
         ({"temperature": math.nan}, "temperature must be a number from 0 to 100, not nan."),
         ({"temperature": math.inf}, "temperature must be a number from 0 to 100, not inf."),
-        ({"top_k": -1}, "top-k must be a whole number from 0 up, not -1."),
-        ({"top_k": 2.5}, "top-k must be a whole number from 0 up, not 2.5."),
-        ({"top_p": 0}, "top-p must be a number above 0 to 1, not 0."),
-        ({"top_p": 1.1}, "top-p must be a number above 0 to 1, not 1.1."),
-        ({"top_p": math.nan}, "top-p must be a number above 0 to 1, not nan."),
-        ({"min_p": -0.1}, "min-p must be a number from 0 to 1, not -0.1."),
-        ({"min_p": 1.1}, "min-p must be a number from 0 to 1, not 1.1."),
-        ({"min_p": math.nan}, "min-p must be a number from 0 to 1, not nan."),
-        ({"no_repeat": -1}, "no-repeat must be a whole number from 0 up, not -1."),
-        ({"no_repeat": 2.5}, "no-repeat must be a whole number from 0 up, not 2.5."),
+        ({"top_k": -1}, "top_k must be a whole number from 0 up, not -1."),
+        ({"top_k": 2.5}, "top_k must be a whole number from 0 up, not 2.5."),
+        ({"top_p": 0}, "top_p must be a number above 0 to 1, not 0."),
+        ({"top_p": 1.1}, "top_p must be a number above 0 to 1, not 1.1."),
+        ({"top_p": math.nan}, "top_p must be a number above 0 to 1, not nan."),
+        ({"min_p": -0.1}, "min_p must be a number from 0 to 1, not -0.1."),
+        ({"min_p": 1.1}, "min_p must be a number from 0 to 1, not 1.1."),
+        ({"min_p": math.nan}, "min_p must be a number from 0 to 1, not nan."),
+        ({"no_repeat": -1}, "no_repeat must be a whole number from 0 up, not -1."),
+        ({"no_repeat": 2.5}, "no_repeat must be a whole number from 0 up, not 2.5."),
     ],
 )
 def test_a_decoding_out_of_its_range_is_refused(options: dict[str, Any], message: str) -> None:
@@ -434,7 +434,7 @@ def test_copying_nothing_where_all_is_a_copy_is_a_dead_end(temperature: float) -
 def test_a_longest_copy_of_nothing_is_refused() -> None:
     with pytest.raises(RecipeError) as caught:
         MaxCopy(0, following, WORDS)
-    assert str(caught.value) == "max-copy must be a whole number from 1 up, not 0."
+    assert str(caught.value) == "max_copy must be a whole number from 1 up, not 0."
 
 
 # Loops.

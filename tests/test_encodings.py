@@ -121,7 +121,7 @@ def test_a_given_encoding_that_does_not_fit_is_an_error_and_nothing_else_is_trie
     data = ENGLISH.encode() + SIMPLIFIED.encode("gb18030")
     assert message_of(data, encoding="utf-8") == (
         f"song.txt cannot be decoded as utf-8: byte 0xc0 at offset {len(ENGLISH) + 2} (line 2) "
-        "does not belong there. Repair the file, or name its encoding with --encoding (gb18030, "
+        "does not belong there. Repair the file, or name its encoding with encoding (gb18030, "
         "big5, shift_jis, cp1252 are common)."
     )
 
@@ -142,7 +142,7 @@ def test_one_broken_byte_in_utf_8_is_an_error_that_says_where() -> None:
     # The character that was broken begins a byte earlier.
     assert message_of(bytes(data)) == (
         f"song.txt cannot be decoded as utf-8: byte 0xe5 at offset {offset - 1:,} (line 121) does "
-        "not belong there. Repair the file, or name its encoding with --encoding (gb18030, big5, "
+        "not belong there. Repair the file, or name its encoding with encoding (gb18030, big5, "
         "shift_jis, cp1252 are common)."
     )
 
@@ -174,7 +174,7 @@ def test_utf_16_that_ends_inside_a_character_is_an_error() -> None:
 def test_a_nul_byte_is_refused_with_a_word_about_utf_16() -> None:
     expected = (
         "song.txt is not plain text: there is a NUL byte at offset {}. If it is UTF-16 without a "
-        "byte order mark, say --encoding utf-16-le or utf-16-be."
+        "byte order mark, say encoding='utf-16-le' or utf-16-be."
     )
     assert message_of(b"la la\0la") == expected.format(5)
     assert message_of("分开 abc\n".encode("utf-16-le")) == expected.format(2)  # 开 is U+5F00

@@ -22,10 +22,11 @@ from faults import patience
 from faults.commands import Command, Commands, Ended
 from faults.inside import ASLEEP, AWAKE
 from faults.kills import kill_trainings
+from trainings import resume_session
 
 import charlstm
 from charlstm.errors import RunError
-from charlstm.sessions.start import resume_session
+from charlstm.runs.directory import ROOT
 from charlstm.training.events import EpochEnd
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked and limited")
@@ -81,7 +82,7 @@ def files(where: Path) -> dict[str, bytes]:
 def assert_it_can_be_used(where: Path) -> None:
     model = charlstm.load(root=where / "checkpoints")
     assert len(model.generate("分开", length=3, seed=1)) == 5
-    assert model.directory.read_resume()[1]["step"] >= 0
+    assert model.directory.read_resume(model.info)[0].position.step >= 0
 
 
 def assert_one_sentence(ended: Ended, message: str) -> None:
@@ -149,7 +150,7 @@ def test_a_disk_that_is_full_at_any_write_of_a_save_costs_nothing_that_was_saved
     while len(failed) < 20:
         shutil.rmtree(run_of(copy))
         shutil.copytree(run_of(trained), run_of(copy))
-        session = resume_session("song", settings={"epochs": 3}, threads=1)
+        session = resume_session("song", settings={"epochs": 3}, root=ROOT, threads=1)
         next(event for event in session.events() if isinstance(event, EpochEnd))
         room = len(failed)
 

@@ -4,14 +4,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charlstm.errors import RecipeError, UnknownCharactersError
+from charlstm.cli.names import option
+from charlstm.errors import RecipeError, Setting, UnknownCharactersError
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.constraints import (
     Acrostic,
     AcrosticEnd,
     Constraint,
-    Draft,
     LineLength,
+    LineSoFar,
     Must,
     Rhyme,
     counted,
@@ -23,8 +24,8 @@ ENGLISH = Vocabulary.build("abcdefghijklmnopqrstuvwxyzTHE '’,.!?\n")
 CHINESE = Vocabulary.build("春眠不觉晓处闻啼鸟天年边前远见看来开海爱在外花家风雨，。！ \n")
 
 
-def draft(line: str, before: Sequence[str] = (), chance: float = 0.0) -> Draft:
-    return Draft(tuple(before), line, chance)
+def draft(line: str, before: Sequence[str] = (), chance: float = 0.0) -> LineSoFar:
+    return LineSoFar(tuple(before), line, chance)
 
 
 def refusal(**parts: Any) -> str:
@@ -103,7 +104,7 @@ def test_line_lengths_are_numbers_and_spans(
     written: str, lengths: tuple[tuple[int, int], ...]
 ) -> None:
     (constraint,) = Form(line_length=written).constraints(CHINESE)
-    assert constraint == LineLength(lengths, f"--line-length {written}")
+    assert constraint == LineLength(lengths, Setting("line_length", written))
 
 
 @pytest.mark.parametrize("wrong", ["A1", "AA BB", "甲乙", "A-B", "A,B", "Ä"])
@@ -112,27 +113,24 @@ def test_a_rhyme_scheme_that_is_none_is_refused(wrong: str) -> None:
     assert refusal(rhyme=wrong) == expected
 
 
-@pytest.mark.parametrize("option", ["acrostic", "acrostic_end"])
+@pytest.mark.parametrize("name", ["acrostic", "acrostic_end"])
 @pytest.mark.parametrize("wrong", ["春，眠", "a-b", "❤", "!"])
-def test_an_acrostic_of_anything_but_letters_is_refused(option: str, wrong: str) -> None:
-    name = option.replace("_", "-")
-    assert (
-        refusal(**{option: wrong}) == f"--{name} needs letters, one for each line, not {wrong!r}."
-    )
+def test_an_acrostic_of_anything_but_letters_is_refused(name: str, wrong: str) -> None:
+    expected = f"{name} needs letters, one for each line, not {wrong!r}."
+    assert refusal(**{name: wrong}) == expected
 
 
-@pytest.mark.parametrize("option", ["acrostic", "acrostic_end"])
-def test_an_acrostic_longer_than_the_text_is_refused(option: str) -> None:
-    name = option.replace("_", "-")
-    assert refusal(**{option: "春 眠不"}, lines=2) == (
-        f"--{name} has 3 characters and --lines is 2; each of them needs a line."
+@pytest.mark.parametrize("name", ["acrostic", "acrostic_end"])
+def test_an_acrostic_longer_than_the_text_is_refused(name: str) -> None:
+    assert refusal(**{name: "春 眠不"}, lines=2) == (
+        f"{name} has 3 characters and lines is 2; each of them needs a line."
     )
-    assert Form(**{option: "春 眠不"}, lines=3).count == 3  # type: ignore[arg-type]
+    assert Form(**{name: "春 眠不"}, lines=3).count == 3  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("wrong", ["", " love", "love ", "lo\nve", "\u3000"])
 def test_a_must_that_is_no_word_is_refused(wrong: str) -> None:
-    expected = "--must needs a word, without spaces or line breaks around it."
+    expected = "must needs a word, without spaces or line breaks around it."
     assert refusal(must=("love", wrong)) == expected
 
 
@@ -187,16 +185,28 @@ def test_a_form_becomes_the_constraints_that_it_asks_for_and_names_them() -> Non
         must=("花", "风雨"),
     )
     found = form.constraints(CHINESE)
-    assert [constraint.wish for constraint in found] == [
+    wishes = [constraint.wish for constraint in found]
+    assert wishes == [
+        Setting("line_length", "5"),
+        Setting("acrostic", "春 眠"),
+        Setting("acrostic_end", "天 年"),
+        Setting("rhyme", "aa"),
+        Setting("must", ("花", "风雨")),
+    ]
+    assert [
+        option(constraint.wish) for constraint in found if isinstance(constraint.wish, Setting)
+    ] == [
         "--line-length 5",
         "--acrostic 春 眠",
         "--acrostic-end 天 年",
         "--rhyme aa",
         "--must 花 --must 风雨",
     ]
-    assert found[1] == Acrostic("春眠", CHINESE.characters, None, "--acrostic 春 眠")
-    assert found[2] == AcrosticEnd("天年", CHINESE.characters, None, "--acrostic-end 天 年")
-    assert found[3] == Rhyme("AA", CHINESE.characters, None, 0, "--rhyme aa")
+    assert found[1] == Acrostic("春眠", CHINESE.characters, None, wishes[1])
+    assert found[2] == AcrosticEnd(
+        "天年", CHINESE.characters, None, Setting("acrostic_end", "天 年")
+    )
+    assert found[3] == Rhyme("AA", CHINESE.characters, None, 0, wishes[3])
     assert Form().constraints(CHINESE) == []
 
 
@@ -204,20 +214,20 @@ def test_a_form_becomes_the_constraints_that_it_asks_for_and_names_them() -> Non
 
 
 @pytest.mark.parametrize(
-    ("parts", "option"),
+    ("parts", "setting"),
     [
-        ({"acrostic": "春离"}, "--acrostic"),
-        ({"acrostic_end": "春离"}, "--acrostic-end"),
-        ({"must": ("春", "离春")}, "--must"),
+        ({"acrostic": "春离"}, "acrostic"),
+        ({"acrostic_end": "春离"}, "acrostic_end"),
+        ({"must": ("春", "离春")}, "must"),
     ],
 )
 def test_a_character_that_the_model_has_never_seen_is_named(
-    parts: dict[str, Any], option: str
+    parts: dict[str, Any], setting: str
 ) -> None:
     with pytest.raises(UnknownCharactersError) as caught:
         Form(**parts).constraints(CHINESE)
     assert str(caught.value) == (
-        f"The model has never seen '离' of {option}. Choose characters that its training text has."
+        f"The model has never seen '离' of {setting}. Choose characters that its training text has."
     )
 
 
@@ -228,7 +238,7 @@ def test_an_acrostic_may_be_written_in_either_case_and_a_must_word_may_not() -> 
     with pytest.raises(UnknownCharactersError) as caught:
         Form(must=("bad",)).constraints(capitals)
     assert str(caught.value).startswith(
-        "The model has never seen 'b' (it has 'B'), 'a' (it has 'A'), 'd' (it has 'D') of --must. "
+        "The model has never seen 'b' (it has 'B'), 'a' (it has 'A'), 'd' (it has 'D') of must. "
     )
 
 
@@ -570,9 +580,9 @@ def test_several_words_with_spaces_between_are_one_wish() -> None:
 
 def test_without_a_generator_a_word_is_asked_for_in_the_next_line() -> None:
     (_, must) = Form(line_length="7", must=("风雨",)).constraints(CHINESE)
-    assert must == Must(("风雨",), None, ((7, 7),), "--must 风雨")
+    assert must == Must(("风雨",), None, ((7, 7),), Setting("must", ("风雨",)))
     (must,) = Form(must=("风雨",)).constraints(CHINESE)
-    assert must == Must(("风雨",), None, (), "--must 风雨")
+    assert must == Must(("风雨",), None, (), Setting("must", ("风雨",)))
 
 
 def test_a_generator_spreads_words_over_the_lines_where_there_is_room() -> None:
@@ -626,14 +636,14 @@ def test_words_for_which_the_lines_together_have_no_room_are_refused() -> None:
     with pytest.raises(RecipeError) as caught:
         form.constraints(CHINESE, np.random.default_rng(1))
     assert str(caught.value) == (
-        "--must 天边 finds no room beside the others in 2 lines of --line-length 3."
+        "must='天边' finds no room beside the others in 2 lines of line_length='3'."
     )
 
 
 def test_a_scheme_of_which_no_two_lines_that_rhyme_are_left_is_refused() -> None:
     with pytest.raises(RecipeError) as caught:
         Form(lines=2, rhyme="ABAB")
-    assert str(caught.value) == "--lines 2 leaves no two lines of --rhyme ABAB that rhyme."
+    assert str(caught.value) == "lines=2 leaves no two lines of rhyme='ABAB' that rhyme."
     assert Form(lines=3, rhyme="ABAB").count == 3
 
 
@@ -642,7 +652,7 @@ def test_a_word_longer_than_every_line_is_refused(seed: int | None) -> None:
     generator = None if seed is None else np.random.default_rng(seed)
     with pytest.raises(RecipeError) as caught:
         Form(line_length="1,2", must=("风雨来",)).constraints(CHINESE, generator)
-    assert str(caught.value) == "--must 风雨来 does not fit into a line of --line-length 1,2."
+    assert str(caught.value) == "must='风雨来' does not fit into a line of line_length='1,2'."
 
 
 def test_what_does_not_count_in_a_line_does_not_count_in_a_word_that_it_must_have() -> None:
@@ -659,7 +669,7 @@ def test_ends_that_do_not_rhyme_where_they_should_are_refused() -> None:
     with pytest.raises(RecipeError) as caught:
         form.constraints(CHINESE)
     assert str(caught.value) == (
-        "--rhyme AABA asks for lines that rhyme, and 天 and 来 of --acrostic-end do not."
+        "rhyme='AABA' asks for lines that rhyme, and 天 and 来 of acrostic_end do not."
     )
     assert len(Form(acrostic_end="天来年海", rhyme="ABAB").constraints(CHINESE)) == 2
     assert len(Form(acrostic_end="天 年", rhyme="AABB").constraints(CHINESE)) == 2
@@ -667,7 +677,7 @@ def test_ends_that_do_not_rhyme_where_they_should_are_refused() -> None:
 
 def test_ends_that_do_not_rhyme_in_a_later_stanza_are_refused_too() -> None:
     form = Form(acrostic_end="天年天海", rhyme="AA")
-    with pytest.raises(RecipeError, match="天 and 海 of --acrostic-end do not"):
+    with pytest.raises(RecipeError, match="天 and 海 of acrostic_end do not"):
         form.constraints(CHINESE)
     # Stanzas need not rhyme with each other.
     assert len(Form(acrostic_end="天年来海", rhyme="AA").constraints(CHINESE)) == 2
@@ -682,9 +692,7 @@ def test_a_form_of_more_lines_than_can_be_written_is_refused() -> None:
     assert Form(lines=20_000).count == 20_000
     with pytest.raises(RecipeError) as caught:
         Form(lines=20_000, line_length="7")
-    assert str(caught.value) == (
-        "the lines of a form must be a whole number from 1 to 10,000, not 20000."
-    )
+    assert str(caught.value) == ("lines must be a whole number from 1 to 10,000, not 20000.")
 
 
 def test_a_rhyme_whose_ends_are_all_asked_for_needs_no_others_that_answer() -> None:

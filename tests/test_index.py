@@ -65,7 +65,7 @@ def test_a_training_leaves_the_text_that_it_learned_from_and_no_more(trained: Pa
     text = bz2.decompress(packed).decode()
     assert text == learned()
     run = load("song", root=trained / "checkpoints")
-    assert run.has_index
+    assert run.learned.is_kept
     assert run.directory.read_index(run.info) == text
     assert text + run.held_out() == LYRICS.replace("\r\n", "\n")
     found = run.novelty(text[100:200] + "Ω" + run.held_out()[-30:]).longest
@@ -99,8 +99,8 @@ def test_without_an_index_nothing_is_left_and_nothing_said(charlstm: Charlstm, p
     assert result.code == 0, result.stderr
     assert "index" not in result.stderr
     assert not (place / "checkpoints" / "other" / INDEX).exists()
-    assert not load("other").has_index
-    with pytest.raises(RunError, match=r"keeps no index of its training text .*--no-index\.$"):
+    assert not load("other").learned.is_kept
+    with pytest.raises(RunError, match=r"keeps no index of its training text .*index=False\.$"):
         load("other").novelty("分开")
     written = charlstm("generate", "--length", "9")
     assert (written.code, len(written.stdout)) == (0, 9 + len("\n"))
@@ -141,10 +141,10 @@ def test_an_index_that_is_not_that_of_the_run_is_refused(damage: str, place: Pat
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     run = load("song", root=place / "checkpoints")
     with pytest.raises(RunError) as caught:
-        _ = run.training_text
+        _ = run.learned.text
     assert str(caught.value) == (
         f"{path} is damaged: it does not hold the text that the run learned from. Without the "
-        "file the run works like one made with --no-index."
+        "file the run works like one made with index=False."
     )
 
 
@@ -170,7 +170,7 @@ def test_an_index_that_unpacks_to_much_more_is_not_unpacked(
 
     monkeypatch.setattr("charlstm.files.bz2.BZ2Decompressor", Watched)
     with pytest.raises(RunError, match=r"training\.txt\.bz2 is damaged"):
-        _ = run.training_text
+        _ = run.learned.text
     assert 0 < sum(unpacked) <= 4 * len(learned()) + 1
 
 

@@ -302,7 +302,7 @@ def test_two_stars_after_two_stars_do_not_look_everywhere_twice(tmp_path: Path) 
 
 def test_a_file_that_goes_away_after_it_was_found_is_an_error(tmp_path: Path) -> None:
     paths = [file(tmp_path / f"{place}.txt", "la") for place in range(3)]
-    found = locations.Places([tmp_path])
+    found = locations.Locations([tmp_path])
     paths[1].unlink()
     with pytest.raises(CorpusError) as caught:
         [list(text.pieces()) for text in found.texts()]

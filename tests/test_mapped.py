@@ -19,9 +19,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
+from trainings import resume_session, start_session
 
 from charlstm.errors import CharLSTMError, CorpusError
-from charlstm.sessions.start import resume_session, start_session
 from charlstm.text import corpus, mapped
 from charlstm.text.corpus import Alphabet, Corpus, TextOptions, read_corpus
 from charlstm.text.mapped import open_corpus
@@ -125,7 +125,7 @@ def test_a_text_in_a_file_is_the_one_in_memory(
         for _ in range(2):
             in_file = open_corpus(paths, cache=Path(below, "cache"), options=options)
             assert everything(in_file) == everything(in_memory)
-            assert (in_file.memory, in_file.file_bytes) == (0, 2 * len(in_memory))
+            assert (in_file.memory_bytes, in_file.file_bytes) == (0, 2 * len(in_memory))
             assert in_file.counts() == Counter(in_file.text)
         del in_file
 
@@ -135,7 +135,7 @@ def test_a_short_text_stays_in_memory(
 ) -> None:
     monkeypatch.setattr(mapped, "LONGEST_IN_MEMORY", len(SONG.encode()))
     read, _ = reader(song_file)
-    assert (read.memory, read.file_bytes) == (2 * len(read), 0)
+    assert (read.memory_bytes, read.file_bytes) == (2 * len(read), 0)
     assert not where.exists()
     monkeypatch.setattr(mapped, "LONGEST_IN_MEMORY", len(SONG.encode()) - 1)
     assert reader(song_file)[0].file_bytes == 2 * len(read)

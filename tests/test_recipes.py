@@ -164,15 +164,15 @@ def test_an_architecture_that_cannot_be_is_refused(
             "initialization must be one of orthogonal, d2l, torch, not 'zero'.",
         ),
         ("optimizer", "lion", "optimizer must be one of sgd, adam, adamw, not 'lion'."),
-        ("learning_rate", 0, "learning rate must be a number above 0, not 0."),
-        ("learning_rate", -0.1, "learning rate must be a number above 0, not -0.1."),
-        ("learning_rate", math.nan, "learning rate must be a number above 0, not nan."),
-        ("learning_rate", math.inf, "learning rate must be a number above 0, not inf."),
-        ("learning_rate", "1", "learning rate must be a number above 0, not '1'."),
-        ("learning_rate", True, "learning rate must be a number above 0, not True."),
+        ("learning_rate", 0, "learning_rate must be a number above 0, not 0."),
+        ("learning_rate", -0.1, "learning_rate must be a number above 0, not -0.1."),
+        ("learning_rate", math.nan, "learning_rate must be a number above 0, not nan."),
+        ("learning_rate", math.inf, "learning_rate must be a number above 0, not inf."),
+        ("learning_rate", "1", "learning_rate must be a number above 0, not '1'."),
+        ("learning_rate", True, "learning_rate must be a number above 0, not True."),
         ("schedule", "linear", "schedule must be one of constant, cosine, not 'linear'."),
-        ("weight_decay", -0.1, "weight decay must be a number from 0 to 1, not -0.1."),
-        ("weight_decay", 1.1, "weight decay must be a number from 0 to 1, not 1.1."),
+        ("weight_decay", -0.1, "weight_decay must be a number from 0 to 1, not -0.1."),
+        ("weight_decay", 1.1, "weight_decay must be a number from 0 to 1, not 1.1."),
         ("clip", -1, "clip must be a number from 0 up, not -1."),
         ("clip", math.inf, "clip must be a number from 0 up, not inf."),
         ("dropout", 0.96, "dropout must be a number from 0 to 0.95, not 0.96."),
@@ -186,7 +186,7 @@ def test_an_architecture_that_cannot_be_is_refused(
         ("patience", -1, "patience must be a whole number from 0 up, not -1."),
         ("validation", 0.51, "validation must be a number from 0 to 0.5, not 0.51."),
         ("validation", -0.1, "validation must be a number from 0 to 0.5, not -0.1."),
-        ("min_count", 0, "min count must be a whole number from 1 up, not 0."),
+        ("min_count", 0, "min_count must be a whole number from 1 up, not 0."),
         (
             "precision",
             "float16",
@@ -208,7 +208,7 @@ def test_a_setting_out_of_its_range_is_refused(setting: str, value: object, mess
 
 
 def test_a_number_beyond_every_float_is_out_of_range_too() -> None:
-    with pytest.raises(RecipeError, match=r"^learning rate must be a number above 0, not 1000+"):
+    with pytest.raises(RecipeError, match=r"^learning_rate must be a number above 0, not 1000+"):
         Recipe(name="test", learning_rate=10**400)
 
 
@@ -254,7 +254,7 @@ def test_weight_decay_without_the_optimiser_that_uses_it_is_refused() -> None:
         with pytest.raises(RecipeError) as caught:
             Recipe(name="test", optimizer=optimizer, weight_decay=0.1)
         assert str(caught.value) == (
-            f"weight decay goes with --optimizer adamw; {optimizer} does not use it."
+            f"weight_decay goes with optimizer='adamw'; {optimizer} does not use it."
         )
 
 
@@ -448,9 +448,9 @@ def test_a_field_too_few_or_too_many_is_refused_with_those_that_there_are(part: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": 5}, "the recipe's name must be a line of text, not 5."),
-        ({"name": "a\nb"}, "the recipe's name must be a line of text, not 'a\\nb'."),
-        ({"name": "n" * 101}, f"the recipe's name must be a line of text, not {LONG}."),
+        ({"name": 5}, "name must be a line of text, not 5."),
+        ({"name": "a\nb"}, "name must be a line of text, not 'a\\nb'."),
+        ({"name": "n" * 101}, f"name must be a line of text, not {LONG}."),
         (
             {"epochs": 10**400},
             "epochs must be a whole number from 1 to 9,007,199,254,740,992, not "
@@ -486,5 +486,5 @@ def test_json_that_is_no_recipe_at_all_is_refused(value: object) -> None:
 def test_another_optimizer_leaves_the_recipe_s_weight_decay_behind() -> None:
     assert auto(1_000, 60).weight_decay > 0
     assert auto(1_000, 60).override(optimizer="sgd").weight_decay == 0
-    with pytest.raises(RecipeError, match=r"^weight decay goes with --optimizer adamw; sgd "):
+    with pytest.raises(RecipeError, match=r"^weight_decay goes with optimizer='adamw'; sgd "):
         auto(1_000, 60).override(optimizer="sgd", weight_decay=0.1)

@@ -294,7 +294,7 @@ def test_no_sound_and_an_unknown_one_have_no_endings() -> None:
 
 MISSING = (
     "Rhymes need pypinyin and pronouncing, which are not installed: pip install 'charlstm[rhyme]', "
-    "or leave --rhyme out."
+    "or leave rhyme out."
 )
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import math
@@ -22,8 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+from saves import read_save, write_save
 
-from charlstm.errors import RunError
+from charlstm.errors import RunError, SettingError
 from charlstm.figures import Report
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.named import d2l
@@ -31,6 +33,7 @@ from charlstm.recipes.recipe import Recipe
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.runs.names import name_for
+from charlstm.runs.snapshot import Position, Snapshot
 from charlstm.text.corpus import Source, TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
@@ -85,21 +88,20 @@ BARE = RunInfo(
     backend="torch",
 )
 # Where the training that left `FIRST` and `SECOND` stood when it was saved.
-POSITION: Json = {
-    "step": 24,
-    "seconds": 1.5,
-    "elapsed": 2.25,
-    "measuring": 0.1 + 0.2,
-    "rate": 0.002,
-    "scale": 0.5,
-    "returns": 1,
-    "best_loss": 3.25,
-    "best_epoch": 1,
-    "loss_sum": 0.0,
-    "loss_count": 0,
-    "history": [FIRST.to_json(), SECOND.to_json()],
-    "samples": ["分开\n😀", ""],
-}
+POSITION = Position(
+    step=24,
+    seconds=1.5,
+    elapsed=2.25,
+    measuring=0.1 + 0.2,
+    rate=0.002,
+    scale=0.5,
+    returns=1,
+    best_loss=3.25,
+    best_epoch=1,
+    loss_sum=0.0,
+    loss_count=0,
+)
+HISTORY, SAMPLES = [FIRST, SECOND], ["分开\n😀", ""]
 
 
 @pytest.fixture
@@ -113,7 +115,7 @@ def written_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = RunDirectory.create("song", tmp_path_factory.mktemp("runs"))
     run.write_info(INFO)
     run.write_model(weights_for(INFO))
-    run.write_resume(resumed_from(INFO), POSITION)
+    run.write_resume(snapshot(INFO), HISTORY, SAMPLES)
     run.write_held_out("分开\n")
     run.write_history([FIRST, SECOND])
     run.write_samples(["--- epoch 1\n分开"])
@@ -147,6 +149,10 @@ def resumed_from(info: RunInfo) -> Arrays:
         **{f"moments/{name}/step": np.array(24, np.float32) for name in weights},
         "state/h": np.full(state, 1e-40, np.float32),
     }
+
+
+def snapshot(info: RunInfo, position: Position = POSITION) -> Snapshot:
+    return Snapshot.of(resumed_from(info), weights_for(info), position)
 
 
 def files(run: RunDirectory) -> set[str]:
@@ -317,12 +323,74 @@ def test_weights_come_back_bit_for_bit(run: RunDirectory) -> None:
 
 
 def test_what_a_resume_needs_comes_back_bit_for_bit(run: RunDirectory) -> None:
-    run.write_info(INFO)
-    run.write_resume(resumed_from(INFO), POSITION)
-    found, where = run.read_resume()
-    assert_same_arrays(found, resumed_from(INFO))
-    assert where == POSITION
-    assert Report.from_json(where["history"][0]) == FIRST
+    run.write_model(weights_for(INFO))
+    run.write_resume(snapshot(INFO), HISTORY, SAMPLES)
+    found, history, samples = run.read_resume(INFO)
+    assert_same_arrays(found.tensors(), resumed_from(INFO))
+    assert_same_arrays(found.best_weights, weights_for(INFO))
+    assert found.position == POSITION
+    assert (history, samples) == (HISTORY, SAMPLES)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"step": -1},
+        {"step": 1.0},
+        {"returns": True},
+        {"seconds": math.nan},
+        {"elapsed": 1e13},
+        {"measuring": -1.0},
+        {"rate": math.inf},
+        {"scale": 0.0},
+        {"scale": 1.5},
+        {"loss_sum": math.inf},
+        {"best_loss": math.nan},
+        {"best_loss": None},
+        {"best_epoch": 0},
+        {"loss_count": -1},
+    ],
+)
+def test_a_position_is_checked_when_it_is_made(wrong: Json) -> None:
+    with pytest.raises((SettingError, ValueError), match=rf"^{next(iter(wrong))}|^best_loss and "):
+        replace(POSITION, **wrong)
+
+
+def test_a_position_cannot_be_changed_after_it_was_checked() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        POSITION.step = -1  # type: ignore[misc]
+
+
+def test_the_file_that_a_training_is_resumed_from_names_what_it_holds(run: RunDirectory) -> None:
+    run.write_resume(snapshot(INFO), HISTORY, SAMPLES)
+    tensors, position = read_save(run.path / "resume.safetensors")
+    assert_same_arrays(tensors, resumed_from(INFO))
+    reports = [dataclasses.asdict(report) for report in HISTORY]
+    assert position == {
+        "step": 24,
+        "seconds": 1.5,
+        "elapsed": 2.25,
+        "measuring": 0.1 + 0.2,
+        "rate": 0.002,
+        "scale": 0.5,
+        "returns": 1,
+        "best_loss": 3.25,
+        "best_epoch": 1,
+        "loss_sum": 0.0,
+        "loss_count": 0,
+        "history": reports,
+        "samples": SAMPLES,
+    }
+
+
+def test_a_file_put_together_by_hand_is_resumed_from_as_well(run: RunDirectory) -> None:
+    run.write_model(weights_for(INFO))
+    position: Json = dataclasses.asdict(POSITION)
+    position |= {"history": [report.to_json() for report in HISTORY], "samples": SAMPLES}
+    write_save(run.path / "resume.safetensors", resumed_from(INFO), position)
+    found, history, samples = run.read_resume(INFO)
+    assert_same_arrays(found.tensors(), resumed_from(INFO))
+    assert (found.position, history, samples) == (POSITION, HISTORY, SAMPLES)
 
 
 @pytest.mark.parametrize(("optimizer", "step"), [("sgd", 24), ("adamw", 0)])
@@ -333,11 +401,15 @@ def test_a_resume_needs_no_moments_before_they_are_there(
     arrays = {
         name: array for name, array in resumed_from(info).items() if not name.startswith("moments/")
     }
-    nothing_yet = {"step": 0, "history": [], "best_loss": None, "best_epoch": 0}
-    run.write_resume(arrays, POSITION | ({} if step else nothing_yet))
-    assert_same_arrays(run.read_resume(info)[0], arrays)
+    position, history = POSITION, HISTORY
+    if not step:
+        position = replace(POSITION, step=0, best_loss=None, best_epoch=0)
+        history = []
+    run.write_model(weights_for(info))
+    run.write_resume(Snapshot.of(arrays, weights_for(info), position), history, SAMPLES)
+    assert_same_arrays(run.read_resume(info)[0].tensors(), arrays)
     # With them the optimiser would be another one.
-    run.write_resume(resumed_from(info), POSITION | ({} if step else nothing_yet))
+    run.write_resume(snapshot(info, position), history, SAMPLES)
     message = damaged_message(lambda: run.read_resume(info))
     assert "is damaged: it has moments/embedding.weight/exp_avg, which run.json does not" in message
 
@@ -346,10 +418,10 @@ def test_a_perplexity_beyond_every_float_does_not_make_a_save_unreadable(
     run: RunDirectory,
 ) -> None:
     hopeless = replace(SECOND, validation_loss=1e4)
-    history = [FIRST.to_json(), hopeless.to_json()]
-    run.write_resume(resumed_from(INFO), POSITION | {"history": history})
-    _, where = run.read_resume(INFO)
-    assert Report.from_json(where["history"][1]) == hopeless
+    run.write_model(weights_for(INFO))
+    run.write_resume(snapshot(INFO), [FIRST, hopeless], SAMPLES)
+    _, history, _ = run.read_resume(INFO)
+    assert history == [FIRST, hopeless]
 
 
 @pytest.mark.parametrize("text", ["", "分开\n不分开\n", "\ufeff \u2028\x85\0\r\n"])
@@ -375,7 +447,8 @@ def test_a_run_works_where_it_was_copied_to(whole: RunDirectory, tmp_path: Path)
     assert replace(copy.read_info(), saved=0.0) == INFO
     assert_same_arrays(copy.read_model(INFO), weights_for(INFO))
     assert copy.read_held_out() == "分开\n"
-    assert copy.read_resume()[1] == POSITION
+    found, history, samples = copy.read_resume(INFO)
+    assert (found.position, history, samples) == (POSITION, HISTORY, SAMPLES)
 
 
 # How it is written.
@@ -583,8 +656,8 @@ def test_where_nothing_was_trained_there_is_nothing_to_find(tmp_path: Path) -> N
         with pytest.raises(RunError) as caught:
             RunDirectory.find(root=root)
         assert str(caught.value) == (
-            f"There is no trained model in {root}/ yet: train one with charlstm train CORPUS, or "
-            "name a run with --run."
+            f"There is no trained model in {root}/ yet: train one with charlstm.train(...), or "
+            "name a run with run."
         )
 
 
@@ -742,7 +815,7 @@ def test_a_run_of_another_format_is_refused_with_what_to_do(
         ),
         (lambda value: value.update(saved=10**400), "saved must be a number from 0 up, not 1000"),
         (lambda value: value["corpus"].update(sources=["song.txt"]), "sources must hold objects."),
-        (lambda value: value["recipe"].update(learning_rate=10**400), "learning rate must be"),
+        (lambda value: value["recipe"].update(learning_rate=10**400), "learning_rate must be"),
     ],
 )
 def test_a_run_json_with_something_wrong_in_it_says_what(
@@ -764,8 +837,8 @@ def test_a_file_that_is_missing_is_named(whole: RunDirectory, name: str) -> None
     message = damaged_message(reads[name])
     if name == "model.safetensors":
         assert message == (
-            f"{whole.path} has no model yet: go on with charlstm train --resume --name "
-            f"{whole.path}, or restore it from an intact copy."
+            f"{whole.path} has no model yet: go on with "
+            f"charlstm.resume({str(whole.path)!r}), or restore it from an intact copy."
         )
         return
     assert message.startswith(f"{whole.path / name} cannot be read: No such file or directory")
@@ -773,7 +846,7 @@ def test_a_file_that_is_missing_is_named(whole: RunDirectory, name: str) -> None
 
 def test_a_run_without_a_save_has_nothing_to_resume(whole: RunDirectory) -> None:
     (whole.path / "resume.safetensors").unlink()
-    assert damaged_message(whole.read_resume) == (
+    assert damaged_message(lambda: whole.read_resume(INFO)) == (
         f"{whole.path} was stopped before its first save."
     )
 
@@ -804,7 +877,7 @@ def test_weights_that_are_damaged_or_foreign_are_refused(
 ) -> None:
     path = whole.path / name
     path.write_bytes(change(path.read_bytes()))
-    read: Callable[[], object] = whole.read_resume
+    read: Callable[[], object] = lambda: whole.read_resume(INFO)  # noqa: E731
     if name == "model.safetensors":
         read = lambda: whole.read_model(INFO)  # noqa: E731
     assert re.match(r"\S+ (cannot be read|is damaged): ", damaged_message(read))
@@ -857,7 +930,7 @@ def test_a_resume_file_without_its_position_is_damaged(
 ) -> None:
     path = whole.path / "resume.safetensors"
     save_file({"weights/head.bias": np.zeros(3, np.float32)}, path, metadata)
-    assert damaged_message(whole.read_resume).startswith(f"{path} is damaged: {what}")
+    assert damaged_message(lambda: whole.read_resume(INFO)).startswith(f"{path} is damaged: {what}")
 
 
 def test_a_held_out_text_that_is_not_utf_8_is_damaged(whole: RunDirectory) -> None:

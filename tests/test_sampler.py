@@ -346,7 +346,7 @@ def test_an_unknown_character_is_named_and_a_nearby_one_offered(sampler: Sampler
         sampler.stream("分,离A开!")
     assert str(caught.value) == (
         "The model has never seen ',' (it has '，'), '离', 'A' (it has 'a'), '!' of the prefix. "
-        "Change the prefix, or use --unknown skip to leave such characters out, or --unknown map "
+        "Change the prefix, or use unknown='skip' to leave such characters out, or unknown='map' "
         "to put what is nearest in their place."
     )
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from saves import read_save, write_save
 from trainers import files, history
+from trainings import is_step, numbered, resume_session, start_session
 
 import charlstm
 from charlstm.api import TrainedModel
@@ -20,8 +22,8 @@ from charlstm.errors import (
     TrainingError,
     UnknownCharactersError,
 )
+from charlstm.runs.snapshot import Snapshot
 from charlstm.sessions.session import Event, Sample, Saved, Session
-from charlstm.sessions.start import resume_session, start_session
 from charlstm.training.events import (
     EpochEnd,
     Finished,
@@ -100,6 +102,10 @@ def prepare(
     )
 
 
+def told(session: Session) -> list[str]:
+    return [str(note) for note in session.plan.notes]
+
+
 def resume(root: Path, run: str | None = None, **options: Any) -> Session:
     return resume_session(run, root=root, device="cpu", **options)
 
@@ -117,11 +123,17 @@ def without_seconds(directory: Path) -> list[dict[str, Any]]:
     return [{**entry, "seconds": 0} for entry in history(directory)]
 
 
+def saved(directory: Path) -> Snapshot:
+    """Return where the training of a run stood when it was saved."""
+    model = charlstm.load(directory)
+    return model.directory.read_resume(model.info)[0]
+
+
 def assert_same_run(found: Path, expected: Path) -> None:
     for name in ("model.safetensors", "heldout.txt", "samples.txt"):
         assert (found / name).read_bytes() == (expected / name).read_bytes(), name
     assert without_seconds(found) == without_seconds(expected)
-    left, right = (charlstm.load(path).directory.read_resume()[0] for path in (found, expected))
+    left, right = (saved(path).tensors() for path in (found, expected))
     assert left.keys() == right.keys()
     for name, array in right.items():
         np.testing.assert_array_equal(left[name], array, err_msg=name)
@@ -221,7 +233,7 @@ def test_without_held_out_text_the_saved_weights_are_the_last_ones(
 ) -> None:
     session = prepare(corpus, root, validation=0.0, epochs=1)
     for event in session.events():
-        if event in (Step(2, 1), Step(5, 1)):
+        if is_step(event, 2) or is_step(event, 5):
             session.save()
             saved = session.plan.directory.read_model(charlstm.load(root=root).info)
             for name, array in session.trainer.weights().items():
@@ -273,7 +285,7 @@ def test_a_training_that_was_stopped_again_and_again_is_the_unbroken_one_bit_for
     # Before the first epoch's end, in the middle of one, at its last step, and just after it.
     stopped = prepare(corpus, root, name="stopped", backend=backend)
     for stop in (3, steps + 5, 2 * steps, 2 * steps + 1):
-        assert train_until(stopped, stop)[-2:] == [Stopped(), Saved(stop)]
+        assert train_until(stopped, stop)[-2:] == [Stopped(stop), Saved(stop)]
         assert charlstm.load("stopped", root=root).info.finished is None
         stopped = resume(root, "stopped")
         assert stopped.plan.resumed_step == stop
@@ -311,7 +323,7 @@ def test_a_training_that_was_killed_goes_on_from_its_last_save(corpus: Path, roo
     killed = prepare(corpus, root, name="killed")
     events = killed.events()
     for event in events:
-        if event == Step(15, 2):
+        if is_step(event, 15):
             killed.save()
         if isinstance(event, EpochEnd) and event.report.epoch == 3:
             # Killed in the middle of another save: the weights are there, the position is not.
@@ -376,7 +388,7 @@ def test_a_setting_that_decides_the_weights_cannot_change(
         resume(root, settings=settings)
     assert str(caught.value) == (
         f"{root / 'song'} was trained with another {named}; a resumed run keeps its settings. "
-        "Leave them out, or train anew without --resume."
+        "Leave them out, or train anew without resume."
     )
 
 
@@ -395,7 +407,7 @@ def test_a_resume_with_another_text_is_refused(corpus: Path, root: Path, song: s
         resume(root)
     assert str(caught.value) == (
         f"The text of {corpus} is not the one that {root / 'song'} was trained on, so it cannot "
-        "go on from there. Restore the text, or train anew without --resume."
+        "go on from there. Restore the text, or train anew without resume."
     )
 
 
@@ -448,9 +460,10 @@ def test_a_resume_file_from_which_something_is_missing_is_refused_in_a_sentence(
 ) -> None:
     session = prepare(corpus, root)
     train_until(session, 2)
-    arrays, position = session.plan.directory.read_resume()
-    (arrays if lost in arrays else position).pop(lost)
-    session.plan.directory.write_resume(arrays, position)
+    path = session.plan.directory.path / "resume.safetensors"
+    tensors, position = read_save(path)
+    (tensors if lost in tensors else position).pop(lost)
+    write_save(path, tensors, position)
     with pytest.raises(RunError, match=r"resume\.safetensors is damaged: "):
         resume(root)
 
@@ -486,8 +499,8 @@ def test_a_second_training_takes_the_next_free_name_and_says_so(corpus: Path, ro
     before = files(root / "song")
     second, third = prepare(corpus, root), prepare(corpus, root, name="song")
     train_until(second, 2)
-    assert first.plan.notes == ()
-    assert second.plan.notes == (f"{root / 'song'} is another run, so this one is called song-2.",)
+    assert told(first) == []
+    assert told(second) == [f"{root / 'song'} is another run, so this one is called song-2."]
     assert third.plan.directory.name == "song-3"
     assert files(root / "song") == before
     assert (root / "song-2" / "model.safetensors").is_file()
@@ -498,15 +511,15 @@ def test_a_batch_or_window_that_the_text_does_not_fill_shrinks_and_says_so(
 ) -> None:
     characters = len(song) - len(song) // 10
     batch = (characters - 1) // 16
-    plan = prepare(corpus, root, batch=1000).plan
-    assert plan.recipe.batch == batch
-    assert plan.notes == (f"The text is too short for a batch of 1,000, so it is {batch}.",)
-    plan = prepare(corpus, root, name="wide", window=5000).plan
-    assert (plan.recipe.batch, plan.recipe.window) == (1, characters - 1)
-    assert plan.notes == (
+    shrunk = prepare(corpus, root, batch=1000)
+    assert shrunk.plan.recipe.batch == batch
+    assert told(shrunk) == [f"The text is too short for a batch of 1,000, so it is {batch}."]
+    shrunk = prepare(corpus, root, name="wide", window=5000)
+    assert (shrunk.plan.recipe.batch, shrunk.plan.recipe.window) == (1, characters - 1)
+    assert told(shrunk) == [
         "The text is too short for a batch of 4, so it is 1.",
         f"The text is too short for a window of 5,000, so it is {characters - 1}.",
-    )
+    ]
 
 
 def test_patience_without_held_out_text_is_refused(corpus: Path, root: Path) -> None:
@@ -553,7 +566,7 @@ def test_a_text_too_small_to_learn_from_is_refused_and_leaves_no_directory(
         prepare(corpus, root)
     assert str(caught.value) == (
         "The training text has 99 characters; at least 100 are needed (10,000 or more before it "
-        "learns to spell). Add text, or hold out less with --validation."
+        "learns to spell). Add text, or hold out less with validation."
     )
     assert not root.exists()
     assert prepare(corpus, root, validation=0.0, prefixes=()).plan.training_characters == 110
@@ -575,7 +588,7 @@ def test_a_min_count_that_leaves_no_character_is_refused(corpus: Path, root: Pat
 def test_a_cell_that_the_backend_lacks_is_refused_and_leaves_no_directory(
     corpus: Path, root: Path
 ) -> None:
-    with pytest.raises(RecipeError, match=r"^torch has no coupled cell; use --backend scratch"):
+    with pytest.raises(RecipeError, match=r"^torch has no coupled cell; use backend='scratch'"):
         prepare(corpus, root, cell="coupled", backend="torch")
     assert not root.exists()
 
@@ -590,8 +603,8 @@ def test_a_training_that_diverges_says_so_and_what_was_saved_stands(
         list(session.events())
     assert re.fullmatch(
         r"The training has diverged \(epoch 1, step 2, loss [\d.e+]+\), and going back 3 times, "
-        r"each with half the learning rate, did not help\. Train anew with a lower --lr or a "
-        r"smaller --clip; what was good before is kept\.",
+        r"each with half the learning rate, did not help\. Train anew with a lower "
+        r"learning_rate or a smaller clip; what was good before is kept\.",
         str(caught.value),
     )
     left = files(root / "song")
@@ -610,8 +623,8 @@ def test_weights_that_the_last_step_made_infinite_are_not_saved(corpus: Path, ro
     # The loss is that of the weights before the step.
     assert re.fullmatch(
         r"The training has diverged \(epoch 1, step 1, loss \d\.\d+\), and going back 3 times, "
-        r"each with half the learning rate, did not help\. Train anew with a lower --lr or a "
-        r"smaller --clip; what was good before is kept\.",
+        r"each with half the learning rate, did not help\. Train anew with a lower "
+        r"learning_rate or a smaller clip; what was good before is kept\.",
         str(caught.value),
     )
     left = files(root / "song")
@@ -630,28 +643,29 @@ def test_a_training_that_is_stopped_when_it_has_diverged_saves_what_it_went_back
         events.append(event)
         if isinstance(event, EpochEnd):
             good = session.trainer.weights()
-        if event == Step(steps + 2, 2):
+        if is_step(event, steps + 2):
             session.trainer.model.head.bias.data.fill_(math.nan)
             session.stop()
-    assert events[-3:] == [WentBack(steps + 2, steps, 0.5), Stopped(), Saved(steps)]
-    arrays, _ = charlstm.load(root=root).directory.read_resume()
+    assert events[-3:] == [WentBack(steps + 2, steps, 0.5), Stopped(steps), Saved(steps)]
+    weights = saved(root / "song").weights
     for name, array in good.items():
-        np.testing.assert_array_equal(arrays[f"weights/{name}"], array)
+        np.testing.assert_array_equal(weights[name], array)
 
 
 def test_a_save_that_is_due_waits_until_the_weights_are_numbers_again(
-    corpus: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Path, root: Path
 ) -> None:
-    monkeypatch.setattr("charlstm.sessions.session._SAVE_EVERY_SECONDS", 0.0)
-    session = prepare(corpus, root, steps=4, prefixes=())
+    made = prepare(corpus, root, steps=4, prefixes=())
+    session = Session(made.plan, made.trainer, made.plan.directory.read_info(), save_every=0.0)
     events = []
     for event in session.events():
         events.append(event)
-        if event == Step(2, 1) and WentBack(3, 0, 0.5) not in events:
+        if is_step(event, 2) and WentBack(3, 0, 0.5) not in events:
             session.trainer.model.head.bias.data.fill_(math.nan)
-    steps = [[Step(step, 1), Saved(step)] for step in (1, 2, 3, 4)]
-    assert events[:5] == [*steps[0], Step(2, 1), WentBack(3, 0, 0.5), Saved(0)]
-    assert events[5:13] == [event for pair in steps for event in pair]
+    steps = [[(step, 1), Saved(step)] for step in (1, 2, 3, 4)]
+    told = numbered(events)
+    assert told[:5] == [*steps[0], (2, 1), WentBack(3, 0, 0.5), Saved(0)]
+    assert told[5:13] == [event for pair in steps for event in pair]
     assert isinstance(events[13], EpochEnd)
 
 

@@ -26,7 +26,7 @@ def begin(model: TrainedModel) -> Callable[..., Song]:
     """Return what begins a song; one with the seed 5 and the training text, unless told else."""
 
     def begin(**settings: object) -> Song:
-        settings = {"seed": 5, "training_text": model.training_text, **settings}
+        settings = {"seed": 5, "training_text": model.learned.text, **settings}
         return Song(model.sampler, **settings)  # type: ignore[arg-type]
 
     return begin
@@ -41,7 +41,7 @@ def shown(proposals: list[Proposal]) -> list[str]:
 
 def expected_next(song: Song) -> "list[float]":
     """Return what the model expects at the place where the song stands."""
-    logits: list[float] = song._places[-1].state.logits[0].tolist()
+    logits: list[float] = song._points[-1].state.logits[0].tolist()
     return logits
 
 
@@ -323,7 +323,7 @@ def test_a_form_that_no_line_meets_is_an_error_and_changes_nothing(begin: Begin)
     song.write(["我在桥边花下"])
     before = expected_next(song)
     song.write([""])
-    with pytest.raises(FormError, match=r"^No line 1 was found that meets --"):
+    with pytest.raises(FormError, match=r"^No line 1 was found that meets line_length='1,5'"):
         song.propose()
     with pytest.raises(FormError):
         song.look_ahead()
@@ -380,7 +380,7 @@ def test_what_is_said_to_be_copied_keeps_the_limit_where_a_line_of_text_has_two_
     tmp_path: Path,
 ) -> None:
     model = learn(tmp_path, VERSE)
-    song = Song(model.sampler, training_text=model.training_text, max_copy=5, seed=5)
+    song = Song(model.sampler, training_text=model.learned.text, max_copy=5, seed=5)
     for _ in range(6):
         proposals = song.propose()
         assert all(len(one.copied.text) <= 5 for one in proposals if one.copied is not None)
@@ -409,7 +409,7 @@ def test_a_change_that_fails_leaves_everything_as_it_was(
 
 
 def test_a_song_cannot_begin_with_a_form_of_characters_never_seen(begin: Begin) -> None:
-    with pytest.raises(UnknownCharactersError, match="never seen 'Ω' of --must"):
+    with pytest.raises(UnknownCharactersError, match="never seen 'Ω' of must"):
         begin(form=Form(must=("Ω",)))
 
 

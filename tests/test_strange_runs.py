@@ -30,6 +30,7 @@ from faults.patience import HANGS_AFTER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from saves import write_save
 
 from charlstm import machine
 from charlstm.api import load
@@ -42,6 +43,7 @@ from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.recipe import Recipe
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
+from charlstm.runs.snapshot import Position, Snapshot
 from charlstm.text.corpus import Source
 from charlstm.text.vocabulary import Vocabulary
 
@@ -105,7 +107,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = RunDirectory.create("song", tmp_path_factory.mktemp("runs"), INFO, HELD_OUT)
     weights, resume = arrays_of(INFO)
     run.write_model(weights)
-    run.write_resume(resume, POSITION)
+    write_save(run.path / "resume.safetensors", resume, POSITION)
     run.write_index(LEARNED)
     run.write_history([REPORT])
     return run.path
@@ -480,20 +482,17 @@ def test_a_position_with_any_value_in_any_place_is_sound_or_refused(
         held[key] = value
     with tempfile.TemporaryDirectory() as root:
         run = RunDirectory(Path(root))
-        shutil.copy(made / "resume.safetensors", root)
-        position = json.dumps(whole)
-        crafted(
-            run.path / "resume.safetensors",
-            lambda header: header["__metadata__"].update(position=position),
-        )
+        shutil.copy(made / "model.safetensors", root)
+        write_save(run.path / "resume.safetensors", arrays_of(INFO)[1], whole)
         if works_or_is_refused(lambda: run.read_resume(INFO)):
-            _, found = run.read_resume(INFO)
-            json.dumps(found, allow_nan=False)
-            "\n".join(found["samples"]).encode()
-            assert type(found["step"]) is int
-            assert 0 < found["step"] <= 2**53
-            assert 0 < found["scale"] <= 1
-            assert all(math.isfinite(found[name]) for name in ("seconds", "elapsed", "loss_sum"))
+            snapshot, history, samples = run.read_resume(INFO)
+            found = snapshot.position
+            json.dumps([found.to_json(), *map(dataclasses.asdict, history)], allow_nan=False)
+            "\n".join(samples).encode()
+            assert type(found.step) is int
+            assert 0 < found.step <= 2**53
+            assert 0 < found.scale <= 1
+            assert all(map(math.isfinite, (found.seconds, found.elapsed, found.loss_sum)))
 
 
 @pytest.mark.parametrize(
@@ -529,7 +528,7 @@ def test_a_position_with_any_value_in_any_place_is_sound_or_refused(
 )
 def test_a_position_that_no_training_has_is_refused(run: RunDirectory, wrong: Json) -> None:
     _, arrays = arrays_of(INFO)
-    run.write_resume(arrays, POSITION | wrong)
+    write_save(run.path / "resume.safetensors", arrays, POSITION | wrong)
     told = sentence(lambda: run.read_resume(INFO))
     assert told.startswith(f"{run.path / 'resume.safetensors'} is damaged: ")
 
@@ -918,26 +917,28 @@ def test_honest_runs_work_and_a_missing_one_is_judged(honest: list[Path], tmp_pa
 # What grows with the epochs.
 
 
+def snapshot_after(epochs: int) -> Snapshot:
+    """Return where a training stands whose epochs have a step each."""
+    weights, arrays = arrays_of(INFO)
+    counters = {name: POSITION[name] for name in POSITION if name not in ("history", "samples")}
+    position = Position.from_json(counters | {"step": epochs, "best_epoch": epochs})
+    return Snapshot.of(arrays, weights, position)
+
+
 def test_a_training_of_very_many_epochs_can_be_resumed(run: RunDirectory) -> None:
-    _, arrays = arrays_of(INFO)
-    entry = dataclasses.asdict(REPORT)
-    history = [{**entry, "step": step, "epoch": step} for step in range(1, 100_001)]
-    position = POSITION | {"step": 100_000, "best_epoch": 100_000}
-    run.write_resume(arrays, position | {"history": history, "samples": ["分开" * 25] * 100_000})
-    _, found = run.read_resume(INFO)
-    assert found["history"] == history
-    assert len(found["samples"]) == 100_000
+    reports = [replace(REPORT, step=step, epoch=step) for step in range(1, 100_001)]
+    run.write_resume(snapshot_after(100_000), reports, ["分开" * 25] * 100_000)
+    _, history, samples = run.read_resume(INFO)
+    assert history == reports
+    assert len(samples) == 100_000
 
 
 def test_of_what_grows_beyond_all_measure_the_newest_is_kept(
     run: RunDirectory, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr("charlstm.runs.directory.LARGEST_JSON", 20_000)
-    _, arrays = arrays_of(INFO)
-    entry = dataclasses.asdict(REPORT)
-    history = [{**entry, "step": step, "epoch": step} for step in range(1, 401)]
-    position = POSITION | {"step": 400, "best_epoch": 400}
-    run.write_resume(arrays, position | {"history": history, "samples": ["a", "b"]})
-    found = run.read_resume(INFO)[1]["history"]
-    assert found == history[-len(found) :]
+    reports = [replace(REPORT, step=step, epoch=step) for step in range(1, 401)]
+    run.write_resume(snapshot_after(400), reports, ["a", "b"])
+    _, found, _ = run.read_resume(INFO)
+    assert found == reports[-len(found) :]
     assert 50 <= len(found) < 200

@@ -1,3 +1,4 @@
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch.func import functional_call
 from torch.nn import functional
 from trainers import (
+    CPU,
     NOTHING,
     OTHER,
     ROWS,
@@ -24,11 +26,14 @@ from trainers import (
     skip_what_no_processor_here_can,
     trainer_for,
 )
+from trainings import is_step, numbered
 
 from charlstm.errors import TrainingError
 from charlstm.model.charlm import CharLM
 from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS
 from charlstm.recipes.recipe import Recipe
+from charlstm.runs.snapshot import Snapshot
+from charlstm.training.clock import Clock
 from charlstm.training.events import (
     EpochEnd,
     Finished,
@@ -37,7 +42,7 @@ from charlstm.training.events import (
     TrainerEvent,
     WentBack,
 )
-from charlstm.training.trainer import Snapshot, Trainer
+from charlstm.training.trainer import Trainer
 
 BOTH = [(cell, "scratch") for cell in CELLS] + [(cell, "torch") for cell in LIBRARY_CELLS]
 
@@ -72,8 +77,11 @@ def assert_same_snapshot(found: Snapshot, expected: Snapshot) -> None:
     assert_same_arrays(found.best_weights, expected.best_weights)
     assert_same_arrays(found.moments, expected.moments)
     assert_same_arrays(found.state, expected.state)
-    clocks = {"seconds": 0, "elapsed": 0, "measuring": 0}
-    assert {**found.position, **clocks} == {**expected.position, **clocks}
+    left, right = (
+        replace(snapshot.position, seconds=0.0, elapsed=0.0, measuring=0.0)
+        for snapshot in (found, expected)
+    )
+    assert left == right
 
 
 def plain_training(recipe: Recipe, start: Weights, *, carried: bool, zeroed: bool) -> Weights:
@@ -182,7 +190,7 @@ def test_a_constant_schedule_keeps_the_rate_and_a_step_is_made_at_that_rate() ->
 def test_a_cosine_schedule_warms_up_and_falls_to_a_hundredth_of_its_peak() -> None:
     recipe = SMALL.override(schedule="cosine", learning_rate=0.5, epochs=400)
     trainer = trainer_for(recipe)
-    assert trainer.total_steps == 1200
+    assert trainer.budget.steps == 1200
     rates = [trainer.rate for event in trainer.run() if isinstance(event, Step)]
     for step in range(20):
         assert rates[step] == pytest.approx(0.5 * (step + 1) / 20, rel=2e-3)
@@ -497,7 +505,7 @@ def test_patience_without_held_out_text_waits_for_ever() -> None:
 def test_steps_end_a_training_within_an_epoch_and_report_what_was_read() -> None:
     trainer = trainer_for(SMALL.override(steps=4), held_out=OTHER)
     events = train(trainer)
-    assert trainer.step == trainer.total_steps == 4
+    assert trainer.step == trainer.budget.steps == 4
     reports = [end.report for end in ends(events)]
     assert [(report.step, report.epoch) for report in reports] == [(3, 1), (4, 2)]
     assert [report.characters for report in reports] == [48, 64]
@@ -506,7 +514,7 @@ def test_steps_end_a_training_within_an_epoch_and_report_what_was_read() -> None
 
 
 def test_more_steps_than_the_epochs_have_change_nothing() -> None:
-    assert trainer_for(SMALL.override(steps=1000)).total_steps == 2 * WINDOWS
+    assert trainer_for(SMALL.override(steps=1000)).budget.steps == 2 * WINDOWS
 
 
 def test_stopping_ends_after_the_step_under_way_and_says_so() -> None:
@@ -514,9 +522,40 @@ def test_stopping_ends_after_the_step_under_way_and_says_so() -> None:
     events = []
     for event in trainer.run():
         events.append(event)
-        if event == Step(2, 1):
+        if is_step(event, 2):
             trainer.stop()
-    assert events == [Step(1, 1), Step(2, 1), Stopped()]
+    assert numbered(events) == [(1, 1), (2, 1), Stopped(2)]
+
+
+def test_a_step_says_all_that_is_drawn_of_it_whenever_it_is_asked() -> None:
+    now = [0.0]
+    recipe, clock = SMALL.override(schedule="cosine"), Clock(lambda: now[0])
+    trainer = Trainer(recipe, TEXT, OTHER, V, backend="scratch", device=CPU, clock=clock)
+    steps, losses = [], []
+    for event in trainer.run():
+        if isinstance(event, Step):
+            steps.append(event)
+            losses.append(trainer.running_loss)
+            assert (event.learning_rate, event.seconds) == (trainer.rate, trainer.seconds)
+    assert [(step.step, step.epoch) for step in steps] == [
+        (step, 1 + (step > WINDOWS)) for step in range(1, 2 * WINDOWS + 1)
+    ]
+    assert [step.progress for step in steps] == [step.step / 6 for step in steps]
+    assert [step.characters for step in steps] == [step.step * ROWS * T for step in steps]
+    assert [step.seconds_left for step in steps] == [0.0] * 6  # this clock stands still
+    # Asked only now, each has the loss of its own moment.
+    assert [step.loss for step in steps] == losses
+    assert len(set(losses)) == 6
+
+
+def test_a_step_says_how_fast_training_is_and_how_long_the_rest_takes() -> None:
+    now = itertools.count()
+    clock = Clock(lambda: float(next(now)))  # a second passes whenever it is looked at
+    trainer = Trainer(SMALL, TEXT, NOTHING, V, backend="scratch", device=CPU, clock=clock)
+    steps = [event for event in trainer.run() if isinstance(event, Step)]
+    assert [step.seconds for step in steps] == [1, 2, 3, 4, 5, 6]
+    assert [step.seconds_left for step in steps] == [5, 4, 3, 2, 1, 0]
+    assert [step.characters_per_second for step in steps] == [ROWS * T] * 6
 
 
 @pytest.mark.parametrize("backend", ["scratch", "torch"])
@@ -540,8 +579,8 @@ def test_a_training_that_diverges_goes_back_three_times_and_then_says_what_to_tr
     assert returns == [(2, 0, 0.5), (2, 0, 0.25), (2, 0, 0.125)]
     assert re.fullmatch(
         r"The training has diverged \(epoch 1, step 2, loss nan\), and going back 3 times, each "
-        r"with half the learning rate, did not help\. Train anew with a lower --lr or a smaller "
-        r"--clip; what was good before is kept\.",
+        r"with half the learning rate, did not help\. Train anew with a lower learning_rate or a "
+        r"smaller clip; what was good before is kept\.",
         str(caught.value),
     )
 

@@ -9,13 +9,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 from typer.core import TyperGroup
 
+from charlstm import __version__
 from charlstm.cli import compare, evaluate, generate, novelty, train, write
 from charlstm.cli.console import StandardError, fail, visible
+from charlstm.cli.names import option
 from charlstm.errors import CharLSTMError
 
 
@@ -60,6 +62,24 @@ evaluate.app.command("novelty")(novelty.novelty)
 app.add_typer(evaluate.app, name="eval")
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"charlstm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Say which version this is."
+        ),
+    ] = False,
+) -> None:
+    """Hold the options of the command line as a whole."""
+
+
 def main() -> None:
     """Run the command line and exit."""
     if sys.stderr is None:  # it was closed, and its descriptor must not become a run's file
@@ -72,7 +92,7 @@ def main() -> None:
     try:
         app()
     except CharLSTMError as error:
-        fail(str(error))
+        fail(error.message.told(option))
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

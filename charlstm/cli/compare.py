@@ -69,17 +69,18 @@ def compare(
     widths = [_number(int, "--hidden", value) for value in _list(hidden)]
     rates = [_number(float, "--lr", value) for value in _list(lr)]
     with loading():
+        from charlstm.machine import Machine
+        from charlstm.recipes.wish import Wish
         from charlstm.sessions.comparison import Comparison, trials
+        from charlstm.sessions.fitting import Material
 
     comparison = Comparison(
-        corpus,
+        Material(corpus, encoding),
         trials(_list(cells), _list(backends), widths, rates),
         name=name,
-        settings={"epochs": epochs, "minutes": minutes, "seed": seed},
+        wish=Wish(settings={"epochs": epochs, "minutes": minutes, "seed": seed}),
         prefix=prefix,
-        encoding=encoding,
-        device=device,
-        threads=threads,
+        machine=Machine(device=device, threads=threads),
         reading=reading_bar,
     )
     outcomes, code = _follow(comparison)
@@ -125,9 +126,9 @@ def _follow(comparison: "Comparison") -> "tuple[list[Outcome], int]":
                     session = event.session
                     if stopping:
                         session.stop()
-                    bar = progress_bar(1.0, session.trainer.progress, event.trial.name)
-                case Step() if bar is not None and session is not None:
-                    bar.update(session.trainer.progress - bar.n)
+                    bar = progress_bar(1.0, session.plan.progress, event.trial.name)
+                case Step() if bar is not None:
+                    bar.update(event.progress - bar.n)
                 case Outcome():
                     outcomes.append(event)
                     _say(event)

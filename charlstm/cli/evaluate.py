@@ -192,15 +192,15 @@ def _show(console: "Console", text: str, figures: "Evaluation") -> None:
 
     from charlstm.evaluation.highlight import SHADES, lines, ranked, shade_names
 
-    found = lines(text, figures.surprisal)
-    for line in found:
+    in_order = lines(text, figures.surprisal)
+    for line in in_order:
         console.print(_colored(line))
     if console.is_terminal:  # elsewhere there are no colours to explain
         key = Text("\nbits a character: ", style="dim")
         for (_, color), name in zip(SHADES, shade_names(), strict=True):
             key.append(f" {name} ", style=f"black on {color}" if color else "")
         console.print(key)
-    order = ranked(found)
+    order = ranked(in_order)
     parts = {"lines, the most surprising first": order}
     if len(order) > 2 * _RANKED:
         parts = {

@@ -17,6 +17,7 @@ from charlstm.cli.console import (
     write_json,
     write_result,
 )
+from charlstm.cli.names import option
 from charlstm.cli.options import (
     AcrosticEndOption,
     AcrosticOption,
@@ -27,18 +28,15 @@ from charlstm.cli.options import (
     RunOption,
     TemperatureOption,
 )
-from charlstm.errors import CorpusError, RunError
+from charlstm.errors import CorpusError
 
 if TYPE_CHECKING:
     from charlstm.api import TrainedModel
     from charlstm.evaluation.novelty import Passage
-    from charlstm.writing.candidates import Place
+    from charlstm.text.unseen import Prefix
+    from charlstm.writing.point import Point
 
 _DRAWING = "How characters are drawn"
-# Reading a larger index takes more than about a second, which nobody asked for.
-_QUICK_TO_READ = 8_000_000
-# No training keeps more characters, but a stranger's small index may unpack into gigabytes.
-_MOST_CHARACTERS = 50_000_000
 
 
 def generate(
@@ -144,8 +142,9 @@ def generate(
     if form.has_constraints and (length is not None or stop):
         raise typer.BadParameter("a form determines its own length; leave --length and --stop out.")
     model = load(run)
-    prefixes = [prefix]
-    if prefix_file is not None:
+    if prefix_file is None:
+        prefixes = [model.sampler.prefix(prefix, unknown)]
+    else:
         prefixes = _read_prefixes(prefix_file, model, unknown)
     first = first_seed(seed)
     settings: dict[str, Any] = {
@@ -165,8 +164,8 @@ def generate(
         seed = first + number * samples
         if form.has_constraints:
             for k in range(samples):
-                place = model.compose_place(form, begun, seed=seed + k, **settings)
-                answers.give(place.text, begun, seed + k, place)
+                point = model.compose_point(form, begun, seed=seed + k, **settings)
+                answers.give(point.text, begun, seed + k, point)
         elif samples == 1 and not as_json and is_terminal(sys.stdout):
             answers.give_as_written(model.stream(begun, seed=seed, **ends, **settings), begun)
         else:
@@ -178,10 +177,9 @@ def generate(
         notes().print(f"run {run_name}, seed {first}{answers.copied()}", style="dim", markup=False)
 
 
-def _read_prefixes(path: Path, model: "TrainedModel", unknown: str) -> list[str]:
-    """Return the lines of a file that are not empty, checked to be readable for the model."""
+def _read_prefixes(path: Path, model: "TrainedModel", unknown: str) -> "list[Prefix]":
+    """Return the lines of a file that are not empty, as the model reads them."""
     from charlstm.text.encodings import decode
-    from charlstm.text.unseen import readable
 
     name = "standard input" if str(path) == "-" else str(path)
     try:
@@ -192,14 +190,12 @@ def _read_prefixes(path: Path, model: "TrainedModel", unknown: str) -> list[str]
         raise CorpusError(f"{name} cannot be read: {error.strerror}.") from None
     except CorpusError:
         raise CorpusError(f"{name} cannot be decoded: save it as UTF-8.") from None
-    options = model.info.recipe.text
     prefixes = []
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     for number, line in enumerate(lines, start=1):
         if line.strip():
             what = f"line {number:,} of {name}"
-            readable(options.apply(line), model.info.vocabulary, unknown, what=what)
-            prefixes.append(line)
+            prefixes.append(model.sampler.prefix(line, unknown, what=what))
     if not prefixes:
         raise CorpusError(f"{name} is empty: it needs one prefix a line.")
     return prefixes
@@ -213,40 +209,21 @@ class _Answers:
         self._settings = settings
         self._as_json = as_json
         self._given = 0
-        self._why_not = self._cannot_look(settings["max_copy"])
-        self._looks = not self._why_not
+        self._why_not = model.learned.reason_not_to_look(settings["max_copy"])
         self._longest: Passage | None = None
 
-    def _cannot_look(self, max_copy: int | None) -> str:
-        """Say that copies are not looked for and why, if they are not."""
-        index_bytes = self._model.directory.index_bytes
-        if index_bytes is None:
-            return "copies were not looked for: the run keeps no index"
-        characters = self._model.info.training_characters
-        # To limit copies, the training text is read anyway.
-        if max_copy is None and (index_bytes > _QUICK_TO_READ or characters > _MOST_CHARACTERS):
-            return (
-                "the training text is long, so copies were not looked for: save the song and run "
-                "charlstm eval novelty FILE"
-            )
-        try:
-            _ = self._model.training_text
-        except RunError as error:  # which is no reason not to write
-            return f"copies were not looked for: {visible(str(error).rstrip('.'))}"
-        return ""
-
-    def give(self, text: str, prefix: str, seed: int, place: "Place | None" = None) -> None:
+    def give(self, text: str, prefix: "Prefix", seed: int, point: "Point | None" = None) -> None:
         """Print a text.
 
         Args:
             text: prefix and what was written.
             prefix: what was given.
             seed: of this text.
-            place: the place after it, if it was written to a form.
+            point: where it ends, if it was written to a form.
         """
-        passage = self._look(text, prefix, place)
+        passage = self._look(text if point is None else point, prefix)
         if self._as_json:
-            write_json(self._described(text, prefix, seed, passage, place))
+            write_json(self._described(text, prefix, seed, passage, point))
             return
         separator = "\n" if self._given else ""
         # A pipe gets every character exactly as the model wrote it.
@@ -254,10 +231,10 @@ class _Answers:
         write_result(f"{separator}{shown}\n")
         self._given += 1
 
-    def give_as_written(self, pieces: Iterator[str], prefix: str) -> None:
+    def give_as_written(self, pieces: Iterator[str], prefix: "Prefix") -> None:
         """Print a text while it is written."""
-        write_result("\n" * bool(self._given) + visible(prefix))
-        text = prefix
+        write_result("\n" * bool(self._given) + visible(prefix.given))
+        text = prefix.given
         for piece in pieces:
             write_result(visible(piece))
             text += piece
@@ -267,55 +244,51 @@ class _Answers:
 
     def copied(self) -> str:
         """Say which is the longest passage that was copied."""
-        if not self._looks:
-            return f"; {self._why_not}"
+        if self._why_not is not None:
+            return f"; {visible(self._why_not.told(option))}"
         if self._longest is None:
             return "; nothing of four characters or more is copied"
-        line, _ = self._model.training_text.line_at(self._longest.place)
+        line, _ = self._model.learned.text.line_at(self._longest.place)
         return (
             f"; longest copy {len(self._longest.text)} characters, "
             f"{shown_line(self._longest.text)} (line {line:,} of the training text)"
         )
 
-    def _look(self, text: str, prefix: str, place: "Place | None" = None) -> "Passage | None":
-        """Return the longest passage that was copied, as it is shown or as the model read it."""
-        if not self._looks:
+    def _look(self, written: "str | Point", prefix: "Prefix") -> "Passage | None":
+        """Return the longest passage that was copied; the longest of all texts is kept."""
+        if self._why_not is not None:
             return None
-        begun = self._model.info.recipe.text.apply(prefix)
-        texts, given = [begun + text[len(prefix) :]], [len(begun)]
-        if place is not None:
-            read = place.read.removesuffix("\n")
-            texts, given = [place.text, read], [place.given, len(self._read(prefix))]
-        passage = self._model.novelty(*texts, after=given).longest
+        passage = self._model.learned.longest_copy(written, prefix)
         if passage and (self._longest is None or len(passage.text) > len(self._longest.text)):
             self._longest = passage
         return passage
 
-    def _read(self, prefix: str) -> str:
-        """Return the prefix as the model reads it."""
-        return self._model.sampler.readable(prefix, self._settings["unknown"])
-
     def _described(
-        self, text: str, prefix: str, seed: int, passage: "Passage | None", place: "Place | None"
+        self,
+        text: str,
+        prefix: "Prefix",
+        seed: int,
+        passage: "Passage | None",
+        point: "Point | None",
     ) -> dict[str, Any]:
         sampler = self._model.sampler
-        state = sampler.read(prefix, self._settings["unknown"])
-        written = text[len(prefix) :]
-        if place is not None:  # not every line break that is shown was read
-            read = place.read[len(self._read(prefix)) :]
+        written = text[len(prefix.given) :]
+        if point is not None:  # not every line break that is shown was read
+            read = point.read[len(prefix.read) :]
             written = read[:-1] if read[-1:].isspace() else read
-        found = sampler.log_probabilities(written, state=state)
+        state = sampler.read(prefix)
+        likely = sampler.log_probabilities(written, state=state)
         copy: dict[str, Any] | None = None
         if passage is not None:
-            line, _ = self._model.training_text.line_at(passage.place)
+            line, _ = self._model.learned.text.line_at(passage.place)
             copy = {"characters": len(passage.text), "text": passage.text, "line": line}
-        elif self._looks:
+        elif self._why_not is None:
             copy = {"characters": 0, "text": "", "line": None}
         return {
             "text": text,
-            "prefix": prefix,
+            "prefix": prefix.given,
             "seed": seed,
-            "mean_log_probability": float(found.mean()) if len(found) else None,
+            "mean_log_probability": float(likely.mean()) if len(likely) else None,
             "longest_copy": copy,
             **self._settings,
             "run": str(self._model.directory.path),

@@ -71,7 +71,7 @@ def novelty(
         from charlstm.writing.sampler import first_seed
 
     model = load(run)
-    training = model.training_text
+    training = model.learned.text
     if text:
         measured = ", ".join(text)
         texts = [model.read(text, encoding=encoding)]
@@ -82,7 +82,7 @@ def novelty(
         texts = model.generate_many(
             samples=samples, length=_CHARACTERS, seed=seed, temperature=temperature
         )
-    found = model.novelty(*texts)
+    novelty = model.novelty(*texts)
     held_out = model.directory.read_held_out(model.info)
     compared = model.novelty(held_out[:_HELD_OUT]) if held_out else None
     if as_json:
@@ -94,19 +94,19 @@ def novelty(
         }
         answer = {
             **written,
-            **found.to_json(),
+            **novelty.to_json(),
             "held_out": beside,
             "run": str(model.directory.path),
         }
         write_json(answer)
         return
-    _draw(found, compared, measured, training, cut=len(held_out) > _HELD_OUT)
+    _draw(novelty, compared, measured, training, cut=len(held_out) > _HELD_OUT)
     if not text:
         notes().print(f"temperature {temperature:g}, seed {seed}", style="dim", markup=False)
 
 
 def _draw(
-    found: "Novelty",
+    novelty: "Novelty",
     compared: "Novelty | None",
     measured: str,
     training: "TrainingText",
@@ -115,16 +115,16 @@ def _draw(
 ) -> None:
     from rich.table import Table
 
-    both = [found] if compared is None else [found, compared]
+    both = [novelty] if compared is None else [novelty, compared]
     shares = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     shares.add_column("copied in a row")
     shares.add_column("this text", justify="right", style="bold")
     if compared is not None:
         # What a new text by the same hand has in common with the old ones.
         shares.add_column("held-out text", justify="right")
-    for n in found.windows:
-        shares.add_row(f"{n} characters", *(_percent(one.share(n)) for one in both))
-    whole = (one.verbatim_lines / one.lines if one.lines else None for one in both)
+    for n in novelty.windows:
+        shares.add_row(f"{n} characters", *(_percent(text.share(n)) for text in both))
+    whole = (text.verbatim_lines / text.lines if text.lines else None for text in both)
     shares.add_row("whole lines", *map(_percent, whole))
 
     console = results()
@@ -136,7 +136,7 @@ def _draw(
             note = f"held-out text: its first {_HELD_OUT:,} characters only"
             console.print(note, style="dim")
         console.print()
-        if found.passages:
+        if novelty.passages:
             title = "longest copied passages, and the line they first appear in"
             console.print(title, style="bold")
         else:
@@ -144,7 +144,7 @@ def _draw(
         width = console.width if is_terminal(sys.stdout) else None
         # Where there are no colours, marks say which part was copied.
         marks = ("", "") if console.color_system else ("«", "»")
-        for passage in found.passages:
+        for passage in novelty.passages:
             console.print(_row(passage, training, width, marks))
     write_result(drawn.get())
 

@@ -14,15 +14,12 @@ from rich.text import Text
 from tqdm import tqdm
 
 from charlstm.cli.console import is_terminal, notes, progress_bar, visible, write_result
+from charlstm.cli.names import option
 from charlstm.figures import Report, perplexity
 from charlstm.recipes.recipe import Recipe
-from charlstm.sessions.session import Event, Plan, Sample, Session
-from charlstm.training.events import (
-    EpochEnd,
-    Finished,
-    Step,
-    WentBack,
-)
+from charlstm.sessions.plan import Plan
+from charlstm.sessions.session import Event, Sample, Session
+from charlstm.training.events import EpochEnd, Finished, Step, Stopped, WentBack
 
 # More lines than this tell nobody more; history.jsonl has every epoch.
 _REPORTS = 20
@@ -41,10 +38,11 @@ class Screen:
         self._bar: tqdm[None] | None = None
         self._headed = False
         self._before: Report | None = session.last
+        self._stopped_at = 0
 
     def __enter__(self) -> "Screen":
         _draw_plan(self._console, self._plan)
-        self._bar = progress_bar(1.0, self._session.trainer.progress)
+        self._bar = progress_bar(1.0, self._plan.progress)
         return self
 
     def __exit__(
@@ -64,9 +62,8 @@ class Screen:
         """Draw one event."""
         match event:
             case Step():
-                self._move_bar()
-            case EpochEnd(report, best):
-                last = self._session.trainer.progress >= 1
+                self._move_bar(event)
+            case EpochEnd(report, best, last):
                 if last or report.epoch % self._every == 0 or self._before is None:
                     self._draw_report(report, best)
             case Sample(epoch, prefix, text):
@@ -77,6 +74,8 @@ class Screen:
                     f"training diverged at step {diverged:,}: back at step {step:,}, with "
                     f"{scale:g} times the learning rate"
                 )
+            case Stopped(step):
+                self._stopped_at = step
             case Finished(reason):
                 self._line(Text(f"done: {reason}", style="dim"))
             case _:
@@ -106,10 +105,10 @@ class Screen:
             )
             if "-" in self._plan.places:
                 again += " - < THE SAME TEXT"
-            step = self._session.trainer.step
             self._line(
                 Text(
-                    f"interrupted at step {step:,} and saved; go on with: {visible(again)}",
+                    f"interrupted at step {self._stopped_at:,} and saved; go on with: "
+                    f"{visible(again)}",
                     style="yellow",
                 )
             )
@@ -125,15 +124,12 @@ class Screen:
         if self._bar is not None:
             self._bar.refresh()
 
-    def _move_bar(self) -> None:
-        if self._bar is None:
-            return
-        trainer = self._session.trainer
-        if self._bar.update(trainer.progress - self._bar.n):
+    def _move_bar(self, made: Step) -> None:
+        if self._bar is not None and self._bar.update(made.progress - self._bar.n):
+            loss = made.loss
             self._bar.set_description_str(
-                f"epoch {trainer.epoch} · loss {trainer.running_loss:.3f} · "
-                f"ppl {perplexity(trainer.running_loss):,.1f} · "
-                f"{trainer.characters / max(trainer.seconds, 1e-9):,.0f} chars/s",
+                f"epoch {made.epoch} · loss {loss:.3f} · ppl {perplexity(loss):,.1f} · "
+                f"{made.characters_per_second:,.0f} chars/s",
                 refresh=False,
             )
 
@@ -190,7 +186,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         "recipe": plan.reason,
         "settings": _settings(recipe),
         "machine": f"{plan.backend} backend on {plan.device}, {recipe.precision}, about "
-        f"{plan.memory / 1e9:.1f} GB of memory",
+        f"{plan.memory_bytes / 1e9:.1f} GB of memory",
         "time": _time(plan),
         "run": str(plan.directory.path),
     }
@@ -217,7 +213,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
             table.add_row(title, Text(visible(value)))
         console.print(table)
     for note in plan.notes:
-        console.print(Text(visible(note), style="yellow"))
+        console.print(Text(visible(note.told(option)), style="yellow"))
 
 
 def _settings(recipe: Recipe) -> str:

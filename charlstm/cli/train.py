@@ -1,6 +1,6 @@
 """`charlstm train`: train a model on your own text."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -333,34 +333,27 @@ def train(
             }
         )
     with loading():
-        from charlstm.sessions.start import resume_session, start_session
+        from charlstm.machine import Machine
+        from charlstm.recipes.wish import Wish
+        from charlstm.sessions.fitting import Material
+        from charlstm.sessions.resume import resume_session
+        from charlstm.sessions.start import Keeping, start_session
 
-    machine: dict[str, Any] = {
-        "backend": backend,
-        "device": device,
-        "threads": threads,
-        "deterministic": deterministic,
-    }
+    wish = Wish(recipe or "auto", settings, start_from)
+    machine = Machine(backend, device, threads, deterministic)
     with reading_bar() as on_read:
+        material = Material(corpus or (), encoding, on_read=on_read)
         if resume:
-            session = resume_session(
-                name, places=corpus or (), settings=settings, on_read=on_read, **machine
-            )
+            session = resume_session(name, material, wish, machine)
         else:
-            session = start_session(
-                corpus or (),
-                recipe=recipe or "auto",
-                settings=settings,
-                start_from=start_from,
-                name=name,
+            keeping = Keeping(
+                name,
                 prefixes=prefix or (),
                 sample_every=sample_every,
-                encoding=encoding,
                 tensorboard=log == "tensorboard",
                 index=not no_index,
-                on_read=on_read,
-                **machine,
             )
+            session = start_session(material, wish, machine, keeping)
     if code := _follow(session):
         raise SystemExit(code)
 

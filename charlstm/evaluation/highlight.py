@@ -62,18 +62,18 @@ def lines(text: str, surprisal: NDArray[np.float32]) -> list[Line]:
         surprisal: ``[N - 1]`` bits, of every character but the first.
     """
     bits = np.concatenate(([np.float32(np.nan)], surprisal))
-    found, at = [], 0
+    separate, at = [], 0
     for number, line in enumerate(text.split("\n"), start=1):
         end = at + len(line)
         ended = end < len(text)
-        found.append(Line(number, line, ended, bits[at : end + ended]))
+        separate.append(Line(number, line, ended, bits[at : end + ended]))
         at = end + 1
-    return found if found[-1].text or len(found) == 1 else found[:-1]
+    return separate if separate[-1].text or len(separate) == 1 else separate[:-1]
 
 
-def ranked(found: Sequence[Line]) -> list[Line]:
+def ranked(unranked: Sequence[Line]) -> list[Line]:
     """Return the lines that are not empty, the most surprising first."""
-    full = [line for line in found if line.text.strip() and not np.isnan(line.mean)]
+    full = [line for line in unranked if line.text.strip() and not np.isnan(line.mean)]
     return sorted(full, key=lambda line: -line.mean)
 
 
@@ -94,7 +94,8 @@ body {{ max-width: 50rem; margin: 2rem auto; padding: 0 1rem; color: #222; backg
 h1 {{ font-size: 1.3rem }} h2 {{ font-size: 1.1rem; margin-top: 2.5rem }}
 p, .n {{ color: #666 }} .n {{ display: inline-block; min-width: 4.5em; font-size: .75em }}
 .text {{ white-space: pre-wrap; overflow-wrap: anywhere }}
-.text span, .key span {{ border-radius: 2px; padding: .1em 0 }} .key span {{ padding: .1em .5em }}
+.text span, .key span {{ border-radius: 2px; padding: .1em 0 }}
+.key span {{ padding: .1em .5em; color: #222 }}
 .e {{ color: #bbb }}
 {shades}
 </style>
@@ -111,13 +112,13 @@ p, .n {{ color: #666 }} .n {{ display: inline-block; min-width: 4.5em; font-size
 """
 
 
-def page(title: str, summary: str, found: Sequence[Line]) -> str:
+def page(title: str, summary: str, in_order: Sequence[Line]) -> str:
     """Return a self-contained HTML page: the text, coloured, and its most surprising lines.
 
     Args:
         title: its heading.
         summary: a sentence below it.
-        found: the lines of the text in their order.
+        in_order: the lines of the text in their order.
     """
     colors = [color for _, color in SHADES]
     rules = [f".s{n} {{ background: {color} }}" for n, color in enumerate(colors) if color]
@@ -126,10 +127,10 @@ def page(title: str, summary: str, found: Sequence[Line]) -> str:
         summary=html.escape(summary),
         shades="\n".join(rules),
         key=" ".join(f'<span class="s{n}">{name}</span>' for n, name in enumerate(shade_names())),
-        text="\n".join(_marked(line) for line in found),
+        text="\n".join(_marked(line) for line in in_order),
         ranking="\n".join(
             f'<span class="n">{line.mean:.2f}</span>{_marked(line)}'
-            for line in ranked(found)[:_RANKED]
+            for line in ranked(in_order)[:_RANKED]
         ),
     )
 

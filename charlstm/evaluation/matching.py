@@ -1,7 +1,7 @@
-"""Where parts of one text, the sample, appear in another that is far longer.
+"""Where parts of one text, the compared one, appear in another that is far longer.
 
-So it is the sample that is indexed, anew each time, and the other text that is scanned. Each n-gram
-of the sample gets a number, its name, and each place of the other text where it appears gets the
+So it is the compared text that is indexed, anew each time, and the other that is scanned. Each
+n-gram of it gets a number, its name, and each place of the other text where it appears gets the
 same. The name of an (n+1)-gram follows from that of its first n characters and its last character:
 so the places grow fewer from n to n+1, and as names stand for characters and not for hashes, two
 n-grams are never taken for the same one.
@@ -41,7 +41,7 @@ _Keys = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Sample:
+class Compared:
     """The texts to look for, as one.
 
     Attributes:
@@ -57,7 +57,7 @@ class Sample:
     given: _Indices
 
     @classmethod
-    def of(cls, texts: Sequence[str], given: Sequence[int]) -> "Sample":
+    def of(cls, texts: Sequence[str], given: Sequence[int]) -> "Compared":
         """Join `texts`, each of which begins with `given` characters that were not written."""
         lengths = [len(text) + 1 for text in texts]
         starts = [0, *itertools.accumulate(lengths)]
@@ -69,7 +69,7 @@ class Sample:
 
 
 class Matcher:
-    """A text in which parts of samples are looked for; takes 4 bytes a character besides it.
+    """A text in which parts of others are looked for; takes 4 bytes a character besides it.
 
     Args:
         text: the text.
@@ -80,19 +80,20 @@ class Matcher:
         self._codes = code_points(text)
         self._followers: _Followers | None = None
 
-    def compare(self, sample: Sample) -> tuple[_Indices, "_Stretches"]:
+    def compare(self, compared: Compared) -> tuple[_Indices, "_Stretches"]:
         """Return the largest n <= 12 of the n-grams found at each character, and the 12-grams.
 
         An n below 4 is reported as 0.
         """
-        codes = sample.codes
+        codes = compared.codes
         longest = np.zeros(len(codes), np.int64)
         alphabet = np.unique(codes)
-        ids = np.zeros(_BORDER + 1, np.uint32)  # 0: a character that the sample does not have
+        # 0: a character that the compared text does not have.
+        ids = np.zeros(_BORDER + 1, np.uint32)
         ids[alphabet] = np.arange(1, len(alphabet) + 1)
         base = len(alphabet) + 1
 
-        # Where n-grams of the sample appear, and their names: in the sample, and in each piece of
+        # Where its n-grams appear, and their names: in the compared text, and in each piece of
         # the training text. An id is the name of a 1-gram.
         at = np.arange(len(codes))
         names = ids[codes]
@@ -101,21 +102,21 @@ class Matcher:
             inside = at + n <= len(codes)
             at, names = at[inside], names[inside]
             index = _Names(_keys(names, base, ids[codes[at + n - 1]]))
-            found = np.zeros(len(index), np.bool_)
+            appears = np.zeros(len(index), np.bool_)
             for number, (places, have) in enumerate(pieces):
                 fit = np.searchsorted(places, len(self._codes) - n, side="right")
                 places, have = places[:fit], have[:fit]
                 have, hit = index.find(_keys(have, base, ids[self._codes[places + (n - 1)]]))
                 pieces[number] = places[hit], have[hit]
-                found[have[hit]] = True
-            kept = found[index.names]
+                appears[have[hit]] = True
+            kept = appears[index.names]
             at, names = at[kept], index.names[kept]
             if n >= SHORTEST:
                 longest[at] = n
         return longest, _Stretches(at, names, pieces)
 
     def _candidates(self, codes: _Numbers) -> Iterator[_Numbers]:
-        """Yield, for each piece, the places whose 4-gram can be among those of the sample."""
+        """Yield, for each piece, the places whose 4-gram can be among the compared ones."""
         bits = min(max((16 * len(codes)).bit_length(), 10), 22)
         table = np.zeros(1 << bits, np.bool_)
         table[_slots(codes, bits)] = True
@@ -125,24 +126,24 @@ class Matcher:
             yield places + np.uint32(start)
 
     def spans(
-        self, sample: Sample, longest: _Indices, stretches: "_Stretches", most: int
+        self, compared: Compared, longest: _Indices, stretches: "_Stretches", most: int
     ) -> list[tuple[int, int]]:
         """Return start and end of what the text has too and cannot be extended on either side.
 
         Args:
-            sample: what was compared.
+            compared: what was compared.
             longest: see `compare`.
             stretches: see `compare`.
             most: how many of the longest must be among them.
 
         Returns:
-            The longest first, then in the order of the sample.
+            The longest first, then in the order of the compared text.
         """
         # What reaches no further than something that began before it is only a part of that.
         reach = np.arange(len(longest)) + longest
         before = np.concatenate(([0], np.maximum.accumulate(reach)[:-1]))[: len(reach)]
         short = np.flatnonzero((longest > 0) & (longest < LONGEST) & (reach > before))
-        spans = list(self._long_spans(sample, stretches, most))
+        spans = list(self._long_spans(compared, stretches, most))
         spans += zip(short.tolist(), reach[short].tolist(), strict=True)
         return sorted(spans, key=lambda span: (span[0] - span[1], span[0]))
 
@@ -154,11 +155,11 @@ class Matcher:
         return self._followers.after(passage)
 
     def _long_spans(
-        self, sample: Sample, stretches: "_Stretches", most: int
+        self, compared: Compared, stretches: "_Stretches", most: int
     ) -> Iterator[tuple[int, int]]:
         """Yield start and end of passages of 12 characters and more: at least the `most` longest.
 
-        A passage may go on from one character of the sample to the next where the 12-grams at both
+        A passage may go on from one compared character to the next where the 12-grams at both
         appear in the training text; where one of them does not, no passage goes on. The stretches
         without such a gap are searched from the longest, and as most are a single passage, few of
         them need be.
@@ -166,19 +167,19 @@ class Matcher:
         seen: set[str] = set()
         told: set[str] = set()
         lengths: list[int] = []  # a heap of the `most` longest
-        search = _Search(self._text, sample, stretches)
+        search = _Search(self._text, compared, stretches)
         for first, last in stretches.spans():
             if len(lengths) == most and lengths[0] > last - first:
                 return
-            stretch = sample.text[first:last]
-            if last <= sample.given[first] or stretch in seen:
+            stretch = compared.text[first:last]
+            if last <= compared.given[first] or stretch in seen:
                 continue
-            if first >= sample.given[first]:
+            if first >= compared.given[first]:
                 seen.add(stretch)
             for start, end in search.passages(first, last):
                 yield start, end
-                passage = sample.text[start:end]
-                if end > sample.given[start] and passage not in told:
+                passage = compared.text[start:end]
+                if end > compared.given[start] and passage not in told:
                     told.add(passage)
                     heapq.heappush(lengths, end - start)
                     if len(lengths) > most:
@@ -224,10 +225,10 @@ class _Names:
 
 
 class _Stretches:
-    """Where 12-grams of the sample appear in the training text.
+    """Where 12-grams of the compared text appear in the training text.
 
     Args:
-        at: the places in the sample, ascending.
+        at: the places in the compared text, ascending.
         names: the name of the 12-gram at each.
         pieces: the places in the training text and the names there.
     """
@@ -273,9 +274,9 @@ class _Stretches:
 class _Search:
     """Finds the passages of a stretch by asking of some of its parts whether they were copied."""
 
-    def __init__(self, text: str, sample: Sample, stretches: _Stretches) -> None:
+    def __init__(self, text: str, compared: Compared, stretches: _Stretches) -> None:
         self._text = text
-        self._sample = sample.text
+        self._compared = compared.text
         self._stretches = stretches
         self._effort = _EFFORT
 
@@ -309,7 +310,7 @@ class _Search:
         if self._effort <= 0:
             return False
         self._effort -= _COMPARISON
-        wanted = self._sample[start:end]
+        wanted = self._compared[start:end]
         behind, first, last = self._stretches.rarest(start, end)
         if last - first <= _PLACES:
             return any(
@@ -363,8 +364,8 @@ class _Followers:
         places: list[int] = (self._sorted[first:last] & np.uint64(self._mask)).tolist()
         text, length = self._text, self.length
         # Another passage may have the same bits, so the characters themselves are compared.
-        found = {text[place + length] for place in places if text.startswith(passage, place)}
-        followers = "".join(sorted(found))
+        characters = {text[place + length] for place in places if text.startswith(passage, place)}
+        followers = "".join(sorted(characters))
         if len(places) > _PLACES:
             self._frequent[passage] = followers
         return followers

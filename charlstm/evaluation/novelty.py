@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from charlstm.evaluation.matching import LONGEST, SHORTEST, Matcher, Sample
+from charlstm.evaluation.matching import LONGEST, SHORTEST, Compared, Matcher
 
 _WORD = re.compile("[a-z]+(?:'[a-z]+)*'?")
 
@@ -111,12 +111,12 @@ class TrainingText:
             most: how many passages to report at most.
         """
         given = [after] * len(texts) if isinstance(after, int) else list(after)
-        sample = Sample.of(texts, given)
-        longest, stretches = self._matcher.compare(sample)
-        spans = self._matcher.spans(sample, longest, stretches, most) if most > 0 else []
+        compared = Compared.of(texts, given)
+        longest, stretches = self._matcher.compare(compared)
+        spans = self._matcher.spans(compared, longest, stretches, most) if most > 0 else []
         ends = np.arange(len(longest))
         copied = {
-            n: int(np.count_nonzero((longest >= n) & (ends + n > sample.given))) for n in SIZES
+            n: int(np.count_nonzero((longest >= n) & (ends + n > compared.given))) for n in SIZES
         }
         windows = {
             n: sum(
@@ -134,7 +134,7 @@ class TrainingText:
         return Novelty(
             windows=windows,
             copied=copied,
-            passages=tuple(self._passages(sample, spans, most)),
+            passages=tuple(self._passages(compared, spans, most)),
             lines=len(written),
             verbatim_lines=sum(line in known for line in written),
         )
@@ -142,9 +142,9 @@ class TrainingText:
     @cached_property
     def words(self) -> frozenset[str]:
         """Its words in Latin letters, in lower case and with straight apostrophes."""
-        found = set(_WORD.findall(self._text.casefold().replace("’", "'")))
+        words = set(_WORD.findall(self._text.casefold().replace("’", "'")))
         # An apostrophe at the end of a word (lovin') may just as well be a closing quote.
-        return frozenset(found | {word.rstrip("'") for word in found})
+        return frozenset(words | {word.rstrip("'") for word in words})
 
     def line_at(self, place: int) -> tuple[int, str]:
         """Return the number, from 1, and the text of the line that holds the character `place`.
@@ -171,17 +171,19 @@ class TrainingText:
         """
         return self._matcher.followers(passage)
 
-    def _passages(self, sample: Sample, spans: list[tuple[int, int]], most: int) -> list[Passage]:
-        found: dict[str, Passage] = {}
+    def _passages(
+        self, compared: Compared, spans: list[tuple[int, int]], most: int
+    ) -> list[Passage]:
+        passages: dict[str, Passage] = {}
         for start, end in spans:
-            if len(found) >= most:
+            if len(passages) >= most:
                 break
-            text = sample.text[start:end]
-            if end > sample.given[start] and text not in found:
-                number = bisect.bisect_right(sample.starts, start) - 1
+            text = compared.text[start:end]
+            if end > compared.given[start] and text not in passages:
+                number = bisect.bisect_right(compared.starts, start) - 1
                 place = self._text.find(text)
-                found[text] = Passage(number, start - sample.starts[number], text, place)
-        return list(found.values())
+                passages[text] = Passage(number, start - compared.starts[number], text, place)
+        return list(passages.values())
 
 
 def _written_lines(text: str, first: int) -> Iterator[str]:

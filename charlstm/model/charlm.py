@@ -3,12 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from charlstm.errors import RecipeError
+from charlstm.checks import check_choice
+from charlstm.errors import RecipeError, Setting
+from charlstm.machine import BACKENDS
 from charlstm.model.recurrent.dropout import drop
 from charlstm.model.recurrent.equations import State
 from charlstm.model.recurrent.native import Native, native
 from charlstm.model.recurrent.scratch import ScratchRecurrent
-from charlstm.recipes.architecture import BACKENDS, LIBRARY_CELLS, Architecture
+from charlstm.recipes.architecture import LIBRARY_CELLS, Architecture
 
 
 class CharLM(nn.Module):
@@ -33,12 +35,12 @@ class CharLM(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if backend not in BACKENDS:
-            raise RecipeError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}.")
+        check_choice("backend", backend, BACKENDS)
         if backend == "torch" and architecture.cell not in LIBRARY_CELLS:
             raise RecipeError(
-                f"torch has no {architecture.cell} cell; use --backend scratch, or one of "
-                f"{', '.join(LIBRARY_CELLS)}."
+                f"torch has no {architecture.cell} cell; use ",
+                Setting("backend", "scratch"),
+                f", or one of {', '.join(LIBRARY_CELLS)}.",
             )
         self.architecture = architecture
         self.vocabulary_size = vocabulary_size

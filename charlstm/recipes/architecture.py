@@ -9,7 +9,6 @@ CELLS = ("lstm", "peephole", "coupled", "gru", "rnn")
 """The cells of the scratch backend; `charlstm.model.recurrent.equations` has their formulas."""
 LIBRARY_CELLS = ("lstm", "gru", "rnn")
 """The cells that torch has as well."""
-BACKENDS = ("scratch", "torch")
 _BLOCKS = {"lstm": 4, "peephole": 4, "coupled": 3, "gru": 3, "rnn": 1}
 
 

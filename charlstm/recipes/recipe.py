@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from charlstm.checks import check_choice, check_count, check_real, check_whole, shown
-from charlstm.errors import CorpusError, RecipeError
+from charlstm.errors import RecipeError, Setting, SettingError
 from charlstm.recipes.architecture import Architecture
 from charlstm.text.corpus import TextOptions
 
-DEVICES = ("cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 # What Python and torch take before anything is trained.
@@ -86,13 +85,13 @@ class Recipe:
     def __post_init__(self) -> None:
         # It is shown, and the name of a stranger's recipe must not be able to pass for a report.
         if not isinstance(self.name, str) or not self.name.isprintable() or len(self.name) > 100:
-            raise RecipeError(f"the recipe's name must be a line of text, not {shown(self.name)}.")
+            raise SettingError("name", "a line of text", shown(self.name))
         check_choice("initialization", self.initialization, ("orthogonal", "d2l", "torch"))
         check_choice("optimizer", self.optimizer, ("sgd", "adam", "adamw"))
-        check_real("learning rate", self.learning_rate, 0, math.inf, above=True)
-        check_real("head rate", self.head_rate, 0, math.inf, above=True)
+        check_real("learning_rate", self.learning_rate, 0, math.inf, above=True)
+        check_real("head_rate", self.head_rate, 0, math.inf, above=True)
         check_choice("schedule", self.schedule, ("constant", "cosine"))
-        check_real("weight decay", self.weight_decay, 0, 1)
+        check_real("weight_decay", self.weight_decay, 0, 1)
         check_real("clip", self.clip, 0, math.inf)
         check_real("dropout", self.dropout, 0, 0.95)
         check_whole("batch", self.batch, 1, 65_536)
@@ -106,12 +105,15 @@ class Recipe:
         if self.patience is not None:
             check_count("patience", self.patience, 0)
         check_real("validation", self.validation, 0, 0.5)
-        check_count("min count", self.min_count, 1)
+        check_count("min_count", self.min_count, 1)
         check_choice("precision", self.precision, PRECISIONS)
         check_whole("seed", self.seed, 0, 2**63 - 1)
         if self.weight_decay and self.optimizer != "adamw":
             raise RecipeError(
-                f"weight decay goes with --optimizer adamw; {self.optimizer} does not use it."
+                Setting("weight_decay"),
+                " goes with ",
+                Setting("optimizer", "adamw"),
+                f"; {self.optimizer} does not use it.",
             )
 
     def override(self, **settings: Any) -> "Recipe":
@@ -153,10 +155,7 @@ def _replace(old: Any, changes: dict[str, Any]) -> Any:
     unknown = changes.keys() - {entry.name for entry in dataclasses.fields(old)}
     if unknown:
         raise RecipeError(f"There is no setting called {', '.join(sorted(unknown))}.")
-    try:
-        return dataclasses.replace(old, **changes)
-    except CorpusError as error:
-        raise RecipeError(str(error)) from None
+    return dataclasses.replace(old, **changes)
 
 
 def recipe_to_json(recipe: Recipe) -> dict[str, Any]:
@@ -171,11 +170,8 @@ def recipe_from_json(value: object) -> Recipe:
         RecipeError: a field is missing, unknown or out of range.
     """
     fields = dict(_fields(value, Recipe))
-    try:
-        fields["architecture"] = Architecture(**_fields(fields["architecture"], Architecture))
-        fields["text"] = TextOptions(**_fields(fields["text"], TextOptions))
-    except CorpusError as error:
-        raise RecipeError(str(error)) from None
+    fields["architecture"] = Architecture(**_fields(fields["architecture"], Architecture))
+    fields["text"] = TextOptions(**_fields(fields["text"], TextOptions))
     return Recipe(**fields)
 
 

@@ -10,6 +10,7 @@ the counters together, because two files could not be replaced at one moment.
 """
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import itertools
@@ -17,10 +18,9 @@ import json
 import math
 import os
 import secrets
-import shlex
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ import numpy as np
 from safetensors.numpy import save as to_safetensors
 
 from charlstm.checks import shown
-from charlstm.errors import CharLSTMError, RunError
+from charlstm.errors import CharLSTMError, Command, RunError, Setting
 from charlstm.figures import Report, finite
 from charlstm.files import (
     ADVICE,
@@ -48,20 +48,15 @@ from charlstm.files import (
 from charlstm.runs.info import (
     FORMAT,
     RunInfo,
-    Shapes,
-    check_position,
     info_from_json,
     info_to_json,
-    resume_shapes,
 )
 from charlstm.runs.names import check_name
-from charlstm.runs.tensors import Arrays, read_tensors
+from charlstm.runs.snapshot import Position, Snapshot, read_log, resume_shapes
+from charlstm.runs.tensors import Arrays, Shapes, read_tensors
 
 ROOT = Path("checkpoints")
 """Where runs live by default."""
-
-# What a training leaves behind that grows with every epoch.
-_LOG = ("history", "samples")
 
 # Millions of epochs, a line each.
 _LARGEST_HISTORY = 1 << 30
@@ -75,12 +70,12 @@ class RunDirectory:
 
     @property
     def name(self) -> str:
-        """The directory's name, by which ``--run`` and ``--name`` know the run."""
+        """The directory's name, by which the run is known."""
         return self.path.name
 
     @property
     def handle(self) -> str:
-        """What ``--run`` and ``--name`` find the run by: its name, or its path."""
+        """What the run is found by: its name, or its path."""
         return self.name if self.path.parent == ROOT else str(self.path)
 
     @classmethod
@@ -153,12 +148,15 @@ class RunDirectory:
             raise RunError(f"There is no run called {told}{_known(root)}.")
         runs = [(_saved(path), str(path), path) for path in _runs(root)]
         if trained:
-            runs = [found for found in runs if is_file(found[2] / "model.safetensors")]
+            runs = [run for run in runs if is_file(run[2] / "model.safetensors")]
         if not runs:
-            what, option = ("trained model", "--run") if trained else ("run", "--name")
+            what = "trained model" if trained else "run"
             raise RunError(
-                f"There is no {what} in {root}{os.sep} yet: train one with charlstm train CORPUS, "
-                f"or name a run with {option}."
+                f"There is no {what} in {root}{os.sep} yet: train one with ",
+                Command("train"),
+                ", or name a run with ",
+                Setting("run" if trained else "name"),
+                ".",
             )
         return cls(max(runs)[2])
 
@@ -193,13 +191,13 @@ class RunDirectory:
         value = parse(path, read_bytes(path))
         if not isinstance(value, dict):
             raise RunError(f"{path} is damaged: it does not hold an object. {ADVICE}")
-        found = value.get("format")
-        if type(found) is not int or found != FORMAT:
+        version = value.get("format")
+        if type(version) is not int or version != FORMAT:
             advice = "Use the version of charlstm that wrote it."
-            if type(found) is int and found > FORMAT:
+            if type(version) is int and version > FORMAT:
                 advice = "Get a newer charlstm."
             raise RunError(
-                f"{path} has format {shown(found)}; this version of charlstm reads format "
+                f"{path} has format {shown(version)}; this version of charlstm reads format "
                 f"{FORMAT}. {advice}"
             )
         try:
@@ -221,21 +219,30 @@ class RunDirectory:
         path = self.path / "model.safetensors"
         if not os.path.lexists(path):
             raise RunError(
-                f"{self.path} has no model yet: go on with charlstm train --resume --name "
-                f"{shlex.quote(self.handle)}, or restore it from an intact copy."
+                f"{self.path} has no model yet: go on with ",
+                Command("resume", self.handle),
+                ", or restore it from an intact copy.",
             )
         return read_tensors(path, lambda _: dict(shapes))
 
-    def write_resume(self, arrays: Arrays, position: dict[str, Any]) -> None:
-        """Write ``resume.safetensors``: the tensors, and `position` in the same file."""
+    def write_resume(
+        self, snapshot: Snapshot, history: Sequence[Report], samples: Sequence[str]
+    ) -> None:
+        """Write ``resume.safetensors``: the tensors, the counters and the log in one file.
+
+        Args:
+            snapshot: where the training stands.
+            history: its reports so far.
+            samples: what the model wrote meanwhile.
+        """
         # What grows with the epochs is not part of the header, which stays short. If it grows too
         # large, over hundreds of thousands of epochs, the newest half is kept.
-        log = {name: position[name] for name in _LOG if name in position}
+        log = {"history": [dataclasses.asdict(report) for report in history], "samples": samples}
         while len(data := _compact(log)) > LARGEST_JSON:
             log = {name: entries[len(entries) // 2 :] for name, entries in log.items()}
-        rest = {name: value for name, value in position.items() if name not in log}
-        metadata = {"charlstm": str(FORMAT), "position": json.dumps(finite(rest))}
-        tensors = {**arrays, "log": np.frombuffer(data, dtype=np.uint8)}
+        position = json.dumps(finite(snapshot.position.to_json()))
+        metadata = {"charlstm": str(FORMAT), "position": position}
+        tensors = {**snapshot.tensors(), "log": np.frombuffer(data, dtype=np.uint8)}
         self._write("resume.safetensors", [to_safetensors(tensors, metadata)])
 
     @property
@@ -243,11 +250,11 @@ class RunDirectory:
         """Whether there is a saved training to resume."""
         return os.path.lexists(self.path / "resume.safetensors")
 
-    def read_resume(self, info: RunInfo | None = None) -> tuple[Arrays, dict[str, Any]]:
+    def read_resume(self, info: RunInfo) -> tuple[Snapshot, list[Report], list[str]]:
         """Return what `write_resume` wrote, if it is what a training with that recipe leaves.
 
         Args:
-            info: what ``run.json`` says; read here if ``None``.
+            info: what ``run.json`` says.
 
         Raises:
             RunError: it is missing, damaged or does not fit.
@@ -255,26 +262,24 @@ class RunDirectory:
         path = self.path / "resume.safetensors"
         if not self.has_resume:
             raise RunError(f"{self.path} was stopped before its first save.")
-        info = self.read_info() if info is None else info
-        position: dict[str, Any] = {}
+        counters: dict[str, Any] = {}
 
         def shapes(metadata: dict[str, str]) -> Shapes:
             value = parse(path, metadata.get("position", "").encode("utf-8", "surrogatepass"))
             if not isinstance(value, dict):
                 raise RunError(f"{path} is damaged: it does not say where training stood. {ADVICE}")
-            position.update(value)
+            counters.update(value)
             return resume_shapes(info, moved=value.get("step") != 0)
 
-        arrays = read_tensors(path, shapes)
-        log = parse(path, arrays.pop("log").tobytes())
+        tensors = read_tensors(path, shapes)
+        log = parse(path, tensors.pop("log").tobytes())
         try:
-            if not isinstance(log, dict):
-                raise TypeError("its log must be an object.")
-            position.update({name: log[name] for name in _LOG})
-            check_position(position)
+            position = Position.from_json(counters)
+            history, samples = read_log(log)
+            position.check_history(history)
         except (KeyError, TypeError, ValueError, CharLSTMError) as error:
             raise damaged(path, error) from None
-        return arrays, position
+        return Snapshot.of(tensors, self.read_model(info), position), history, samples
 
     def write_held_out(self, text: str | Iterable[str]) -> None:
         """Write ``heldout.txt``, from the whole text or from its pieces."""
@@ -350,7 +355,9 @@ class RunDirectory:
         if not sound:
             raise RunError(
                 f"{path} is damaged: it does not hold the text that the run learned from. Without "
-                "the file the run works like one made with --no-index."
+                "the file the run works like one made with ",
+                Setting("index", False),
+                ".",
             )
         return text
 
@@ -425,8 +432,8 @@ def _claimed(path: Path, claim: Callable[[Path], object]) -> Path:
 
 def _runs(root: Path) -> list[Path]:
     """Return the directories of all runs; hidden ones are not runs yet, or something else."""
-    found = (path.parent for path in root.glob("*/run.json"))
-    return sorted(path for path in found if not path.name.startswith("."))
+    directories = (path.parent for path in root.glob("*/run.json"))
+    return sorted(path for path in directories if not path.name.startswith("."))
 
 
 def _known(root: Path) -> str:

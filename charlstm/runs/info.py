@@ -10,12 +10,13 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from charlstm.checks import check_real, check_whole
+from charlstm.checks import check_real
 from charlstm.errors import RunError
-from charlstm.figures import ENDLESS, LARGEST, Report, finite
+from charlstm.figures import LARGEST, Report, finite
 from charlstm.files import LARGEST_JSON
-from charlstm.recipes.architecture import BACKENDS
+from charlstm.machine import BACKENDS
 from charlstm.recipes.recipe import Recipe, recipe_from_json, recipe_to_json
+from charlstm.runs.fields import check_writable, counted, strings, typed
 from charlstm.text.corpus import Source
 from charlstm.text.vocabulary import Vocabulary
 
@@ -24,8 +25,6 @@ FORMAT = 2
 
 # No system has longer paths than this.
 _LONGEST_PATH = 4096
-Shapes = dict[str, tuple[int, ...] | None]
-"""The shapes of float32 tensors by name; ``None`` stands for a row of bytes."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +118,11 @@ def info_from_json(value: dict[str, Any]) -> RunInfo:
     Raises:
         KeyError, TypeError, ValueError, CharLSTMError: a field is missing or not what it must be.
     """
-    corpus = _typed(value, "corpus", dict)
-    samples = _typed(value, "samples", dict)
-    versions = _typed(value, "versions", dict)
-    encoding = _typed(corpus, "encoding", str, type(None))
-    places = _strings(corpus, "places")
+    corpus = typed(value, "corpus", dict)
+    samples = typed(value, "samples", dict)
+    versions = typed(value, "versions", dict)
+    encoding = typed(corpus, "encoding", str, type(None))
+    places = strings(corpus, "places")
     if any(len(place) > _LONGEST_PATH for place in places):
         raise ValueError("places must be paths.")
     if encoding is not None and not (encoding.isascii() and len(encoding) <= 100):
@@ -133,22 +132,22 @@ def info_from_json(value: dict[str, Any]) -> RunInfo:
     check_real("saved", value["saved"], 0, math.inf)
     return RunInfo(
         recipe=recipe_from_json(value["recipe"]),
-        vocabulary=_vocabulary(_typed(value, "vocabulary", dict)),
-        sources=tuple(map(_source, _typed(corpus, "sources", list))),
+        vocabulary=_vocabulary(typed(value, "vocabulary", dict)),
+        sources=tuple(map(_source, typed(corpus, "sources", list))),
         places=places,
         encoding=encoding,
-        corpus_sha256=_typed(corpus, "sha256", str),
-        training_characters=_count(corpus, "training_characters"),
-        held_out_characters=_count(corpus, "held_out_characters"),
+        corpus_sha256=typed(corpus, "sha256", str),
+        training_characters=counted(corpus, "training_characters"),
+        held_out_characters=counted(corpus, "held_out_characters"),
         backend=value["backend"],
-        started_from=_typed(value, "started_from", str, type(None)),
-        prefixes=_strings(samples, "prefixes"),
-        sample_every=_count(samples, "every"),
-        tensorboard=_typed(value, "tensorboard", bool),
+        started_from=typed(value, "started_from", str, type(None)),
+        prefixes=strings(samples, "prefixes"),
+        sample_every=counted(samples, "every"),
+        tensorboard=typed(value, "tensorboard", bool),
         best=_report(value, "best"),
         last=_report(value, "last"),
-        finished=_typed(value, "finished", str, type(None)),
-        versions={name: _typed(versions, name, str) for name in versions},
+        finished=typed(value, "finished", str, type(None)),
+        versions={name: typed(versions, name, str) for name in versions},
         saved=float(value["saved"]),
     )
 
@@ -157,16 +156,16 @@ def _source(value: object) -> Source:
     if not isinstance(value, dict):
         raise TypeError("sources must hold objects.")
     return Source(
-        name=_typed(value, "name", str),
-        encoding=_typed(value, "encoding", str),
-        characters=_count(value, "characters"),
-        sha256=_typed(value, "sha256", str),
+        name=typed(value, "name", str),
+        encoding=typed(value, "encoding", str),
+        characters=counted(value, "characters"),
+        sha256=typed(value, "sha256", str),
     )
 
 
 def _vocabulary(value: dict[str, Any]) -> Vocabulary:
-    characters, counts = _typed(value, "characters", str), _typed(value, "counts", list)
-    _check_writable("characters", characters)
+    characters, counts = typed(value, "characters", str), typed(value, "counts", list)
+    check_writable("characters", characters)
     if not all(type(count) is int and count <= LARGEST for count in counts):
         raise TypeError("counts must be whole numbers.")
     return Vocabulary(characters, counts)
@@ -174,75 +173,3 @@ def _vocabulary(value: dict[str, Any]) -> Vocabulary:
 
 def _report(value: dict[str, Any], name: str) -> Report | None:
     return None if value[name] is None else Report.from_json(value[name])
-
-
-def check_position(value: dict[str, Any]) -> None:
-    """Check where a training stood: as a snapshot of a trainer says it."""
-    for name in ("step", "returns", "best_epoch", "loss_count"):
-        _count(value, name)
-    for name in ("seconds", "elapsed", "measuring"):
-        check_real(name, value[name], 0, ENDLESS)
-    check_real("rate", value["rate"], 0, math.inf)
-    check_real("scale", value["scale"], 0, 1, above=True)
-    check_real("loss_sum", value["loss_sum"], -math.inf, math.inf)
-    if value["best_loss"] is not None:
-        check_real("best_loss", value["best_loss"], -math.inf, math.inf)
-    for sample in _strings(value, "samples"):
-        _check_writable("samples", sample)
-    step = epoch = 0
-    for report in map(Report.from_json, _typed(value, "history", list)):
-        if report.step <= step or report.epoch < epoch:
-            raise ValueError("history must be in order.")
-        step, epoch = report.step, report.epoch
-    if step > value["step"] or value["best_epoch"] > epoch:
-        raise ValueError("history does not fit its step and its best_epoch.")
-    if (value["best_loss"] is None) != (value["best_epoch"] == 0):
-        raise ValueError("best_loss and best_epoch must both be there, or neither.")
-
-
-def resume_shapes(info: RunInfo, *, moved: bool) -> Shapes:
-    """Return the name and shape of all that a training needs to go on.
-
-    Args:
-        info: of the run.
-        moved: whether a step was made: before one, an optimiser has no moments.
-    """
-    recipe = info.recipe
-    weights = recipe.architecture.parameter_shapes(len(info.vocabulary))
-    shapes: Shapes = {f"weights/{name}": shape for name, shape in weights.items()}
-    if moved and recipe.optimizer != "sgd":
-        for name, shape in weights.items():
-            of_adam = {"step": (), "exp_avg": shape, "exp_avg_sq": shape}
-            shapes |= {f"moments/{name}/{moment}": size for moment, size in of_adam.items()}
-    state = (recipe.architecture.layers, recipe.batch, recipe.architecture.hidden)
-    shapes |= {f"state/{name}": state for name in recipe.architecture.state_names}
-    return shapes | {"log": None}
-
-
-def _typed(value: dict[str, Any], name: str, *kinds: type) -> Any:
-    found = value[name]
-    if type(found) not in kinds:
-        expected = " or ".join(kind.__name__ for kind in kinds)
-        raise TypeError(f"{name} must be {expected}, not {type(found).__name__}.")
-    return found
-
-
-def _strings(value: dict[str, Any], name: str) -> tuple[str, ...]:
-    found = _typed(value, name, list)
-    if not all(isinstance(entry, str) for entry in found):
-        raise TypeError(f"{name} must hold text.")
-    return tuple(found)
-
-
-def _count(value: dict[str, Any], name: str) -> int:
-    check_whole(name, value[name], 0, LARGEST)
-    found: int = value[name]
-    return found
-
-
-def _check_writable(name: str, text: str) -> None:
-    """Check that a text can be written again: half of a surrogate pair is no character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{name} must not hold half of a surrogate pair.") from None

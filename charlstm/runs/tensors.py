@@ -18,13 +18,16 @@ from charlstm.files import (
     size_of,
     unreadable,
 )
-from charlstm.runs.info import Shapes
 
 # Nothing that was learned is as large, and whatever is smaller can be multiplied: a product of two
 # matrices of such numbers is still far below what a float32 can hold.
 _LARGEST_WEIGHT = 1e15
 
 Arrays = dict[str, NDArray[Any]]
+"""Tensors by name."""
+
+Shapes = dict[str, tuple[int, ...] | None]
+"""The shapes of float32 tensors by name; ``None`` stands for a row of bytes."""
 
 
 def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arrays:
@@ -45,9 +48,9 @@ def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arra
         _check_header(path)
         with safe_open(str(path), framework="numpy") as file:
             shapes = expect(file.metadata() or {})
-            found = file.keys()
-            if set(found) != shapes.keys():
-                odd = min(shapes.keys() ^ set(found))
+            names = file.keys()
+            if set(names) != shapes.keys():
+                odd = min(shapes.keys() ^ set(names))
                 what = "lacks {}, which run.json asks for"
                 if odd not in shapes:
                     what = "has {}, which run.json does not ask for"

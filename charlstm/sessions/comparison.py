@@ -11,22 +11,24 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from charlstm.errors import CorpusError, RecipeError, RunError, TrainingError
+from charlstm.errors import CorpusError, RecipeError, RunError, Setting, TrainingError
 from charlstm.figures import Report
 from charlstm.files import write_whole
-from charlstm.recipes.architecture import BACKENDS, CELLS, LIBRARY_CELLS
-from charlstm.recipes.named import named
+from charlstm.machine import BACKENDS, Machine
+from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS
+from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.names import check_name, name_for
 from charlstm.sessions.curve import draw_comparison
+from charlstm.sessions.fitting import Material
+from charlstm.sessions.resume import resume_session
 from charlstm.sessions.session import DIVERGED, Event, Session
-from charlstm.sessions.start import resume_session, start_session
+from charlstm.sessions.start import Keeping, start_session
 from charlstm.text.corpus import OnRead
-from charlstm.text.mapped import DIRECTORY, open_corpus
+from charlstm.text.mapped import DIRECTORY
 from charlstm.training.events import Stopped
 from charlstm.writing.sampler import open_sampler
 
@@ -121,7 +123,7 @@ def trials(
         for value in given:
             if value not in known:
                 raise RecipeError(f"{kind} must be one of {', '.join(known)}, not {value!r}.")
-    found = [
+    possible = [
         Trial(*choice)
         for choice in itertools.product(
             dict.fromkeys(cells),
@@ -133,27 +135,24 @@ def trials(
     ]
     if not cells or not backends:
         raise RecipeError("There is nothing to compare: name at least one cell and one backend.")
-    if not found:
+    if not possible:
         raise RecipeError(
             f"torch has none of these cells, only {', '.join(LIBRARY_CELLS)}: nothing to compare."
         )
-    return found
+    return possible
 
 
 class Comparison:
     """Several trials on one text; `run` trains what is not done yet.
 
     Args:
-        places: files, directories or globs, as `charlstm.text.corpus.read_corpus` takes them.
+        material: the text.
         chosen: what `trials` returned.
         name: the comparison's directory below `root`; named after the corpus if ``None``.
         root: where runs live.
-        recipe: ``"auto"`` or ``"d2l"``, for all.
-        settings: what differs from the recipe, for all, by the names of `Recipe`.
+        wish: the recipe, and what should differ from it, for all.
         prefix: what the sample line continues.
-        encoding: of the corpus.
-        device: as in `charlstm.sessions.start.start_session`.
-        threads: as there.
+        machine: what computes; each trial has a backend of its own.
         reading: entered whenever the text is read; yields what to call now and then with the bytes
             read and the bytes in all.
 
@@ -165,62 +164,59 @@ class Comparison:
 
     def __init__(
         self,
-        places: Sequence[str | Path],
+        material: Material,
         chosen: Sequence[Trial],
         *,
         name: str | None = None,
         root: Path = ROOT,
-        recipe: str = "auto",
-        settings: dict[str, Any] | None = None,
+        wish: Wish | None = None,
         prefix: str = "",
-        encoding: str | None = None,
-        device: str = "auto",
-        threads: int | None = None,
+        machine: Machine | None = None,
         reading: Callable[[], AbstractContextManager[OnRead | None]] = nullcontext,
     ) -> None:
-        if "-" in map(str, places):
+        if "-" in map(str, material.places):
             raise CorpusError(
                 "Standard input can be read only once, and every trial reads the text: save it to "
                 "a file and name that."
             )
-        name = f"{name_for(places)}-compare" if name is None else name
+        name = f"{name_for(material.places)}-compare" if name is None else name
         check_name(name)
+        wish = wish or Wish()
         self.trials = list(chosen)
         self.path = root / name
-        self._places = places
-        self._encoding = encoding
-        self._recipe = recipe
+        self._material = material
         self._prefix = prefix
         self._reading = reading
-        self._machine: dict[str, Any] = {"device": device, "threads": threads}
-        given = {key: value for key, value in (settings or {}).items() if value is not None}
-        options = named(recipe).override(**given).text
+        self._machine = machine or Machine()
         self._refuse_run()
         with reading() as on_read:
             # Where the trials look for the ids of a long text as well.
-            corpus = open_corpus(
-                places,
-                cache=self.path / DIRECTORY,
-                options=options,
-                encoding=encoding,
-                on_read=on_read,
-            )
-        base = named(recipe, *corpus.size).override(**given)
+            corpus = replace(material, on_read=on_read).open(self.path / DIRECTORY, wish.text)
+        base = wish.fulfilled(*corpus.size)
         # One recipe for all: none stops early or chooses its precision or its budget by itself.
-        self._settings = {
-            "precision": "float32",
-            "patience": 0,
-            "epochs": base.epochs if base.minutes is None else _MANY_EPOCHS,
-            **given,
-        }
+        self._wish = Wish(
+            wish.recipe,
+            {
+                "precision": "float32",
+                "patience": 0,
+                "epochs": base.epochs if base.minutes is None else _MANY_EPOCHS,
+                **wish.settings,
+            },
+        )
         for trial in self.trials:
-            base.override(**self._wish(trial))
-        self._request = {"text": corpus.sha256, "recipe": recipe, "settings": given}
+            base.override(**self._wish_for(trial).settings)
+        self._request = {
+            "text": corpus.sha256,
+            "recipe": wish.recipe,
+            "settings": dict(wish.settings),
+        }
         self._begin()
 
     def _refuse_run(self) -> None:
         if (self.path / "run.json").exists():
-            raise RunError(f"{self.path} is a run; give the comparison another --name.")
+            raise RunError(
+                f"{self.path} is a run; give the comparison another ", Setting("name"), "."
+            )
 
     def _begin(self) -> None:
         """Make the directory, or check that what is there is this comparison."""
@@ -229,7 +225,9 @@ class Comparison:
             if _read_request(path) != self._request:
                 raise RunError(
                     f"{self.path} is a comparison on another text or with other settings. Give "
-                    "this one a --name of its own, or repeat the settings to go on with that one."
+                    "this one a ",
+                    Setting("name"),
+                    " of its own, or repeat the settings to go on with that one.",
                 )
             return
         try:
@@ -269,13 +267,10 @@ class Comparison:
             self._write(outcomes)
             yield outcome
 
-    def _wish(self, trial: Trial) -> dict[str, Any]:
-        wish = {**self._settings, "cell": trial.cell}
-        if trial.hidden is not None:
-            wish["hidden"] = trial.hidden
-        if trial.learning_rate is not None:
-            wish["learning_rate"] = trial.learning_rate
-        return wish
+    def _wish_for(self, trial: Trial) -> Wish:
+        own = {"hidden": trial.hidden, "learning_rate": trial.learning_rate}
+        given = {name: value for name, value in own.items() if value is not None}
+        return self._wish.changed(cell=trial.cell, **given)
 
     def _finished(self, trial: Trial) -> RunDirectory | None:
         """Return the trial's run if it is done."""
@@ -287,22 +282,14 @@ class Comparison:
     def _session(self, trial: Trial) -> Session:
         path = self.path / trial.name
         with self._reading() as on_read:
+            material = replace(self._material, on_read=on_read)
             if (path / "run.json").is_file():
-                return resume_session(
-                    path, root=self.path, places=self._places, on_read=on_read, **self._machine
-                )
+                return resume_session(path, material, machine=self._machine, root=self.path)
             return start_session(
-                self._places,
-                recipe=self._recipe,
-                settings=self._wish(trial),
-                name=trial.name,
-                root=self.path,
-                prefixes=[self._prefix],
-                sample_every=0,
-                encoding=self._encoding,
-                backend=trial.backend,
-                on_read=on_read,
-                **self._machine,
+                material,
+                self._wish_for(trial),
+                replace(self._machine, backend=trial.backend),
+                Keeping(trial.name, self.path, prefixes=[self._prefix], sample_every=0),
             )
 
     def _outcome(self, trial: Trial, directory: RunDirectory) -> Outcome:

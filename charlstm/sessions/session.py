@@ -6,19 +6,16 @@ write now and then, and saves. It yields events; callers may draw them.
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from charlstm.errors import TrainingError
 from charlstm.figures import Report
 from charlstm.model.network import Network
-from charlstm.recipes.recipe import Recipe, training_bytes
-from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.sessions.curve import draw_curve
+from charlstm.sessions.plan import Plan
 from charlstm.sessions.tensorboard import TensorBoardLog
-from charlstm.text.corpus import Corpus
-from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.events import (
     EpochEnd,
     Finished,
@@ -29,7 +26,6 @@ from charlstm.training.events import (
 from charlstm.training.trainer import Trainer
 from charlstm.writing.sampler import Sampler
 
-_SAVE_EVERY_SECONDS = 15.0
 # What was read of a mapped text counts as memory until it is released, every so many steps.
 _RELEASE_STEPS = 100
 _SAMPLE_CHARACTERS = 50
@@ -57,75 +53,17 @@ class Saved:
 Event = TrainerEvent | Sample | Saved
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a session is about to do: the report before training.
-
-    Attributes:
-        directory: the run directory.
-        corpus: the text and its sources.
-        vocabulary: of the training part, and of the run it starts from.
-        recipe: as it will be followed.
-        training_characters: how many are learned from.
-        held_out_characters: how many are only measured.
-        backend: ``"scratch"`` or ``"torch"``.
-        device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        reason: why the recipe is what it is, in a few words.
-        started_from: the path of the run whose weights it begins with, if any.
-        new_characters: how many of the vocabulary's characters that run did not know.
-        places: where the corpus was read from.
-        notes: sentences about what differs from what was asked for.
-        resumed_step: where a resumed run goes on; ``None`` for a new one.
-        total_steps: when it will be done, unless the recipe's minutes are over first.
-        epoch_steps: how many steps an epoch has.
-        step_seconds: what a step was measured to take on this machine.
-        elapsed: seconds of the recipe's minutes that are over already.
-        index_bytes: how large the index is in which copies are looked for; ``None`` if this
-            session made none.
-        index_seconds: what it took to make.
-    """
-
-    directory: RunDirectory
-    corpus: Corpus
-    vocabulary: Vocabulary
-    recipe: Recipe
-    training_characters: int
-    held_out_characters: int
-    backend: str
-    device: str
-    reason: str
-    started_from: str | None
-    new_characters: int
-    places: tuple[str, ...]
-    notes: tuple[str, ...]
-    resumed_step: int | None
-    total_steps: int
-    epoch_steps: int
-    step_seconds: float
-    elapsed: float = 0.0
-    index_bytes: int | None = None
-    index_seconds: float = 0.0
-
-    @property
-    def memory(self) -> int:
-        """About how many bytes it will take."""
-        return training_bytes(self.recipe, len(self.vocabulary)) + self.corpus.memory
-
-    @property
-    def seconds(self) -> float:
-        """How long the steps that are left will take, as far as can be told beforehand."""
-        left = (self.total_steps - (self.resumed_step or 0)) * self.step_seconds
-        minutes = self.recipe.minutes
-        return left if minutes is None else min(left, max(60 * minutes - self.elapsed, 0.0))
-
-    @property
-    def passes(self) -> float:
-        """How often the text will be read in that time."""
-        return self.seconds / self.step_seconds / self.epoch_steps
-
-
 class Session:
-    """One training; made by `charlstm.sessions.start`."""
+    """One training; made by `charlstm.sessions.start` or `charlstm.sessions.resume`.
+
+    Args:
+        plan: what it is about to do.
+        trainer: stands where the training begins, or goes on.
+        info: what ``run.json`` says.
+        history: the reports of earlier sessions.
+        samples: what the model wrote in them.
+        save_every: seconds between two saves, about.
+    """
 
     def __init__(
         self,
@@ -133,14 +71,16 @@ class Session:
         trainer: Trainer,
         info: RunInfo,
         *,
-        history: list[Report],
-        samples: list[str],
+        history: Sequence[Report] = (),
+        samples: Sequence[str] = (),
+        save_every: float = 15.0,
     ) -> None:
         self.plan = plan
         self.trainer = trainer
         self._info = info
-        self._history = history
-        self._samples = samples
+        self._history = list(history)
+        self._samples = list(samples)
+        self._save_every = save_every
         self._saved_at = time.monotonic()
         self._saved_best_loss: float | None = None
         self._drawn: list[Report] = []
@@ -201,7 +141,7 @@ class Session:
                 log.write(event.report)
             yield from self._write_samples(event.report.epoch)
         ended = isinstance(event, Finished | Stopped)
-        due = time.monotonic() - self._saved_at > _SAVE_EVERY_SECONDS
+        due = time.monotonic() - self._saved_at > self._save_every
         if ended or (due and self.trainer.healthy):
             self.save()
             yield Saved(self.trainer.step)
@@ -226,18 +166,7 @@ class Session:
         self._info = dataclasses.replace(self._info, best=self.best, last=self.last)
         directory.write_info(self._info)
         # Last, because it completes the save: a resume starts from this file.
-        directory.write_resume(
-            {
-                **{f"weights/{name}": array for name, array in snapshot.weights.items()},
-                **{f"moments/{name}": array for name, array in snapshot.moments.items()},
-                **{f"state/{name}": array for name, array in snapshot.state.items()},
-            },
-            {
-                **snapshot.position,
-                "history": [dataclasses.asdict(report) for report in self._history],
-                "samples": self._samples,
-            },
-        )
+        directory.write_resume(snapshot, self._history, self._samples)
         if self._history and self._history != self._drawn:
             directory.write_curve(draw_curve(self._history))
             self._drawn = list(self._history)

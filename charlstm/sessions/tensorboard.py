@@ -3,7 +3,7 @@
 import importlib.util
 from pathlib import Path
 
-from charlstm.errors import MissingLibraryError, RunError
+from charlstm.errors import MissingLibraryError, RunError, Setting
 from charlstm.figures import Report
 
 
@@ -20,13 +20,14 @@ def require_tensorboard() -> None:
     """
     if not has_tensorboard():
         raise MissingLibraryError(
-            "TensorBoard is not installed here: pip install tensorboard, or leave "
-            "--log tensorboard out."
+            "TensorBoard is not installed here: pip install tensorboard, or leave ",
+            Setting("tensorboard"),
+            " out.",
         )
 
 
 class TensorBoardLog:
-    """Writes reports below a run directory, for ``tensorboard --logdir checkpoints``.
+    """Writes reports below a run directory, which TensorBoard is then pointed at.
 
     Args:
         path: the run directory.

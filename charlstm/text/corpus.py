@@ -17,9 +17,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.errors import CorpusError
+from charlstm.checks import check_whole, shown
+from charlstm.errors import CorpusError, SettingError
 from charlstm.text.encodings import decoded, find_encoding
-from charlstm.text.locations import Places, Text
+from charlstm.text.locations import Locations, Text
 
 _CODE_POINTS = 0x110000
 # Corpora are gone through this many characters at a time.
@@ -52,11 +53,11 @@ class TextOptions:
 
     def __post_init__(self) -> None:
         if not isinstance(self.normalize, bool):
-            raise CorpusError(f"normalize must be true or false, not {self.normalize!r}.")
+            raise SettingError("normalize", "true or false", shown(self.normalize))
         if self.newline not in ("keep", "space"):
-            raise CorpusError(f"newline must be 'keep' or 'space', not {self.newline!r}.")
-        if self.limit is not None and (type(self.limit) is not int or self.limit < 1):
-            raise CorpusError(f"limit must be a whole number from 1 up, not {self.limit!r}.")
+            raise SettingError("newline", "'keep' or 'space'", shown(self.newline))
+        if self.limit is not None:
+            check_whole("limit", self.limit, 1)
 
     def apply(self, text: str) -> str:
         """Return `text` in this form; ``limit`` is not applied here."""
@@ -209,7 +210,7 @@ class Corpus:
         return len(self), len(np.unique(self.ids[:1_000_000]))
 
     @property
-    def memory(self) -> int:
+    def memory_bytes(self) -> int:
         """How many bytes of memory it takes."""
         return 0 if self.file_bytes else self.ids.nbytes
 
@@ -256,7 +257,7 @@ class Reading:
     """Places that are read twice: for what is in them, then for their text; a context.
 
     Args:
-        places: see `charlstm.text.locations.Places`.
+        places: see `charlstm.text.locations.Locations`.
         options: the form of the text.
         encoding: decode everything with this codec instead of detecting one.
         stdin: where ``-`` reads; the process's standard input if ``None``.
@@ -286,19 +287,19 @@ class Reading:
         self.hashes: list[str] = []
         self.encodings: list[str] = []
         self.characters: list[int] = []
-        self._places = Places(places, stdin)
+        self._places = Locations(places, stdin)
         self._on_read = on_read or (lambda _done, _total: None)
         self._names: list[str] = []
         self._read = 0
         self._sha256 = hashlib.sha256()
         try:
             for text in self._places.texts():
-                found = find_encoding(text.pieces, name=text.name, encoding=encoding)
+                codec = find_encoding(text.pieces, name=text.name, encoding=encoding)
                 hashed = hashlib.sha256()
                 for data in text.pieces():
                     hashed.update(data)
                     self.bytes += len(data)
-                self.encodings.append(found)
+                self.encodings.append(codec)
                 self._names.append(text.name)
                 self.hashes.append(hashed.hexdigest())
         except BaseException:
@@ -324,21 +325,21 @@ class Reading:
         """
         self.characters, self._read, self._sha256 = [], 0, hashlib.sha256()
         left = self.options.limit
-        found = False
+        has_text = False
         for piece in self.options.apply_to(self._decoded()):
             text = piece[:left]
             if left is not None:
                 left = max(left - len(text), 0)
             self._sha256.update(text.encode())
-            found = found or bool(text)
+            has_text = has_text or bool(text)
             yield alphabet.encode(text)
-        if not found:
+        if not has_text:
             raise CorpusError(f"There is no text in {self._named()}: the corpus is empty.")
 
     def sources(self, characters: Sequence[int]) -> tuple[Source, ...]:
         """Return what the texts are, given how many characters each has."""
-        found = zip(self._names, self.encodings, characters, self.hashes, strict=True)
-        return tuple(Source(*source) for source in found)
+        sources = zip(self._names, self.encodings, characters, self.hashes, strict=True)
+        return tuple(Source(*source) for source in sources)
 
     def _decoded(self) -> Iterator[str]:
         """Yield the characters of all texts, no line of one running into the next."""
@@ -394,7 +395,7 @@ def read_corpus(
     """Read every place, in the order given, as one text in memory.
 
     Args:
-        places: see `charlstm.text.locations.Places`.
+        places: see `charlstm.text.locations.Locations`.
         options: the form of the text; the defaults if ``None``.
         encoding: see `Reading`.
         stdin: see `Reading`.

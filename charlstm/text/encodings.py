@@ -9,7 +9,7 @@ import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
-from charlstm.errors import CorpusError
+from charlstm.errors import CorpusError, Setting
 
 # The longest first: the UTF-32 mark begins with the UTF-16 one.
 _BYTE_ORDER_MARKS = (
@@ -49,8 +49,8 @@ def decode(data: bytes, *, name: str, encoding: str | None = None) -> tuple[str,
     Raises:
         CorpusError: see `find_encoding` and `decoded`.
     """
-    found = find_encoding(lambda: [data], name=name, encoding=encoding)
-    return "".join(decoded(lambda: [data], found, name=name)), found
+    codec = find_encoding(lambda: [data], name=name, encoding=encoding)
+    return "".join(decoded(lambda: [data], codec, name=name)), codec
 
 
 def find_encoding(pieces: Pieces, *, name: str, encoding: str | None = None) -> str:
@@ -77,7 +77,9 @@ def find_encoding(pieces: Pieces, *, name: str, encoding: str | None = None) -> 
     if (offset := _find_nul(pieces)) is not None:
         raise CorpusError(
             f"{name} is not plain text: there is a NUL byte at offset {offset}. If it is UTF-16 "
-            "without a byte order mark, say --encoding utf-16-le or utf-16-be."
+            "without a byte order mark, say ",
+            Setting("encoding", "utf-16-le"),
+            " or utf-16-be.",
         )
     offset = _first_undecodable(pieces, "utf-8")
     return "utf-8" if offset is None else _foreign(pieces, head, offset, name)
@@ -171,14 +173,14 @@ def _find_nul(pieces: Pieces) -> int | None:
 
 def _between(pieces: Pieces, start: int, end: int) -> bytes:
     """Return the bytes from one offset to another."""
-    found = bytearray()
+    stretch = bytearray()
     done = 0
     for data in pieces():
-        found += data[max(start - done, 0) : max(end - done, 0)]
+        stretch += data[max(start - done, 0) : max(end - done, 0)]
         done += len(data)
         if done >= end:
             break
-    return bytes(found)
+    return bytes(stretch)
 
 
 def _foreign(pieces: Pieces, head: bytes, offset: int, name: str) -> str:
@@ -237,6 +239,7 @@ def _undecodable(pieces: Pieces, name: str, offset: int, tried: str) -> CorpusEr
         done += len(data)
     return CorpusError(
         f"{name} cannot be decoded as {tried}: byte 0x{byte:02x} at offset {offset:,} "
-        f"(line {line:,}) does not belong there. Repair the file, or name its encoding with "
-        "--encoding (gb18030, big5, shift_jis, cp1252 are common)."
+        f"(line {line:,}) does not belong there. Repair the file, or name its encoding with ",
+        Setting("encoding"),
+        " (gb18030, big5, shift_jis, cp1252 are common).",
     )

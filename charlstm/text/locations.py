@@ -74,7 +74,7 @@ class Text:
                 yield data
 
 
-class Places:
+class Locations:
     """What a user named as the corpus; `texts` can be gone through several times.
 
     Args:
@@ -183,10 +183,10 @@ def _find(place: str) -> list[Path]:
     try:
         is_directory = stat.S_ISDIR(path.stat().st_mode)
     except (OSError, ValueError):  # not there, too long, a loop of links: all the same to the user
-        found = _match(place)
+        files = _match(place)
     else:
-        found = list(_files_below(path)) if is_directory else [path]
-    return sorted(found)
+        files = list(_files_below(path)) if is_directory else [path]
+    return sorted(files)
 
 
 def _files_below(path: Path) -> Iterator[Path]:
@@ -236,13 +236,13 @@ def _match(place: str) -> list[Path]:
     pattern = Path(place)
     base = Path(pattern.anchor)
     parts = pattern.relative_to(base).parts
-    found = {base}
+    matches = {base}
     for part in (*parts, "*") if parts[-1] == "**" else parts:
         if part == "**":
-            found = _directories_below(found)
+            matches = _directories_below(matches)
         else:
-            found = {match for path in found for match in _matches_in(path, part)}
-    files = [path for path in found if _is_file(path)]
+            matches = {match for path in matches for match in _matches_in(path, part)}
+    files = [path for path in matches if _is_file(path)]
     if not files:
         raise CorpusError(f"Nothing matches {_shown(place)}.")
     return files
@@ -250,13 +250,13 @@ def _match(place: str) -> list[Path]:
 
 def _directories_below(directories: set[Path]) -> set[Path]:
     """Return directories and those below them, except hidden ones."""
-    found: set[Path] = set()
+    together: set[Path] = set()
     for directory in sorted(directories):  # each before those below it
-        if directory not in found:
+        if directory not in together:
             for path, below, _ in _walk(directory, None):
                 below[:] = (name for name in below if not name.startswith("."))
-                found.add(Path(path))
-    return found
+                together.add(Path(path))
+    return together
 
 
 def _matches_in(directory: Path, part: str) -> Iterator[Path]:

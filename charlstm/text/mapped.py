@@ -56,7 +56,7 @@ def open_corpus(
     """Read places as one text, into memory or, if it is long, into a file.
 
     Args:
-        places: see `charlstm.text.locations.Places`.
+        places: see `charlstm.text.locations.Locations`.
         cache: the directory for the files.
         options: the form of the text.
         encoding: see `charlstm.text.corpus.Reading`.

@@ -1,14 +1,50 @@
-"""A prefix as the model can read it, when it holds characters that the model has never seen."""
+"""What a text begins with, and how a model reads characters that it has never seen."""
 
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from charlstm.errors import RecipeError, UnknownCharactersError
+from charlstm.errors import Part, Setting, SettingError, UnknownCharactersError
+from charlstm.text.corpus import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
-_ADVICE = (
-    "Change the prefix, or use --unknown skip to leave such characters out, or --unknown map to "
-    "put what is nearest in their place."
+_ADVICE: tuple[Part, ...] = (
+    "Change the prefix, or use ",
+    Setting("unknown", "skip"),
+    " to leave such characters out, or ",
+    Setting("unknown", "map"),
+    " to put what is nearest in their place.",
 )
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What a text begins with.
+
+    Attributes:
+        given: as somebody wrote it.
+        normalised: in the form of the training text; a text that goes on from it begins so.
+        read: what the model reads of it: no character that it has never seen, unless nothing
+            resembles it and it is read as ``<unk>``.
+    """
+
+    given: str
+    normalised: str
+    read: str
+
+    @classmethod
+    def of(
+        cls,
+        given: str,
+        options: TextOptions,
+        vocabulary: Vocabulary,
+        unknown: str = "error",
+        *,
+        what: Part = "the prefix",
+    ) -> "Prefix":
+        """Make a prefix; for the arguments and errors see `readable`."""
+        normalised = options.apply(given)
+        return cls(given, normalised, readable(normalised, vocabulary, unknown, what=what))
 
 
 def readable(
@@ -16,8 +52,8 @@ def readable(
     vocabulary: Vocabulary,
     unknown: str,
     *,
-    what: str = "the prefix",
-    advice: str = _ADVICE,
+    what: Part = "the prefix",
+    advice: Sequence[Part] = _ADVICE,
 ) -> str:
     """Return `prefix` as the model can read it.
 
@@ -32,10 +68,10 @@ def readable(
     Raises:
         UnknownCharactersError: with ``"error"``, naming each character that the model has never
             seen and what the vocabulary has in its place.
-        RecipeError: `unknown` is none of the three.
+        SettingError: `unknown` is none of the three.
     """
     if unknown not in ("error", "skip", "map"):
-        raise RecipeError(f"unknown must be error, skip or map, not {unknown!r}.")
+        raise SettingError("unknown", "error, skip or map", repr(unknown))
     strangers = {
         character: lookalike(character, vocabulary)
         for character in prefix
@@ -52,7 +88,9 @@ def readable(
         f"{_shown(character)} (it has {_shown(instead)})" if instead else _shown(character)
         for character, instead in strangers.items()
     ]
-    raise UnknownCharactersError(f"The model has never seen {', '.join(named)} of {what}. {advice}")
+    raise UnknownCharactersError(
+        f"The model has never seen {', '.join(named)} of ", what, ". ", *advice
+    )
 
 
 _PUNCTUATION = {

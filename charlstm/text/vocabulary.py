@@ -69,8 +69,8 @@ class Vocabulary:
         """
         counts = Counter(text)
         characters = self.characters + "".join(c for c in other.characters if c not in self)
-        found = [counts[character] for character in characters]
-        return Vocabulary(characters, [counts.total() - sum(found), *found])
+        kept = [counts[character] for character in characters]
+        return Vocabulary(characters, [counts.total() - sum(kept), *kept])
 
     def __len__(self) -> int:
         """V: the number of ids, ``<unk>`` among them."""
@@ -130,8 +130,8 @@ class Tokens:
         return len(self._ids)
 
     def __getitem__(self, index: slice | NDArray[np.integer[Any]]) -> IdArray:
-        found: IdArray = np.take(self._table, self._ids[index])
-        return found
+        ids: IdArray = np.take(self._table, self._ids[index])
+        return ids
 
 
 Ids = IdArray | Tokens

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charlstm.errors import CorpusError
+from charlstm.errors import CorpusError, Setting
 from charlstm.text.vocabulary import Ids
 
 FEWEST_CHARACTERS = 100
@@ -39,8 +39,9 @@ def fit(characters: int, batch: int, window: int) -> tuple[int, int]:
     if characters < FEWEST_CHARACTERS:
         raise CorpusError(
             f"The training text has {characters:,} characters; at least {FEWEST_CHARACTERS:,} are "
-            "needed (10,000 or more before it learns to spell). Add text, or hold out less with "
-            "--validation."
+            "needed (10,000 or more before it learns to spell). Add text, or hold out less with ",
+            Setting("validation"),
+            ".",
         )
     window = min(window, characters - 1)
     return min(batch, (characters - 1) // window), window

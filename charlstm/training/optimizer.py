@@ -36,12 +36,12 @@ def make_optimizer(model: CharLM, recipe: Recipe) -> torch.optim.Optimizer:
 
 def moments_of(model: CharLM, optimizer: torch.optim.Optimizer) -> Arrays:
     """Return a copy of an optimiser's moments, called ``<weight>/<moment>``."""
-    found: Arrays = {}
+    moments: Arrays = {}
     for name, parameter in model.named_parameters():
         for moment, value in optimizer.state.get(parameter, {}).items():
             if isinstance(value, Tensor):
-                found[f"{name}/{moment}"] = value.detach().cpu().numpy().copy()
-    return found
+                moments[f"{name}/{moment}"] = value.detach().cpu().numpy().copy()
+    return moments
 
 
 def restore_moments(model: CharLM, optimizer: torch.optim.Optimizer, moments: Arrays) -> None:

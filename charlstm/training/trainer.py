@@ -1,26 +1,26 @@
 """Truncated backpropagation through time, one optimiser step after the other."""
 
 import math
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from charlstm.errors import RecipeError, TrainingError
+from charlstm.errors import Setting, TrainingError
 from charlstm.figures import Report, perplexity
 from charlstm.model.charlm import CharLM
+from charlstm.model.devices import Computing, check_precision
 from charlstm.model.initialization import initialize
 from charlstm.model.recurrent.equations import State
 from charlstm.model.surprisal import mean_surprisal
 from charlstm.recipes.recipe import Recipe
+from charlstm.runs.snapshot import Position, Snapshot
 from charlstm.runs.tensors import Arrays
 from charlstm.text.vocabulary import Ids
 from charlstm.training.batches import Window, Windows
+from charlstm.training.clock import Budget, Clock
 from charlstm.training.events import EpochEnd, Finished, Step, Stopped, TrainerEvent, WentBack
 from charlstm.training.optimizer import make_optimizer, moments_of, restore_moments
 
@@ -36,26 +36,6 @@ _SET_ASIDE_STEPS = 200
 _LOOK_STEPS_ON_GPU = 50
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """The whole state of a training: restored, it goes on as if it had never been stopped.
-
-    Attributes:
-        weights: of the model as it is now.
-        best_weights: those of the lowest held-out loss so far, or the last where nothing is held
-            out.
-        moments: of the optimiser, ``<weight>/<moment>``.
-        state: ``h`` and ``c``, ``[L, B, H]``, as they go into the next window.
-        position: the counters and sums, plain values.
-    """
-
-    weights: Arrays
-    best_weights: Arrays
-    moments: Arrays
-    state: Arrays
-    position: dict[str, Any]
-
-
 class Trainer:
     """Trains a model on one text; `run` yields what happens.
 
@@ -66,6 +46,7 @@ class Trainer:
         vocabulary_size: V.
         backend: ``"scratch"`` or ``"torch"``.
         device: where the model lives.
+        clock: what counts its seconds.
 
     Raises:
         RecipeError: the backend has no such cell, or not in this precision on this device.
@@ -80,12 +61,10 @@ class Trainer:
         *,
         backend: str,
         device: torch.device,
+        clock: Clock | None = None,
     ) -> None:
-        if recipe.precision == "bfloat16" and backend == "torch" and device.type == "cuda":
-            raise RecipeError(
-                "On a GPU the library's layers would use float16, not bfloat16; use --precision "
-                "float32, or --backend scratch."
-            )
+        computing = Computing(backend, device)
+        check_precision(recipe.precision, recipe.architecture.cell, computing)
         self.recipe = recipe
         self.device = device
         self.held_out = held_out
@@ -104,9 +83,10 @@ class Trainer:
         self.model.to(device)
         self.optimizer = make_optimizer(self.model, recipe)
         self._generator = torch.Generator(device)
-        self.total_steps = recipe.epochs * self.windows.steps
+        steps = recipe.epochs * self.windows.steps
         if recipe.steps is not None:
-            self.total_steps = min(self.total_steps, recipe.steps)
+            steps = min(steps, recipe.steps)
+        self.budget = Budget(steps, recipe.minutes)
 
         self.stopping = False
         self.step = 0
@@ -122,9 +102,7 @@ class Trainer:
         # What the schedule's rate is multiplied by, and how often training went back.
         self._scale = 1.0
         self._returns = 0
-        # The clock of a budget in minutes: what earlier sessions took, and when this one began.
-        self._earlier = 0.0
-        self._began: float | None = None
+        self.clock = clock or Clock()
         self._measuring = 0.0
         self._good: Snapshot | None = None
 
@@ -145,25 +123,17 @@ class Trainer:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since training began: steps, measuring, and whatever the caller did meanwhile.
-
-        The time between a stop and the resume after it is not counted.
-        """
-        now = 0.0 if self._began is None else time.perf_counter() - self._began
-        return self._earlier + now
+        """Seconds since training began; see `Clock`."""
+        return self.clock.elapsed
 
     @property
     def progress(self) -> float:
         """How much of the plan is done, from 0 to 1: of its steps, or of its minutes."""
-        done = self.step / self.total_steps
-        if self.recipe.minutes is not None:
-            # The last measurement is part of the budget. It takes as long as the one before;
-            # until there is one, a third of what learning from as much text would.
-            learning = self.seconds / max(self.characters, 1)
-            measuring = self._measuring or learning * len(self.held_out) / 3
-            budget = max(60 * self.recipe.minutes - measuring, 1e-9)
-            done = max(done, self.elapsed / budget)
-        return min(done, 1.0)
+        # Measuring takes as long as it did before; until it was done once, a third of what learning
+        # from as much text would.
+        learning = self.seconds / max(self.characters, 1)
+        measuring = self._measuring or learning * len(self.held_out) / 3
+        return self.budget.progress(self.step, self.elapsed, measuring)
 
     @property
     def healthy(self) -> bool:
@@ -177,7 +147,7 @@ class Trainer:
         Raises:
             TrainingError: it diverged, and going back did not help.
         """
-        self._began = time.perf_counter()
+        self.clock.start()
         self._good = self.snapshot()
         while True:
             ended = self.stopping or self._at_epoch_end()
@@ -191,7 +161,7 @@ class Trainer:
                 yield Finished(reason)
                 return
             if self.stopping:
-                yield Stopped()
+                yield Stopped(self.step)
                 return
             yield from self._steps()
 
@@ -206,9 +176,23 @@ class Trainer:
                 return
             if self.step % _SET_ASIDE_STEPS == 0 and self.healthy and self._sound:
                 self._good = self.snapshot()
-            yield Step(self.step, self.epoch)
+            yield self._made_step()
             if self.stopping or self._at_epoch_end():
                 return
+
+    def _made_step(self) -> Step:
+        loss_sum, loss_count = self._loss_sum, self._loss_count
+        step_seconds = self.seconds / max(self.step, 1)
+        return Step(
+            step=self.step,
+            epoch=self.epoch,
+            progress=self.progress,
+            learning_rate=self.rate,
+            characters=self.characters,
+            seconds=self.seconds,
+            seconds_left=self.budget.seconds_left(self.step, self.elapsed, step_seconds),
+            measure=lambda: float(loss_sum) / max(loss_count, 1),
+        )
 
     def stop(self) -> None:
         """Ask `run` to end after the step under way."""
@@ -223,9 +207,9 @@ class Trainer:
         window = next(self.windows.epoch(*divmod(self.step, self.windows.steps)))
         self._timed_step(window)
         if self.device.type == "cuda":
-            began = time.perf_counter()
+            began = self.clock.now()
             torch.cuda.synchronize(self.device)
-            self.seconds += time.perf_counter() - began
+            self.seconds += self.clock.now() - began
         return self.seconds - before
 
     def begin_from(self, weights: Arrays) -> None:
@@ -263,19 +247,19 @@ class Trainer:
                 name: part.cpu().numpy().copy()
                 for name, part in zip(names, self._state, strict=True)
             },
-            position={
-                "step": self.step,
-                "seconds": self.seconds,
-                "elapsed": self.elapsed,
-                "measuring": self._measuring,
-                "rate": self.rate,
-                "scale": self._scale,
-                "returns": self._returns,
-                "best_loss": None if math.isinf(self.best_loss) else self.best_loss,
-                "best_epoch": self.best_epoch,
-                "loss_sum": float(self._loss_sum),
-                "loss_count": self._loss_count,
-            },
+            position=Position(
+                step=self.step,
+                seconds=self.seconds,
+                elapsed=self.elapsed,
+                measuring=self._measuring,
+                rate=self.rate,
+                scale=self._scale,
+                returns=self._returns,
+                best_loss=None if math.isinf(self.best_loss) else self.best_loss,
+                best_epoch=self.best_epoch,
+                loss_sum=float(self._loss_sum),
+                loss_count=self._loss_count,
+            ),
         )
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -288,19 +272,18 @@ class Trainer:
             torch.from_numpy(snapshot.state[name]).to(self.device) for name in names
         )
         position = snapshot.position
-        self.step = position["step"]
-        self.seconds = position["seconds"]
-        self._earlier, self._began = position["elapsed"], None
-        self._measuring = position["measuring"]
-        self.rate = position["rate"]
-        self._scale = position["scale"]
-        self._returns = position["returns"]
-        self.best_epoch = position["best_epoch"]
-        none = position["best_loss"] is None
-        self.best_loss = math.inf if none else position["best_loss"]
-        self._best = None if none else snapshot.best_weights
-        self._loss_sum.fill_(position["loss_sum"])
-        self._loss_count = position["loss_count"]
+        self.step = position.step
+        self.seconds = position.seconds
+        self.clock.set(position.elapsed)
+        self._measuring = position.measuring
+        self.rate = position.rate
+        self._scale = position.scale
+        self._returns = position.returns
+        self.best_epoch = position.best_epoch
+        self.best_loss = math.inf if position.best_loss is None else position.best_loss
+        self._best = None if position.best_loss is None else snapshot.best_weights
+        self._loss_sum = torch.full_like(self._loss_sum, position.loss_sum)
+        self._loss_count = position.loss_count
 
     def _planned_rate(self) -> float:
         """Return the learning rate of the next step, by the schedule and what has happened."""
@@ -315,8 +298,8 @@ class Trainer:
         return self.step % self.windows.steps == 0 or self.progress >= 1
 
     def _finished(self) -> str | None:
-        if self.step >= self.total_steps:
-            return f"all {self.total_steps:,} steps are done"
+        if self.step >= self.budget.steps:
+            return f"all {self.budget.steps:,} steps are done"
         if self.progress >= 1:
             return f"the {self.recipe.minutes:g} minutes are over"
         patience = self.recipe.patience
@@ -326,12 +309,12 @@ class Trainer:
         return None
 
     def _timed_step(self, window: Window) -> None:
-        began = time.perf_counter()
+        began = self.clock.now()
         self._step(window)
         self.step += 1
         if self.device.type == "cuda" and self._at_epoch_end():
             torch.cuda.synchronize(self.device)  # or the last step's time would be lost
-        self.seconds += time.perf_counter() - began
+        self.seconds += self.clock.now() - began
 
     def _step(self, window: Window) -> None:
         state = self.model.zero_state(window.inputs.shape[1]) if window.fresh else self._state
@@ -345,7 +328,8 @@ class Trainer:
         self.optimizer.step()
         # The state goes on to the next window, the gradient does not: that is the truncation.
         self._state = tuple(part.detach().float() for part in state)
-        self._loss_sum += loss.detach() * targets.numel()
+        # Not in place: an event may look at the sum of its step later.
+        self._loss_sum = self._loss_sum + loss.detach() * targets.numel()
         self._loss_count += targets.numel()
 
     def _clip(self) -> None:
@@ -388,10 +372,15 @@ class Trainer:
             raise TrainingError(
                 f"The training has diverged (epoch {epoch}, step {diverged:,}, loss {loss:.4g}), "
                 f"and going back {_RETURNS} times, each with half the learning rate, did not help. "
-                "Train anew with a lower --lr or a smaller --clip; what was good before is kept."
+                "Train anew with a lower ",
+                Setting("learning_rate"),
+                " or a smaller ",
+                Setting("clip"),
+                "; what was good before is kept.",
             )
         # The minutes are spent, whatever came of them.
-        self._earlier, self._began = elapsed, time.perf_counter()
+        self.clock.set(elapsed)
+        self.clock.start()
         self._returns, self._scale = returns + 1, scale / 2
         return WentBack(diverged, self.step, self._scale)
 
@@ -399,10 +388,10 @@ class Trainer:
         epoch, loss = self.epoch, self.running_loss
         held_out_loss = None
         if len(self.held_out) > 1:
-            began = time.perf_counter()
+            began = self.clock.now()
             held_out_loss = mean_surprisal(self.model, self.held_out, streams=_VALIDATION_STREAMS)
             # The longest so far, so that progress never falls.
-            self._measuring = max(self._measuring, time.perf_counter() - began)
+            self._measuring = max(self._measuring, self.clock.now() - began)
         report = Report(
             step=self.step,
             epoch=epoch,
@@ -416,9 +405,9 @@ class Trainer:
         if held_out_loss is not None and best:
             self.best_loss, self.best_epoch = held_out_loss, epoch
             self._best = self.weights()
-        self._loss_sum.zero_()
+        self._loss_sum = torch.zeros_like(self._loss_sum)
         self._loss_count = 0
-        return EpochEnd(report, best)
+        return EpochEnd(report, best, last=self.progress >= 1)
 
 
 def _sum_dtype(device: torch.device) -> torch.dtype:

@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from charlstm.model.network import Array, Memory, State
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
-from charlstm.writing.constraints import Constraint, Draft, counts, line_ends
+from charlstm.writing.constraints import Constraint, LineSoFar, counts, line_ends
 from charlstm.writing.decoding import Decoding, Processor
 from charlstm.writing.drawer import Drawer
+from charlstm.writing.point import Point
 from charlstm.writing.rhyme import ending
 from charlstm.writing.sampler import Sampler
 from charlstm.writing.spelling import Spelling
@@ -43,32 +44,6 @@ COLDEST = 0.1
 _PAIRS = dict(zip(")]）］」』》〉】”", "([（［「『《〈【“", strict=True))
 # What is closed in the line in which it was opened; what somebody says may go on, and smile :(
 _IN_A_LINE = "）］》〉】"
-
-
-@dataclass(frozen=True)
-class Place:
-    """A point between two lines of a text; to go back is to use an earlier one again.
-
-    Attributes:
-        lines: the finished lines of the form.
-        begun: what the next line begins with already.
-        state: of one stream; never moved on, only copied.
-        read: all that the model has read, including the context before the lines.
-        shown: the same as a person sees it, each line on its own.
-        given: how many characters of `shown` were given and not written.
-    """
-
-    lines: tuple[str, ...]
-    begun: str
-    state: State
-    read: str
-    shown: str
-    given: int = 0
-
-    @property
-    def text(self) -> str:
-        """`shown` without the line break at its end."""
-        return self.shown.removesuffix("\n")
 
 
 @dataclass(frozen=True)
@@ -97,7 +72,7 @@ class Row:
 
     Attributes:
         line: so far.
-        chance: see `Draft`.
+        chance: see `LineSoFar`.
         log_shares: for each character drawn, the logarithm of the share Z that was left.
         log_probabilities: of each, before the form ruled any out, at the temperature that was
             asked for.
@@ -179,12 +154,12 @@ class CandidateWriter:
         self._ids: dict[tuple[str, ...], NDArray[np.intp]] = {}
 
     def write(
-        self, place: Place, many: int, endings: frozenset[str] | None, *, warmth: float = 0.0
+        self, point: Point, many: int, endings: frozenset[str] | None, *, warmth: float = 0.0
     ) -> list[Row]:
         """Write candidates for the next line.
 
         Args:
-            place: where the text stands.
+            point: where the text stands.
             many: how many.
             endings: the units that the line may end on; ``None`` for all.
             warmth: they are drawn at this temperature at least.
@@ -193,33 +168,33 @@ class CandidateWriter:
             All of them; those that could not be finished have no `end`.
         """
         decoding = replace(self._decoding, temperature=max(self._decoding.temperature, warmth))
-        rows = [Row(place.begun, chance) for chance in self._generator.random(many)]
-        state = place.state.take([0] * many)
+        rows = [Row(point.begun, chance) for chance in self._generator.random(many)]
+        state = point.state.take([0] * many)
         if endings is None:
-            self._run(place, rows, state, decoding)
+            self._run(point, rows, state, decoding)
             return rows
         snapshots: list[_Snapshot] = []
-        self._run(place, rows, state, decoding, snapshots=snapshots)
+        self._run(point, rows, state, decoding, snapshots=snapshots)
         led, streams = [], []
         for row in rows:
             start, end = ending(row.line)
-            if row.end is None or start == end or start < len(place.begun):
+            if row.end is None or start == end or start < len(point.begun):
                 continue
             # As it was before the first character of its last unit. Those that end well by
             # themselves are led like the others: otherwise they would count more than their share.
-            memory, running = snapshots[start - len(place.begun)]
-            streams.append((memory, next(k for k, one in enumerate(running) if one is row)))
-            row.take_back(start, len(place.begun))
+            memory, running = snapshots[start - len(point.begun)]
+            streams.append((memory, next(k for k, other in enumerate(running) if other is row)))
+            row.take_back(start, len(point.begun))
             led.append(row)
         if led:
             state = self._sampler.network.recall(_gathered(streams))
             spelling = Spelling(endings, self._sampler.vocabulary.characters)
-            self._run(place, led, state, decoding, spelling=spelling)
+            self._run(point, led, state, decoding, spelling=spelling)
         return rows
 
     def _run(
         self,
-        place: Place,
+        point: Point,
         rows: list[Row],
         state: State,
         decoding: Decoding,
@@ -230,7 +205,7 @@ class CandidateWriter:
         """Continue every row until it ends, or until no character is left that may follow.
 
         Args:
-            place: where the line stands.
+            point: where the line stands.
             rows: the candidates.
             state: where the model stands in each.
             decoding: how each character is drawn.
@@ -246,7 +221,7 @@ class CandidateWriter:
         while running:
             if snapshots is not None:
                 snapshots.append((state.remember(), running))
-            offered, left = self._steered(place, running, state.logits, spelling)
+            offered, left = self._steered(point, running, state.logits, spelling)
             before, after = _log_sum(offered, warm), _log_sum(left, warm)
             alive = np.flatnonzero(after > -np.inf)
             if not len(alive):
@@ -279,16 +254,16 @@ class CandidateWriter:
             network.step(state, np.array(characters))
 
     def _steered(
-        self, place: Place, rows: list[Row], expected: Array, spelling: Spelling | None
+        self, point: Point, rows: list[Row], expected: Array, spelling: Spelling | None
     ) -> tuple[Array, Array]:
         """Return ``[N, V]`` logits as the processors leave them, and as the form leaves those."""
         offered = expected.copy()
         offered[:, UNKNOWN] = -np.inf
         for row, logits in zip(rows, offered, strict=True):
-            self._process(place, row, logits)
+            self._process(point, row, logits)
         left = offered.copy()
         for row, logits in zip(rows, left, strict=True):
-            self._rule_out(place, row, logits, spelling)
+            self._rule_out(point, row, logits, spelling)
         return offered, left
 
     def _append(self, row: Row, character: str) -> None:
@@ -300,38 +275,40 @@ class CandidateWriter:
             row.line += character
             row.end = ""
 
-    def _process(self, place: Place, row: Row, logits: Array) -> None:
+    def _process(self, point: Point, row: Row, logits: Array) -> None:
         """Let the processors change logits in place.
 
         Where a mark ends a line, they are asked about the line break after it too: it is always
         shown, and may be read.
         """
-        new = row.line[len(place.begun) :]
-        self._ask(place, new, logits)
+        new = row.line[len(point.begun) :]
+        self._ask(point, new, logits)
         if not self.newline:
             return
         for mark, mark_id in zip(self.breaks, self._break_ids, strict=True):
             if mark.isspace() or logits[mark_id] == -np.inf:
                 continue
             after = np.zeros_like(logits)
-            self._ask(place, new + mark, after)
+            self._ask(point, new + mark, after)
             if after[self.newline] == -np.inf:
                 logits[mark_id] = -np.inf
 
-    def _ask(self, place: Place, new: str, logits: Array) -> None:
+    def _ask(self, point: Point, new: str, logits: Array) -> None:
         for process in self._processors:
-            process(place.shown + new, logits)
+            process(point.shown + new, logits)
         for process in self._read_processors:
-            process(place.read + new, logits)
+            process(point.read + new, logits)
 
-    def _rule_out(self, place: Place, row: Row, logits: Array, spelling: Spelling | None) -> None:
+    def _rule_out(self, point: Point, row: Row, logits: Array, spelling: Spelling | None) -> None:
         """Rule out, in place, what the form does not let follow."""
-        draft = Draft(place.lines, row.line, row.chance)
+        so_far = LineSoFar(point.lines, row.line, row.chance)
         closed = not any(closer in self._inside for closer in _unclosed(row.line, _IN_A_LINE))
         begun = any(map(counts, row.line))
-        may_end = begun and closed and all(c.may_end(draft) for c in self._constraints)
-        must_end = any(c.must_end(draft) for c in self._constraints)
-        allowed = [one for c in self._constraints if (one := c.allowed(draft)) is not None]
+        may_end = begun and closed and all(c.may_end(so_far) for c in self._constraints)
+        must_end = any(c.must_end(so_far) for c in self._constraints)
+        allowed = [
+            characters for c in self._constraints if (characters := c.allowed(so_far)) is not None
+        ]
         if spelling is not None:
             letters, complete = spelling.next(row.line[row.unit :])
             allowed.append(letters)
@@ -384,7 +361,7 @@ def _is_mark(character: str) -> bool:
 
 def _closing(line: str, marks: str) -> str:
     """Return what may follow the last word of `line`: one of `marks`, and what closes a pair."""
-    tail = line[max((place + 1 for place, c in enumerate(line) if counts(c)), default=0) :]
+    tail = line[max((index + 1 for index, c in enumerate(line) if counts(c)), default=0) :]
     closing = "" if any(map(_is_mark, tail)) else marks
     if line.count('"') % 2:
         closing += '"'
@@ -393,10 +370,10 @@ def _closing(line: str, marks: str) -> str:
 
 def _unclosed(line: str, closers: str) -> str:
     """Return those of some closing brackets that `line` still needs."""
-    return "".join(one for one in closers if line.count(_PAIRS[one]) > line.count(one))
+    return "".join(c for c in closers if line.count(_PAIRS[c]) > line.count(c))
 
 
 def _ids(vocabulary: Vocabulary, characters: Sequence[str]) -> NDArray[np.intp]:
-    found = vocabulary.encode("".join(characters)).astype(np.intp)
-    known: NDArray[np.intp] = found[found != UNKNOWN]
+    ids = vocabulary.encode("".join(characters)).astype(np.intp)
+    known: NDArray[np.intp] = ids[ids != UNKNOWN]
     return known

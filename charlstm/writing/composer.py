@@ -1,20 +1,28 @@
 """Writing lines that meet a form, one after the other.
 
 `charlstm.writing.candidates` writes many candidates for a line; here one of them is chosen, and a
-line that cannot be followed is taken back. Nothing is ever undone: a `Place` stays what it was.
+line that cannot be followed is taken back. Nothing is ever undone: a `Point` stays what it was.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from charlstm.errors import FormError, RecipeError
-from charlstm.writing.candidates import COLDEST, Candidate, CandidateWriter, Place, Row
-from charlstm.writing.constraints import Constraint, Draft
+from charlstm.errors import FormError, Part, RecipeError, Setting
+from charlstm.text.unseen import Prefix
+from charlstm.writing.candidates import (
+    COLDEST,
+    Candidate,
+    CandidateWriter,
+    Row,
+)
+from charlstm.writing.constraints import Constraint, LineSoFar
 from charlstm.writing.decoding import Decoding, Processor
+from charlstm.writing.form import Form
+from charlstm.writing.point import Point
 from charlstm.writing.sampler import Sampler
 
 # How many candidates are written side by side for a line, and their lowest temperature. Where none
@@ -22,6 +30,8 @@ from charlstm.writing.sampler import Sampler
 _ROUNDS = ((32, 0.0), (64, 0.5), (128, 0.8))
 # How often a line that cannot be followed is written anew before giving up.
 _RETURNS = 3
+# How many ways to place the words that must occur are tried before giving up.
+_PLACINGS = 4
 # Marks after which a text goes on.
 _PAUSES = ("，", "；", "、", "：")
 # An error shows at most this many characters of a line.
@@ -77,32 +87,31 @@ class Composer:
                 "The model knows neither line breaks nor spaces, so none of its lines could end."
             )
 
-    def start(self, prefix: str = "", unknown: str = "error") -> Place:
-        """Return the place after `prefix`, whose last line may be the beginning of the first.
+    def start(self, prefix: str | Prefix = "", unknown: str = "error") -> Point:
+        """Return the point after `prefix`, whose last line may be the beginning of the first.
 
         Raises:
             UnknownCharactersError: see `Sampler.stream`.
         """
-        read = self._sampler.readable(prefix, unknown)
-        state = self._sampler.read(prefix, unknown)
-        text = self._sampler.text.apply(prefix)
-        shown = self._laid_out(text)
-        ends = ("\n", *(one for one in self._breaks if one.isspace()))
+        begins = self._sampler.prefix(prefix, unknown)
+        state = self._sampler.read(begins)
+        shown = self._laid_out(begins.normalised)
+        ends = ("\n", *(mark for mark in self._breaks if mark.isspace()))
         begun = max(map(shown.rfind, ends)) + 1
-        return Place((), shown[begun:], state, read, shown, given=len(shown))
+        return Point((), shown[begun:], state, begins.read, shown, given=len(shown))
 
     def _laid_out(self, text: str) -> str:
         """Return finished lines of verse each on its own, as the lines to come will be shown."""
         marks = "".join(self._breaks.split())
         return re.sub(f"([{marks}]+[」』”’）》]*)\n?", r"\1\n", text) if marks else text
 
-    def after(self, place: Place, line: str, end: str | None = None) -> Place:
-        """Return the place after one more line, which may hold any characters.
+    def after(self, point: Point, line: str, end: str | None = None) -> Point:
+        """Return the point after one more line, which may hold any characters.
 
         What the model has never seen it reads as the nearest that it knows, or as ``<unk>``.
 
         Args:
-            place: where the text stands.
+            point: where the text stands.
             line: all of the line, with what was begun.
             end: what the model reads after it, see `Candidate`; where ``None``, what usually ends
                 a line.
@@ -110,60 +119,61 @@ class Composer:
         Raises:
             RecipeError: the line does not begin as it should.
         """
-        if not line.startswith(place.begun):
-            raise RecipeError(f"The line {line!r} must begin with {place.begun!r}.")
+        if not line.startswith(point.begun):
+            raise RecipeError(f"The line {line!r} must begin with {point.begun!r}.")
         sampler = self._sampler
         if end is None:
             end = "" if line.endswith(tuple(self._breaks)) else self._breaks[:1]
-        rest = sampler.readable(line[len(place.begun) :], "map") + end
-        state = place.state.copy()
+        rest = sampler.prefix(line[len(point.begun) :], "map").read + end
+        state = point.state.copy()
         sampler.network.read(state, sampler.vocabulary.encode(rest))
         likeliest = int(state.logits[0, 1:].argmax()) + 1
         if end != "\n" and likeliest == self._writer.newline:
             # With the line of verse the line of text may end too.
             sampler.network.step(state, likeliest)
             rest += "\n"
-        shown = place.shown + line[len(place.begun) :] + "\n"
-        return Place((*place.lines, line), "", state, place.read + rest, shown, place.given)
+        shown = point.shown + line[len(point.begun) :] + "\n"
+        return Point((*point.lines, line), "", state, point.read + rest, shown, point.given)
 
-    def stanza(self, place: Place) -> Place:
-        """Return the place after an empty line, where the form begins again."""
-        state = place.state.copy()
+    def stanza(self, point: Point) -> Point:
+        """Return the point after an empty line, where the form begins again."""
+        state = point.state.copy()
         gap = "\n" if self._writer.newline else ""
         self._sampler.network.read(state, self._sampler.vocabulary.encode(gap))
-        return Place((), "", state, place.read + gap, place.shown + "\n", place.given)
+        return Point((), "", state, point.read + gap, point.shown + "\n", point.given)
 
-    def candidates(self, place: Place, wanted: int = 1) -> list[Candidate]:
+    def candidates(self, point: Point, wanted: int = 1) -> list[Candidate]:
         """Return different lines that may come next, in no order.
 
         Args:
-            place: where the text stands.
+            point: where the text stands.
             wanted: more are looked for until there are this many, in a bounded number of tries.
 
         Raises:
             FormError: no line was found, in a bounded number of tries; says which wish stood in
                 the way, and which line came nearest.
         """
-        endings = self._endings(place)
-        found: dict[str, Candidate] = {}
+        endings = self._endings(point)
+        fitting: dict[str, Candidate] = {}
         missed: list[Row] = []
         for many, warmth in _ROUNDS:
-            for row in self._writer.write(place, many, endings, warmth=warmth):
-                if row.end is None or self._unmet(place, row):
+            for row in self._writer.write(point, many, endings, warmth=warmth):
+                if row.end is None or self._unmet(point, row):
                     missed.append(row)
                     continue
-                one = row.candidate
-                if one.line in found:  # duplicates add up their weights
-                    log_weight = float(np.logaddexp(one.log_weight, found[one.line].log_weight))
-                    one = replace(one, log_weight=log_weight)
-                found[one.line] = one
+                candidate = row.candidate
+                same = fitting.get(candidate.line)
+                if same is not None:  # duplicates add up their weights
+                    log_weight = float(np.logaddexp(candidate.log_weight, same.log_weight))
+                    candidate = replace(candidate, log_weight=log_weight)
+                fitting[candidate.line] = candidate
             # A line that the text has already does not count, unless nothing else is found.
-            new = [one for one in found.values() if one.line not in place.lines]
+            new = [other for other in fitting.values() if other.line not in point.lines]
             if len(new) >= wanted:
                 return new
-        if not found:
-            raise self._none_found(place, missed)
-        return new or list(found.values())
+        if not fitting:
+            raise self._none_found(point, missed)
+        return new or list(fitting.values())
 
     def choose(self, candidates: Sequence[Candidate], count: int = 1) -> list[Candidate]:
         """Draw `count` different candidates, as the model would among lines that fit.
@@ -171,99 +181,161 @@ class Composer:
         The likelier ones are favoured; see `_LIKELIER`.
         """
         weights = np.array(
-            [one.log_weight + _LIKELIER * one.mean_log_probability for one in candidates]
+            [
+                candidate.log_weight + _LIKELIER * candidate.mean_log_probability
+                for candidate in candidates
+            ]
         )
         if self._decoding.temperature >= COLDEST:
             # The highest logarithms after this noise was added are a draw without replacement in
             # proportion to what they are logarithms of (Gumbel 1954).
             weights = weights + self._generator.gumbel(size=len(weights))
-        return [candidates[place] for place in np.argsort(-weights, kind="stable")[:count]]
+        return [candidates[index] for index in np.argsort(-weights, kind="stable")[:count]]
 
-    def write(self, prefix: str = "", *, lines: int, unknown: str = "error") -> str:
+    def write(self, prefix: str | Prefix = "", *, lines: int, unknown: str = "error") -> str:
         """Return `prefix` and this many lines; see `compose`."""
-        place = self.compose(prefix, lines=lines, unknown=unknown)
-        return place.text if lines else place.shown
+        point = self.compose(prefix, lines=lines, unknown=unknown)
+        return point.text if lines else point.shown
 
-    def compose(self, prefix: str = "", *, lines: int, unknown: str = "error") -> Place:
-        """Return the place after `prefix` and this many lines, including the one that it begins.
+    def compose(self, prefix: str | Prefix = "", *, lines: int, unknown: str = "error") -> Point:
+        """Return the point after `prefix` and this many lines, including the one that it begins.
 
         Raises:
             UnknownCharactersError: see `Sampler.stream`.
             FormError: see `candidates`.
         """
-        places = [self.start(prefix, unknown)]
+        points = [self.start(prefix, unknown)]
         returns = _RETURNS
-        while len(places) <= lines:
+        while len(points) <= lines:
             try:
-                found = self.candidates(places[-1])
-                if len(places) == lines:  # the last line should not break off at a comma
-                    found = [c for c in found if not c.line.endswith(_PAUSES)] or found
-                (chosen,) = self.choose(found)
+                fitting = self.candidates(points[-1])
+                if len(points) == lines:  # the last line should not break off at a comma
+                    fitting = [c for c in fitting if not c.line.endswith(_PAUSES)] or fitting
+                (chosen,) = self.choose(fitting)
             except FormError:
                 # Perhaps nothing can follow the line before it, as where nothing answers its rhyme.
-                if len(places) == 1 or not returns:
+                if len(points) == 1 or not returns:
                     raise
                 returns -= 1
-                places.pop()
+                points.pop()
             else:
-                places.append(self.after(places[-1], chosen.line, chosen.end))
-        return places[-1]
+                points.append(self.after(points[-1], chosen.line, chosen.end))
+        return points[-1]
 
-    def _endings(self, place: Place) -> frozenset[str] | None:
+    def _endings(self, point: Point) -> frozenset[str] | None:
         """Return the units that the next line may end on; ``None`` for all.
 
         Raises:
             FormError: there are none.
         """
-        draft = Draft(place.lines, place.begun)
+        so_far = LineSoFar(point.lines, point.begun)
         asked = [
             (c.wish, endings)
             for c in self._constraints
-            if (endings := c.endings(draft)) is not None
+            if (endings := c.endings(so_far)) is not None
         ]
         if not asked:
             return None
         shared = frozenset.intersection(*(endings for _, endings in asked))
         if not shared:
-            wishes = _listed([wish for wish, _ in asked])
             raise FormError(
-                f"No line {len(place.lines) + 1} can end as {wishes}: the model can write no word "
-                "that would do. Ask for less, or change the lines before it."
+                f"No line {len(point.lines) + 1} can end as ",
+                *_asking([wish for wish, _ in asked]),
+                ": the model can write no word that would do. Ask for less, or change the lines "
+                "before it.",
             )
         return shared
 
-    def _unmet(self, place: Place, row: Row) -> list[Constraint]:
-        draft = Draft(place.lines, row.line, row.chance)
-        return [constraint for constraint in self._constraints if not constraint.fits(draft)]
+    def _unmet(self, point: Point, row: Row) -> list[Constraint]:
+        so_far = LineSoFar(point.lines, row.line, row.chance)
+        return [constraint for constraint in self._constraints if not constraint.fits(so_far)]
 
-    def _none_found(self, place: Place, missed: list[Row]) -> FormError:
+    def _none_found(self, point: Point, missed: list[Row]) -> FormError:
         """Say which wish stood in the way, and which line came nearest."""
-        line = f"No line {len(place.lines) + 1}"
-        if place.begun:
-            line += f" that begins with {place.begun}"
-        draft = Draft(place.lines, place.begun)
-        asked = [c.wish for c in self._constraints if c.allowed(draft) is not None]
-        if len(asked) > 1 and all(row.line == place.begun for row in missed):
-            return FormError(f"{line} can go on as {_listed(asked)} together. Ask for less.")
+        line = f"No line {len(point.lines) + 1}"
+        if point.begun:
+            line += f" that begins with {point.begun}"
+        so_far = LineSoFar(point.lines, point.begun)
+        asked = [c.wish for c in self._constraints if c.allowed(so_far) is not None]
+        if len(asked) > 1 and all(row.line == point.begun for row in missed):
+            return FormError(f"{line} can go on as ", *_asking(asked), " together. Ask for less.")
         if all(row.barred for row in missed):
             return FormError(
-                f"{line} was found: whatever the form would let follow is ruled out by "
-                "--no-repeat, --max-copy or another processor. Ask for less."
+                f"{line} was found: whatever the form would let follow is ruled out by ",
+                Setting("no_repeat"),
+                ", ",
+                Setting("max_copy"),
+                " or another processor. Ask for less.",
             )
         whole = [row for row in missed if row.end is not None] or missed
-        unmet = {id(row): self._unmet(place, row) for row in whole}
+        unmet = {id(row): self._unmet(point, row) for row in whole}
         nearest = min(whole, key=lambda row: (len(unmet[id(row)]), -sum(row.log_shares)))
         blamed = Counter(c.wish for wishes in unmet.values() for c in wishes).most_common(1)
-        meets = f" that meets {blamed[0][0]}" if blamed else ""
+        meets = (" that meets ", blamed[0][0]) if blamed else ()
         line_shown = nearest.line if len(nearest.line) <= _SHOWN else f"{nearest.line[:_SHOWN]}…"
         shown = f"The nearest was: {line_shown}" if nearest.line else "None came near"
         return FormError(
-            f"{line} was found{meets}, in {len(missed):,} tries. {shown}. Ask for less, or try "
-            "again, perhaps with a higher temperature."
+            f"{line} was found",
+            *meets,
+            f", in {len(missed):,} tries. {shown}. Ask for less, or try again, perhaps with a "
+            "higher temperature.",
         )
 
 
-def _listed(wishes: Iterable[str]) -> str:
-    """Return ``--rhyme AA asks``, or ``--rhyme AA and --acrostic-end 我 ask``."""
-    several = list(wishes)
-    return f"{' and '.join(several)} ask{'s' if len(several) == 1 else ''}"
+def compose_form(
+    sampler: Sampler,
+    form: Form,
+    prefix: str | Prefix = "",
+    *,
+    words: frozenset[str] | None = None,
+    constraints: Sequence[Constraint] = (),
+    decoding: Decoding | None = None,
+    processors: Sequence[Processor] = (),
+    read_processors: Sequence[Processor] = (),
+    generator: np.random.Generator,
+    unknown: str = "error",
+) -> Point:
+    """Return the point after lines that meet a form; the line that `prefix` begins is the first.
+
+    Args:
+        sampler: the model.
+        form: what the lines must be.
+        prefix: what they go on from.
+        words: that lines are led to begin and end with; see `Form.constraints`.
+        constraints: what else each line must meet.
+        decoding: see `Composer`, as for the next three.
+        processors: see there.
+        read_processors: see there.
+        generator: see there.
+        unknown: see `charlstm.writing.sampler.SamplingSettings`.
+
+    Raises:
+        CharLSTMError: as `Form.constraints`, and as `Composer.compose`.
+    """
+    begun = sampler.prefix(prefix, unknown)
+    words = words if form.leads_to_words else None
+    tries = _PLACINGS if form.must else 1
+    while True:
+        parts = form.constraints(sampler.vocabulary, generator, words)
+        composer = Composer(
+            sampler,
+            (*parts, *constraints),
+            decoding=decoding,
+            processors=processors,
+            read_processors=read_processors,
+            generator=generator,
+        )
+        try:
+            return composer.compose(begun, lines=form.count)
+        except FormError:
+            # The word that must occur may fit in another line.
+            tries -= 1
+            if not tries:
+                raise
+
+
+def _asking(wishes: Sequence[Part]) -> list[Part]:
+    """Return who asks: one wish asks, two and more ask."""
+    first, *others = wishes
+    listed = [first, *(part for wish in others for part in (" and ", wish))]
+    return [*listed, " ask" if others else " asks"]

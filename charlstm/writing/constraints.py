@@ -8,6 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from charlstm.errors import Part
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.rhyme import ending, endings_on, rhyme, sounds, words_ending_in
 from charlstm.writing.spelling import Spelling
@@ -23,24 +24,29 @@ _ROOM_HAN, _ROOM_LATIN = 5, 20
 
 
 @dataclass(frozen=True)
-class Draft:
+class LineSoFar:
     """A line as far as it has been written, and where in the text it is.
 
     Attributes:
         before: the finished lines of the text above it.
-        line: what it has so far; for `Constraint.fits`, the whole line without its line break.
+        text: what it has so far; for `Constraint.fits`, the whole line without its line break.
         chance: a number in [0, 1), the same from its first character to its last, for constraints
             that leave something to chance.
     """
 
     before: tuple[str, ...]
-    line: str
+    text: str
     chance: float = 0.0
 
     @property
     def number(self) -> int:
         """Which line of the text it is, from 0."""
         return len(self.before)
+
+    @property
+    def letters(self) -> str:
+        """The part of it that counts for its length: neither punctuation nor spaces."""
+        return counted(self.text)
 
 
 class Constraint:
@@ -50,28 +56,29 @@ class Constraint:
     is never drawn. All but `endings` are asked before every character, so they should be quick.
 
     Attributes:
-        wish: what the wish is called when it cannot be met.
+        wish: what the wish is called when it cannot be met: a few words, or the setting that asked
+            for it.
     """
 
-    wish = "the form"
+    wish: Part = "the form"
 
-    def fits(self, draft: Draft) -> bool:
+    def fits(self, so_far: LineSoFar) -> bool:
         """Return whether the finished line is as it should be."""
         return True
 
-    def allowed(self, draft: Draft) -> str | None:
+    def allowed(self, so_far: LineSoFar) -> str | None:
         """Return the characters that may come next inside the line; ``None`` for all."""
         return None
 
-    def may_end(self, draft: Draft) -> bool:
+    def may_end(self, so_far: LineSoFar) -> bool:
         """Return whether the line may end here."""
         return True
 
-    def must_end(self, draft: Draft) -> bool:
+    def must_end(self, so_far: LineSoFar) -> bool:
         """Return whether the line must end here; punctuation may still follow."""
         return False
 
-    def endings(self, draft: Draft) -> frozenset[str] | None:
+    def endings(self, so_far: LineSoFar) -> frozenset[str] | None:
         """Return the units, a Han character or a word in lower case, that the line may end on.
 
         ``None`` for all. It is asked once, before the line is written, so it depends only on the
@@ -118,23 +125,23 @@ class LineLength(Constraint):
     """
 
     lengths: tuple[tuple[int, int], ...]
-    wish: str = "the line length"
+    wish: Part = "the line length"
 
-    def fits(self, draft: Draft) -> bool:
+    def fits(self, so_far: LineSoFar) -> bool:
         """See `Constraint`."""
-        least, most = self._length(draft)
-        return least <= len(counted(draft.line)) <= most
+        least, most = self._length(so_far)
+        return least <= len(so_far.letters) <= most
 
-    def may_end(self, draft: Draft) -> bool:
+    def may_end(self, so_far: LineSoFar) -> bool:
         """See `Constraint`."""
-        return len(counted(draft.line)) >= self._length(draft)[0]
+        return len(so_far.letters) >= self._length(so_far)[0]
 
-    def must_end(self, draft: Draft) -> bool:
+    def must_end(self, so_far: LineSoFar) -> bool:
         """See `Constraint`."""
-        return len(counted(draft.line)) >= self._length(draft)[1]
+        return len(so_far.letters) >= self._length(so_far)[1]
 
-    def _length(self, draft: Draft) -> tuple[int, int]:
-        return self.lengths[draft.number % len(self.lengths)]
+    def _length(self, so_far: LineSoFar) -> tuple[int, int]:
+        return self.lengths[so_far.number % len(self.lengths)]
 
 
 @dataclass(frozen=True)
@@ -154,45 +161,45 @@ class Acrostic(Constraint):
     letters: str
     characters: str = ""
     words: frozenset[str] | None = None
-    wish: str = "the acrostic"
+    wish: Part = "the acrostic"
 
-    def fits(self, draft: Draft) -> bool:
+    def fits(self, so_far: LineSoFar) -> bool:
         """See `Constraint`."""
-        asked = self._asked(draft)
-        return not asked or counted(draft.line)[:1].casefold() == asked.casefold()
+        asked = self._asked(so_far)
+        return not asked or so_far.letters[:1].casefold() == asked.casefold()
 
-    def allowed(self, draft: Draft) -> str | None:
+    def allowed(self, so_far: LineSoFar) -> str | None:
         """See `Constraint`."""
-        asked = self._asked(draft)
+        asked = self._asked(so_far)
         if not asked:
             return None
-        if not counted(draft.line):
+        if not so_far.letters:
             return asked if asked.isupper() else asked + asked.swapcase()
-        led = self._next(draft)
+        led = self._next(so_far)
         if led is None:
             return None
         letters, complete = led
         return letters + self._between_words if complete else letters
 
-    def may_end(self, draft: Draft) -> bool:
+    def may_end(self, so_far: LineSoFar) -> bool:
         """See `Constraint`."""
-        led = self._next(draft)
+        led = self._next(so_far)
         return led is None or led[1]
 
-    def _next(self, draft: Draft) -> tuple[str, bool] | None:
+    def _next(self, so_far: LineSoFar) -> tuple[str, bool] | None:
         """Return the letters that lead on within the first word, and whether it is complete.
 
         ``None`` if it is led nowhere: after it, and if it was given and begins none of the words.
         """
-        spelling = self._spellings.get(self._asked(draft).casefold())
-        begun = _first_word(draft.line)
+        spelling = self._spellings.get(self._asked(so_far).casefold())
+        begun = _first_word(so_far.text)
         if spelling is None or not begun:
             return None
         letters, complete = spelling.next(begun)
         return (letters, complete) if letters or complete else None
 
-    def _asked(self, draft: Draft) -> str:
-        return self.letters[draft.number : draft.number + 1]
+    def _asked(self, so_far: LineSoFar) -> str:
+        return self.letters[so_far.number : so_far.number + 1]
 
     @cached_property
     def _spellings(self) -> dict[str, Spelling]:
@@ -201,7 +208,7 @@ class Acrostic(Constraint):
         for word in self.words or ():
             by_letter.setdefault(word[0], set()).add(word)
         asked = frozenset(self.letters.casefold()) & by_letter.keys()
-        return {one: Spelling(frozenset(by_letter[one]), self.characters) for one in asked}
+        return {c: Spelling(frozenset(by_letter[c]), self.characters) for c in asked}
 
     @cached_property
     def _between_words(self) -> str:
@@ -223,37 +230,37 @@ class AcrosticEnd(Constraint):
     letters: str
     characters: str
     words: frozenset[str] | None = None
-    wish: str = "the acrostic at the end"
+    wish: Part = "the acrostic at the end"
 
-    def fits(self, draft: Draft) -> bool:
+    def fits(self, so_far: LineSoFar) -> bool:
         """See `Constraint`."""
-        return self._met(draft)
+        return self._met(so_far)
 
-    def may_end(self, draft: Draft) -> bool:
+    def may_end(self, so_far: LineSoFar) -> bool:
         """See `Constraint`."""
         # Where there are endings, one of them is put where the line ends by itself.
-        return draft.number in self._endings or self._met(draft)
+        return so_far.number in self._endings or self._met(so_far)
 
-    def endings(self, draft: Draft) -> frozenset[str] | None:
+    def endings(self, so_far: LineSoFar) -> frozenset[str] | None:
         """See `Constraint`."""
-        return self._endings.get(draft.number)
+        return self._endings.get(so_far.number)
 
     @cached_property
     def _endings(self) -> dict[int, frozenset[str]]:
         """The units that lines are led to end on, by the number of the line."""
-        found = {}
+        spellings = {}
         for number, asked in enumerate(self.letters):
             # Without the dictionary the line must come to the letter by itself.
             words = (
                 frozenset({asked}) if is_unit(asked) else words_ending_in(asked, self.characters)
             )
             if words is not None:
-                found[number] = _preferred(words, self.words)
-        return found
+                spellings[number] = _preferred(words, self.words)
+        return spellings
 
-    def _met(self, draft: Draft) -> bool:
-        asked = self.letters[draft.number : draft.number + 1]
-        return not asked or counted(draft.line)[-1:].casefold() == asked.casefold()
+    def _met(self, so_far: LineSoFar) -> bool:
+        asked = self.letters[so_far.number : so_far.number + 1]
+        return not asked or so_far.letters[-1:].casefold() == asked.casefold()
 
 
 @dataclass(frozen=True)
@@ -273,23 +280,23 @@ class Rhyme(Constraint):
     characters: str
     words: frozenset[str] | None = None
     answers: int = _ANSWERS
-    wish: str = "the rhyme"
+    wish: Part = "the rhyme"
 
-    def fits(self, draft: Draft) -> bool:
+    def fits(self, so_far: LineSoFar) -> bool:
         """See `Constraint`."""
-        if not self._rhymes_at_all(draft):
+        if not self._rhymes_at_all(so_far):
             return True
-        earlier = self._to_answer(draft)
+        earlier = self._to_answer(so_far)
         if not earlier:
-            unit, found = _unit(draft.line), self._endings_on(sounds(draft.line))
+            unit, answers = _unit(so_far.text), self._endings_on(sounds(so_far.text))
             if not self.answers or self.words is None or not in_word(unit[:1]):
-                return len(found) >= self.answers
-            return unit in self.words and len(found & self.words) >= _KNOWN_ANSWERS
-        return all(rhyme(draft.line, line) for line in earlier)
+                return len(answers) >= self.answers
+            return unit in self.words and len(answers & self.words) >= _KNOWN_ANSWERS
+        return all(rhyme(so_far.text, line) for line in earlier)
 
-    def endings(self, draft: Draft) -> frozenset[str] | None:
+    def endings(self, so_far: LineSoFar) -> frozenset[str] | None:
         """See `Constraint`."""
-        earlier = self._to_answer(draft)
+        earlier = self._to_answer(so_far)
         if not earlier:
             return None
         shared = frozenset.intersection(*map(sounds, earlier))
@@ -299,15 +306,15 @@ class Rhyme(Constraint):
     def _endings_on(self, heard: frozenset[str]) -> frozenset[str]:
         return _answers_to(heard, self.characters, self.words)
 
-    def _rhymes_at_all(self, draft: Draft) -> bool:
-        return self.scheme.count(self.scheme[draft.number % len(self.scheme)]) > 1
+    def _rhymes_at_all(self, so_far: LineSoFar) -> bool:
+        return self.scheme.count(self.scheme[so_far.number % len(self.scheme)]) > 1
 
-    def _to_answer(self, draft: Draft) -> list[str]:
+    def _to_answer(self, so_far: LineSoFar) -> list[str]:
         """Return the lines before it with which it must rhyme."""
-        place = draft.number % len(self.scheme)
-        first = draft.number - place
+        place = so_far.number % len(self.scheme)
+        first = so_far.number - place
         lines = [
-            draft.before[first + other]
+            so_far.before[first + other]
             for other in range(place)
             if self.scheme[other] == self.scheme[place]
         ]
@@ -333,50 +340,50 @@ class Must(Constraint):
     words: tuple[str, ...]
     line: int | None = None
     lengths: tuple[tuple[int, int], ...] = ()
-    wish: str = "the word that must occur"
+    wish: Part = "the word that must occur"
 
-    def fits(self, draft: Draft) -> bool:
+    def fits(self, so_far: LineSoFar) -> bool:
         """See `Constraint`."""
-        return not self._missing(draft)
+        return not self._missing(so_far)
 
-    def allowed(self, draft: Draft) -> str | None:
+    def allowed(self, so_far: LineSoFar) -> str | None:
         """See `Constraint`."""
-        missing = self._missing(draft)
+        missing = self._missing(so_far)
         if not missing:
             return None
-        word, line = missing[0], draft.line
+        word, line = missing[0], so_far.text
         for length in range(min(len(word) - 1, len(line)), 0, -1):
             if line.endswith(word[:length]) and _may_begin(word, line[:-length]):
                 return word[length]
-        due = len(counted(line)) >= int(draft.chance * (self._room(draft) + 1))
+        due = len(counted(line)) >= int(so_far.chance * (self._room(so_far) + 1))
         return word[0] if due and _may_begin(word, line) else None
 
-    def may_end(self, draft: Draft) -> bool:
+    def may_end(self, so_far: LineSoFar) -> bool:
         """See `Constraint`."""
-        return not self._missing(draft)
+        return not self._missing(so_far)
 
-    def _missing(self, draft: Draft) -> list[str]:
-        return [word for word in self._asked(draft) if not _has(draft.line, word)]
+    def _missing(self, so_far: LineSoFar) -> list[str]:
+        return [word for word in self._asked(so_far) if not _has(so_far.text, word)]
 
-    def _asked(self, draft: Draft) -> list[str]:
+    def _asked(self, so_far: LineSoFar) -> list[str]:
         """Return the words that this line must have."""
-        if self.line not in (None, draft.number):
+        if self.line not in (None, so_far.number):
             return []
-        new = [word for word in self.words if not any(_has(line, word) for line in draft.before)]
+        new = [word for word in self.words if not any(_has(line, word) for line in so_far.before)]
         if self.line is not None:
             return new
-        most = self._most(draft)
+        most = self._most(so_far)
         return [word for word in new if most is None or len(counted(word)) <= most][:1]
 
-    def _room(self, draft: Draft) -> int:
+    def _room(self, so_far: LineSoFar) -> int:
         """Return how many characters may come before the first of them."""
-        asked, most = self._asked(draft), self._most(draft)
+        asked, most = self._asked(so_far), self._most(so_far)
         if most is None:
             return _ROOM_LATIN if in_word(asked[0][0]) else _ROOM_HAN
         return most - sum(len(counted(word)) for word in asked)
 
-    def _most(self, draft: Draft) -> int | None:
-        return self.lengths[draft.number % len(self.lengths)][1] if self.lengths else None
+    def _most(self, so_far: LineSoFar) -> int | None:
+        return self.lengths[so_far.number % len(self.lengths)][1] if self.lengths else None
 
 
 def _first_word(line: str) -> str:
@@ -425,14 +432,14 @@ def _may_begin(word: str, line: str) -> bool:
 
 def _has(line: str, word: str) -> bool:
     """Return whether `word` occurs in `line`, and not only as part of a longer word."""
-    found = line.find(word)
-    while found >= 0:
-        end = found + len(word)
+    start = line.find(word)
+    while start >= 0:
+        end = start + len(word)
         # can is a part of can't: an apostrophe with a letter after it continues the word.
         goes_on = in_word(line[end : end + 1]) or (
             line[end : end + 1] in _APOSTROPHES and in_word(line[end + 1 : end + 2])
         )
-        if _may_begin(word, line[:found]) and not (in_word(word[-1]) and goes_on):
+        if _may_begin(word, line[:start]) and not (in_word(word[-1]) and goes_on):
             return True
-        found = line.find(word, found + 1)
+        start = line.find(word, start + 1)
     return False

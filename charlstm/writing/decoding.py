@@ -60,10 +60,10 @@ class Decoding:
 
     def __post_init__(self) -> None:
         check_real("temperature", self.temperature, 0, 100)
-        check_whole("top-k", self.top_k, 0)
-        check_real("top-p", self.top_p, 0, 1, above=True)
-        check_real("min-p", self.min_p, 0, 1)
-        check_whole("no-repeat", self.no_repeat, 0)
+        check_whole("top_k", self.top_k, 0)
+        check_real("top_p", self.top_p, 0, 1, above=True)
+        check_real("min_p", self.min_p, 0, 1)
+        check_whole("no_repeat", self.no_repeat, 0)
 
     def processors(self, vocabulary: Vocabulary) -> tuple[Processor, ...]:
         """Return the processors that `no_repeat` and `allow_loops` ask for."""
@@ -84,7 +84,7 @@ class NoRepeat:
     """
 
     def __init__(self, n: int, vocabulary: Vocabulary) -> None:
-        check_whole("no-repeat", n, 1)
+        check_whole("no_repeat", n, 1)
         self._n = n
         self._vocabulary = vocabulary
 
@@ -95,10 +95,10 @@ class NoRepeat:
             return
         last = written[len(written) - known :]
         followers = set()
-        found = written.find(last)
-        while 0 <= found < len(written) - known:
-            followers.add(written[found + known])
-            found = written.find(last, found + 1)
+        at = written.find(last)
+        while 0 <= at < len(written) - known:
+            followers.add(written[at + known])
+            at = written.find(last, at + 1)
         if followers:
             logits[self._vocabulary.encode("".join(followers))] = -np.inf
 
@@ -114,7 +114,7 @@ class MaxCopy:
     """
 
     def __init__(self, most: int, followers: Callable[[str], str], vocabulary: Vocabulary) -> None:
-        check_whole("max-copy", most, 1)
+        check_whole("max_copy", most, 1)
         self._most = most
         self._followers = followers
         self._vocabulary = vocabulary
@@ -163,13 +163,13 @@ def loop_period(text: str, end: int | None = None) -> int:
     begin = max(end - _LOOKED_AT, 0)
     ending = text[end - _ENDING : end]
     # An earlier place with the same ending says what the passage might be; the nearest first.
-    found = text.rfind(ending, begin, end - 1)
-    while found >= 0:
-        period = end - _ENDING - found
+    at = text.rfind(ending, begin, end - 1)
+    while at >= 0:
+        period = end - _ENDING - at
         span = max(_LOOP_TIMES * period, _LOOP_CHARACTERS)
         if span > end - begin:
             return 0
         if text[end - span : end - period] == text[end - span + period : end]:
             return period
-        found = text.rfind(ending, begin, found + _ENDING - 1)
+        at = text.rfind(ending, begin, at + _ENDING - 1)
     return 0

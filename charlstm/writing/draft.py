@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from charlstm.checks import check_whole
-from charlstm.errors import CharLSTMError, RunError
-from charlstm.files import ADVICE, exclusive, is_file, parse, read_bytes, write_whole
+from charlstm.errors import CharLSTMError, RunError, Setting
+from charlstm.files import exclusive, is_file, parse, read_bytes, write_whole
 from charlstm.runs.directory import RunDirectory
 from charlstm.writing.decoding import Decoding
 from charlstm.writing.form import Form
@@ -27,7 +27,7 @@ class Settings(NamedTuple):
     max_copy: int
 
 
-class SongDraft:
+class Draft:
     """A song on its way: its words in ``draft.txt``, its settings in ``draft.json``.
 
     The words stand alone, as text, so that nothing but an editor is needed to have them.
@@ -68,13 +68,11 @@ class SongDraft:
         Raises:
             RunError: they cannot be read.
         """
-        aside = "Put it aside with --new."
+        aside = ("Put it aside with ", Setting("new"), ".")
         try:
-            text = read_bytes(self._path).decode("utf-8-sig")
+            text = read_bytes(self._path, advice=aside).decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise RunError(f"{self._path} cannot be read: it is not UTF-8. {aside}") from None
-        except RunError as error:  # which knows only what to do about a run
-            raise RunError(str(error).replace(ADVICE, aside)) from None
+            raise RunError(f"{self._path} cannot be read: it is not UTF-8. ", *aside) from None
         self.kept = True
         # As some editors leave it, like the mark at its beginning.
         return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -105,14 +103,14 @@ class SongDraft:
 
     def beside(self) -> RunDirectory | None:
         """Return the run, of those beside this one, whose draft was written last."""
-        found = []
+        drafts = []
         for path in self._directory.parent.glob(f"*/{_SONG}"):
             with contextlib.suppress(OSError):  # it may be gone again
-                if SongDraft(path.parent).exists() and is_file(path.parent / "run.json"):
-                    found.append((path.stat().st_mtime, path.parent))
-        return RunDirectory(max(found)[1]) if found else None
+                if Draft(path.parent).exists() and is_file(path.parent / "run.json"):
+                    drafts.append((path.stat().st_mtime, path.parent))
+        return RunDirectory(max(drafts)[1]) if drafts else None
 
-    def keep(self, song: Song, text: str) -> str | None:
+    def keep(self, song: Song, text: str) -> RunError | None:
         """Write the draft.
 
         Args:
@@ -120,23 +118,17 @@ class SongDraft:
             text: its words, perhaps with some that the song does not have yet.
 
         Returns:
-            What there is to say when it cannot be written, once.
+            Why it cannot be written, once; `kept` says whether at least the words were.
         """
+        self.kept = False
         try:
             write_whole(self._path, text.encode(errors="replace"))
             self.kept = True
-        except RunError as error:
-            self.kept = False
-            return self._once(f"{error} Save the song yourself, with s FILE.")
-        try:
             write_whole(self._directory / _SETTINGS, _to_json(song))
         except RunError as error:
-            return self._once(f"{error} The words are kept; only the settings are not.")
+            told, self._told = self._told, True
+            return None if told else error
         return None
-
-    def _once(self, trouble: str) -> str | None:
-        told, self._told = self._told, True
-        return None if told else trouble
 
     def put_aside(self) -> Path:
         """Give the draft another name; return it.
@@ -181,5 +173,5 @@ def _from_json(value: Any) -> Settings:
     must = tuple(value["must"])
     if not all(isinstance(text, str) for text in (*texts.values(), *must)):
         raise TypeError("a part of the form is not a text")
-    check_whole("max-copy", value["max_copy"], 0)
+    check_whole("max_copy", value["max_copy"], 0)
     return Settings(Form(must=must, **texts), Decoding(value["temperature"]), value["max_copy"])

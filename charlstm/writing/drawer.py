@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.errors import RecipeError
+from charlstm.errors import RecipeError, Setting
 from charlstm.model.network import Array
 from charlstm.text.vocabulary import UNKNOWN
 from charlstm.writing.decoding import COLD, Decoding
@@ -99,8 +99,11 @@ class Drawer:
 def _check_left(highest: np.floating) -> None:
     if highest == -np.inf:
         raise RecipeError(
-            "No character is left that may follow: --no-repeat, --max-copy or another processor "
-            "has ruled out every one. Allow longer passages."
+            "No character is left that may follow: ",
+            Setting("no_repeat"),
+            ", ",
+            Setting("max_copy"),
+            " or another processor has ruled out every one. Allow longer passages.",
         )
 
 

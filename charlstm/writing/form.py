@@ -1,14 +1,13 @@
 """A whole form, as it is asked for on the command line: lengths, acrostics, rhymes, words."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from charlstm.checks import check_whole
-from charlstm.errors import RecipeError
+from charlstm.errors import RecipeError, Setting
 from charlstm.text.unseen import readable
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.constraints import (
@@ -65,7 +64,7 @@ class Form:
         if self.lines is not None:
             check_whole("lines", self.lines, 1)
             if self.has_constraints:
-                check_whole("the lines of a form", self.lines, 1, _MOST_LINES)
+                check_whole("lines", self.lines, 1, _MOST_LINES)
         _ = self.lengths
         if self.rhyme and not re.fullmatch("[A-Za-z]+", self.rhyme):
             raise RecipeError(
@@ -79,22 +78,32 @@ class Form:
         first = self.rhyme[: self.lines].upper()
         if self.rhyme and len(set(first)) == len(first):
             raise RecipeError(
-                f"--lines {self.lines} leaves no two lines of --rhyme {self.rhyme} that rhyme."
+                Setting("lines", self.lines),
+                " leaves no two lines of ",
+                Setting("rhyme", self.rhyme),
+                " that rhyme.",
             )
-        for option, text in (("acrostic", self.acrostic), ("acrostic-end", self.acrostic_end)):
+        for name, text in (("acrostic", self.acrostic), ("acrostic_end", self.acrostic_end)):
             if text and not (_letters(text) and all(map(counts, _letters(text)))):
-                raise RecipeError(f"--{option} needs letters, one for each line, not {text!r}.")
+                raise RecipeError(
+                    Setting(name), f" needs letters, one for each line, not {text!r}."
+                )
             if self.lines is not None and len(_letters(text)) > self.lines:
                 raise RecipeError(
-                    f"--{option} has {len(_letters(text))} characters and --lines is "
-                    f"{self.lines}; each of them needs a line."
+                    Setting(name),
+                    f" has {len(_letters(text))} characters and ",
+                    Setting("lines"),
+                    f" is {self.lines}; each of them needs a line.",
                 )
         if not all(word.strip() == word and word and "\n" not in word for word in self.must):
-            raise RecipeError("--must needs a word, without spaces or line breaks around it.")
+            raise RecipeError(
+                Setting("must"), " needs a word, without spaces or line breaks around it."
+            )
         for word in self.must:
             if len(word) > _LONGEST:
                 raise RecipeError(
-                    f"--must can have at most {_LONGEST} characters, not {len(word):,}."
+                    Setting("must"),
+                    f" can have at most {_LONGEST} characters, not {len(word):,}.",
                 )
 
     @property
@@ -137,38 +146,38 @@ class Form:
             RecipeError: two parts cannot be combined.
             MissingLibraryError: see `charlstm.writing.rhyme.require_rhyme_libraries`.
         """
-        found: list[Constraint] = []
+        parts: list[Constraint] = []
         if self.lengths:
-            found.append(LineLength(self.lengths, f"--line-length {self.line_length}"))
+            parts.append(LineLength(self.lengths, Setting("line_length", self.line_length)))
         if self.acrostic:
             letters = _letters(self.acrostic)
             self._check_known(letters, "acrostic", vocabulary, either_case=True)
             letters = "".join(c if c in vocabulary else c.swapcase() for c in letters)
-            wish = f"--acrostic {self.acrostic}"
+            wish = Setting("acrostic", self.acrostic)
             # A word that must occur may be none of them, and come first.
             leading = None if self.must else words
-            found.append(Acrostic(letters, vocabulary.characters, leading, wish))
+            parts.append(Acrostic(letters, vocabulary.characters, leading, wish))
         if self.acrostic_end:
             letters = _letters(self.acrostic_end)
-            self._check_known(letters, "acrostic-end", vocabulary, either_case=True)
-            wish = f"--acrostic-end {self.acrostic_end}"
-            found.append(AcrosticEnd(letters, vocabulary.characters, words, wish))
+            self._check_known(letters, "acrostic_end", vocabulary, either_case=True)
+            wish = Setting("acrostic_end", self.acrostic_end)
+            parts.append(AcrosticEnd(letters, vocabulary.characters, words, wish))
         if self.rhyme:
             require_rhyme_libraries()
             scheme = self.rhyme.upper()
-            wish = f"--rhyme {self.rhyme}"
+            wish = Setting("rhyme", self.rhyme)
             wanted = Rhyme(scheme, vocabulary.characters, words, wish=wish)
             # Where the ends are given, they need no other answers.
-            found.append(replace(wanted, answers=0) if self.acrostic_end else wanted)
+            parts.append(replace(wanted, answers=0) if self.acrostic_end else wanted)
             self._check_ends_rhyme(scheme)
         for word in self.must:
             self._check_known(word, "must", vocabulary)
             if any(mark in word for mark in line_ends(vocabulary)):
                 raise RecipeError(
-                    f"--must {word} holds a character at which the model's lines end, so no line "
-                    "can have it."
+                    Setting("must", word),
+                    " holds a character at which the model's lines end, so no line can have it.",
                 )
-        return [*found, *self._musts(generator)]
+        return [*parts, *self._musts(generator)]
 
     def _musts(self, generator: np.random.Generator | None) -> list[Constraint]:
         """Put every word in a line that has room for it."""
@@ -179,10 +188,13 @@ class Form:
         words = sorted(self.must, key=lambda word: -len(counted(word)))
         if len(counted(words[0])) > max(room):
             raise RecipeError(
-                f"--must {words[0]} does not fit into a line of --line-length {self.line_length}."
+                Setting("must", words[0]),
+                " does not fit into a line of ",
+                Setting("line_length", self.line_length),
+                ".",
             )
         if generator is None:
-            return [Must(self.must, None, self.lengths, _wish(self.must))]
+            return [Must(self.must, None, self.lengths, Setting("must", self.must))]
         left = [room[line % len(room)] for line in range(self.count)]
         chosen: dict[int, list[str]] = {}
         for word in words:
@@ -190,14 +202,16 @@ class Form:
             roomy = [line for line in range(self.count) if left[line] >= size]
             if not roomy:
                 raise RecipeError(
-                    f"--must {word} finds no room beside the others in {self.count} lines of "
-                    f"--line-length {self.line_length}."
+                    Setting("must", word),
+                    f" finds no room beside the others in {self.count} lines of ",
+                    Setting("line_length", self.line_length),
+                    ".",
                 )
             line = roomy[int(generator.integers(len(roomy)))]
             chosen.setdefault(line, []).append(word)
             left[line] -= size
         return [
-            Must(tuple(placed), line, self.lengths, _wish(placed))
+            Must(tuple(placed), line, self.lengths, Setting("must", tuple(placed)))
             for line, placed in chosen.items()
         ]
 
@@ -206,7 +220,7 @@ class Form:
         """The least and the most characters of each line; empty where lines have no length."""
         if not self.line_length:
             return ()
-        found = []
+        spans = []
         for part in self.line_length.split(","):
             match = re.fullmatch(r"\s*(\d{1,3})(?:\s*-\s*(\d{1,3}))?\s*", part)
             least, most = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
@@ -215,16 +229,16 @@ class Form:
                     f"A line length is a number from 1 to {_LONGEST}, a span as in 6-9, or "
                     f"several of them as in 5,7,5,7; not {self.line_length!r}."
                 )
-            found.append((least, most))
-        return tuple(found)
+            spans.append((least, most))
+        return tuple(spans)
 
     def _check_known(
-        self, text: str, option: str, vocabulary: Vocabulary, *, either_case: bool = False
+        self, text: str, name: str, vocabulary: Vocabulary, *, either_case: bool = False
     ) -> None:
         if either_case:
             text = "".join(c for c in text if c.swapcase() not in vocabulary)
         advice = "Choose characters that its training text has."
-        readable(text, vocabulary, "error", what=f"--{option}", advice=advice)
+        readable(text, vocabulary, "error", what=Setting(name), advice=(advice,))
 
     def _check_ends_rhyme(self, scheme: str) -> None:
         """Check that the characters asked for at the lines' ends rhyme where they should."""
@@ -237,15 +251,12 @@ class Form:
                 earlier = ends[number - place + other]
                 if scheme[other] == scheme[place] and not rhyme(earlier, end):
                     raise RecipeError(
-                        f"--rhyme {self.rhyme} asks for lines that rhyme, and {earlier} and {end} "
-                        "of --acrostic-end do not"
-                        f"{': nothing rhymes with itself' if earlier == end else ''}."
+                        Setting("rhyme", self.rhyme),
+                        f" asks for lines that rhyme, and {earlier} and {end} of ",
+                        Setting("acrostic_end"),
+                        f" do not{': nothing rhymes with itself' if earlier == end else ''}.",
                     )
 
 
 def _letters(acrostic: str) -> str:
     return "".join(acrostic.split())
-
-
-def _wish(words: Sequence[str]) -> str:
-    return " ".join(f"--must {word}" for word in words)

@@ -9,7 +9,7 @@ import importlib.util
 import re
 import unicodedata
 
-from charlstm.errors import MissingLibraryError
+from charlstm.errors import MissingLibraryError, Setting
 
 # The finals of standard Chinese as pypinyin spells them when it is strict: v for ü, iou for iu, and
 # i for the i of shi and zi too. er has no track of its own and goes with i, as on the stage.
@@ -49,7 +49,9 @@ def require_rhyme_libraries() -> None:
     if not all(importlib.util.find_spec(name) for name in ("pypinyin", "pronouncing")):
         raise MissingLibraryError(
             "Rhymes need pypinyin and pronouncing, which are not installed: "
-            "pip install 'charlstm[rhyme]', or leave --rhyme out."
+            "pip install 'charlstm[rhyme]', or leave ",
+            Setting("rhyme"),
+            " out.",
         )
 
 
@@ -119,8 +121,8 @@ def rhyme(line: str, other: str) -> bool:
     Raises:
         MissingLibraryError: see `require_rhyme_libraries`.
     """
-    one, another = (_with_g(_plain(text[slice(*ending(text))])) for text in (line, other))
-    return one != another and not sounds(line).isdisjoint(sounds(other))
+    ours, theirs = (_with_g(_plain(text[slice(*ending(text))])) for text in (line, other))
+    return ours != theirs and not sounds(line).isdisjoint(sounds(other))
 
 
 def endings_on(sounds: frozenset[str], characters: str) -> frozenset[str]:
@@ -135,19 +137,19 @@ def endings_on(sounds: frozenset[str], characters: str) -> frozenset[str]:
     require_rhyme_libraries()
     tracks = sounds & _FINALS.keys()
     parts = sounds - tracks
-    found: set[str] = set()
+    units: set[str] = set()
     if tracks:
-        found.update(*(_han(characters).get(track, ()) for track in tracks))
+        units.update(*(_han(characters).get(track, ()) for track in tracks))
     if parts:
         spelled = _spellable(characters)
-        found.update(
+        units.update(
             word
             for part in parts
             for word in _words().get(part, ())
             # Not 'em, t-shirt and a.m.: only a part of them would be the ending of a line.
             if spelled.issuperset(word) and _WORD.fullmatch(word)
         )
-    return frozenset(found)
+    return frozenset(units)
 
 
 @functools.lru_cache(maxsize=64)
@@ -223,8 +225,8 @@ def _rhyming_part(phones: str) -> str | None:
     # Not pronouncing.rhyming_part: it takes all of what has no stress, and the comment that a few
     # entries end with as well. Without stress are hmm, and the weak forms of to, for and him, which
     # no line ends on.
-    found = _RHYMING.search(phones.partition(" #")[0])
-    return re.sub(r"\d", "", found[0]) if found else None
+    match = _RHYMING.search(phones.partition(" #")[0])
+    return re.sub(r"\d", "", match[0]) if match else None
 
 
 def _plain(unit: str) -> str:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checks import check_whole
-from charlstm.errors import RecipeError
+from charlstm.errors import Part, RecipeError
 from charlstm.model.network import Network, State
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import TextOptions
-from charlstm.text.unseen import readable
+from charlstm.text.unseen import Prefix
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import Decoding, Processor
 from charlstm.writing.drawer import Drawer, choose
@@ -67,7 +67,26 @@ class Sampler:
     vocabulary: Vocabulary
     text: TextOptions = field(default_factory=TextOptions)
 
-    def stream(self, prefix: str = "", **settings: Unpack[SamplingSettings]) -> Iterator[str]:
+    def prefix(
+        self, given: str | Prefix, unknown: str = "error", *, what: Part = "the prefix"
+    ) -> Prefix:
+        """Return a prefix as this model reads it; one that was made already is returned as it is.
+
+        Args:
+            given: what to begin with.
+            unknown: see `SamplingSettings`.
+            what: what an error calls it.
+
+        Raises:
+            UnknownCharactersError: with ``unknown="error"``, naming each of them.
+        """
+        if isinstance(given, Prefix):
+            return given
+        return Prefix.of(given, self.text, self.vocabulary, unknown, what=what)
+
+    def stream(
+        self, prefix: str | Prefix = "", **settings: Unpack[SamplingSettings]
+    ) -> Iterator[str]:
         """Continue `prefix`, yielding the text as it is written, nearly always single characters.
 
         The model reads a line break first where its vocabulary has one, so that the prefix
@@ -81,14 +100,15 @@ class Sampler:
             UnknownCharactersError: with ``unknown="error"``, naming each of them.
             RecipeError: a setting is out of range, or leaves nothing to write.
         """
-        return (piece for (piece,) in self._write(prefix, 1, **settings) if piece)
+        begun = self.prefix(prefix, settings.get("unknown", "error"))
+        return (piece for (piece,) in self._write(begun, 1, **settings) if piece)
 
-    def generate(self, prefix: str = "", **settings: Unpack[SamplingSettings]) -> str:
+    def generate(self, prefix: str | Prefix = "", **settings: Unpack[SamplingSettings]) -> str:
         """Return `prefix` and its continuation; see `stream`."""
         return self.generate_many(prefix, samples=1, **settings)[0]
 
     def generate_many(
-        self, prefix: str = "", *, samples: int, **settings: Unpack[SamplingSettings]
+        self, prefix: str | Prefix = "", *, samples: int, **settings: Unpack[SamplingSettings]
     ) -> list[str]:
         """Return `samples` texts that begin with `prefix`, written side by side.
 
@@ -105,28 +125,29 @@ class Sampler:
             RecipeError: as in `stream`.
         """
         check_whole("samples", samples, 1)
+        begun = self.prefix(prefix, settings.get("unknown", "error"))
         first = first_seed(settings.get("seed"))
         texts: list[str] = []
         for done in range(0, samples, _AT_ONCE):
             many = min(_AT_ONCE, samples - done)
             settings["seed"] = first + done
-            steps = list(self._write(prefix, many, **settings))
-            texts += (prefix + "".join(pieces[k] for pieces in steps) for k in range(many))
+            steps = list(self._write(begun, many, **settings))
+            texts += (begun.given + "".join(pieces[k] for pieces in steps) for k in range(many))
         return texts
 
-    def read(self, text: str = "", unknown: str = "error") -> State:
-        """Return where the model stands after `text`: a state that can be copied and moved on.
+    def read(self, prefix: str | Prefix = "", unknown: str = "error") -> State:
+        """Return where the model stands after `prefix`: a state that can be copied and moved on.
 
         ``state.logits`` says what it expects next, and ``network.step(state, id)`` moves it on.
 
         Args:
-            text: what to read, after a line break if the vocabulary has one.
+            prefix: what to read, after a line break if the vocabulary has one.
             unknown: see `SamplingSettings`.
 
         Raises:
             UnknownCharactersError: as in `stream`.
         """
-        return self._read(self.readable(text, unknown))
+        return self._read(self.prefix(prefix, unknown).read)
 
     def log_probabilities(
         self, text: str, prefix: str = "", *, state: State | None = None
@@ -144,13 +165,14 @@ class Sampler:
             ``[len(text)]``, natural logarithms, at temperature 1.
         """
         state = self.read(prefix, unknown="map") if state is None else state.copy()
-        found = np.empty(len(text))
+        log_probabilities = np.empty(len(text))
         for place, character in enumerate(self.vocabulary.encode(text)):
             logits = state.logits[0].astype(np.float64)
             highest = logits.max()
-            found[place] = logits[character] - highest - np.log(np.exp(logits - highest).sum())
+            log_sum = highest + np.log(np.exp(logits - highest).sum())
+            log_probabilities[place] = logits[character] - log_sum
             self.network.step(state, int(character))
-        return found
+        return log_probabilities
 
     def _read(self, text: str) -> State:
         state = self.network.start()
@@ -159,13 +181,9 @@ class Sampler:
         self.network.read(state, self.vocabulary.encode(text))
         return state
 
-    def readable(self, text: str, unknown: str = "error") -> str:
-        """Return `text` as the model reads it; see `read`."""
-        return readable(self.text.apply(text), self.vocabulary, unknown)
-
     def _write(
         self,
-        prefix: str,
+        prefix: Prefix,
         samples: int,
         *,
         length: int | None = None,
@@ -174,7 +192,7 @@ class Sampler:
         decoding: Decoding | None = None,
         processors: Sequence[Processor] = (),
         seed: int | None = None,
-        unknown: str = "error",
+        unknown: str = "error",  # which the prefix was read with
     ) -> Iterator[list[str]]:
         """Check what was asked for; return an iterator over a piece of every text at each step."""
         if length is not None:
@@ -188,15 +206,14 @@ class Sampler:
             raise RecipeError("A text to stop at cannot be empty.")
         if lines is not None and "\n" not in self.vocabulary:
             raise RecipeError("The model knows no line breaks, so it cannot count lines.")
-        read = self.readable(prefix, unknown)
-        begun = self.text.apply(prefix)
+        begun = prefix.normalised
         ends = [_End(begun, lines, stop) for _ in range(samples if lines or stop else 0)]
         texts = _Texts([begun] * samples, list(range(samples)))
         decoding = decoding or Decoding()
         processors = (*decoding.processors(self.vocabulary), *processors)
         generators = [np.random.default_rng(first + k) for k in range(samples)]
         length = _LENGTH * (lines or 1) if length is None else length
-        ids = self._draw(read, texts, length, decoding, processors, generators)
+        ids = self._draw(prefix.read, texts, length, decoding, processors, generators)
         return self._pieces(ids, texts, ends)
 
     def _pieces(
@@ -305,9 +322,9 @@ class _End:
         if self.reached:
             return ""
         # Only one character came, so a stop text that is here now ends here.
-        found = [text for text in self._stop if (self._held + character).endswith(text)]
-        if found:
-            self._held = (self._held + character).removesuffix(max(found, key=len))
+        stops = [text for text in self._stop if (self._held + character).endswith(text)]
+        if stops:
+            self._held = (self._held + character).removesuffix(max(stops, key=len))
             return self.rest()
         if self._lines_left is not None:
             if character == "\n":

@@ -1,6 +1,6 @@
 """Writing a song together, a line at a time: the model proposes, a person decides.
 
-Every line is a place to go back to, because the state of the model after it is kept: it takes a
+Every line is a point to go back to, because the state of the model after it is kept: it takes a
 few kilobytes.
 """
 
@@ -14,10 +14,12 @@ import numpy as np
 from charlstm.checks import check_whole
 from charlstm.errors import FormError, RecipeError
 from charlstm.evaluation.novelty import Passage, TrainingText
-from charlstm.writing.candidates import Candidate, Place
+from charlstm.writing.candidates import Candidate
 from charlstm.writing.composer import Composer
-from charlstm.writing.decoding import Decoding, MaxCopy, Processor
+from charlstm.writing.decoding import Decoding, Processor
 from charlstm.writing.form import Form
+from charlstm.writing.learned import keeping_short
+from charlstm.writing.point import Point
 from charlstm.writing.rhyme import ending
 from charlstm.writing.sampler import Sampler
 
@@ -89,7 +91,7 @@ class Song:
         self.decoding = decoding or Decoding()
         self.max_copy = max_copy
         self._composer = self._composer_for(self.form, self.decoding, max_copy)
-        self._places: list[Place] = [self._composer.start()]
+        self._points: list[Point] = [self._composer.start()]
         self._lines: list[str] = []
 
     @property
@@ -100,7 +102,7 @@ class Song:
     @property
     def stanza(self) -> tuple[str, ...]:
         """The lines after the last empty one: those that the form counts."""
-        return self._places[-1].lines
+        return self._points[-1].lines
 
     @property
     def text(self) -> str:
@@ -134,8 +136,8 @@ class Song:
                 raise RecipeError(
                     "There is no training text to look for copies in, so they cannot be kept short."
                 )
-            followers = self._training_text.followers
-            processors = (MaxCopy(max_copy, followers, self._sampler.vocabulary),)
+            vocabulary = self._sampler.vocabulary
+            processors = keeping_short(max_copy, self._training_text, vocabulary)
         return Composer(
             self._sampler,
             form.constraints(self._sampler.vocabulary, None, self._words),
@@ -159,12 +161,12 @@ class Song:
             FormError: there is none that meets the form.
         """
         check_whole("count", count, 1)
-        place = self._places[-1]
+        point = self._points[-1]
         # So that enough are left, even if all of those left out are found once more.
-        found = self._composer.candidates(place, count + len(without))
-        new = [candidate for candidate in found if candidate.line not in without]
+        candidates = self._composer.candidates(point, count + len(without))
+        new = [candidate for candidate in candidates if candidate.line not in without]
         ranked = self._composer.choose(new, len(new))
-        proposals = [self._describe(place, candidate) for candidate in _varied(ranked)[:count]]
+        proposals = [self._describe(point, candidate) for candidate in _varied(ranked)[:count]]
         return sorted(proposals, key=lambda proposal: -proposal.probability)
 
     def take(self, chosen: Proposal | Candidate) -> None:
@@ -185,7 +187,7 @@ class Song:
         """Take the last line away and return it; ``None`` when there is none."""
         if not self._lines:
             return None
-        self._places.pop()
+        self._points.pop()
         return self._lines.pop()
 
     def look_ahead(self, proposal: Proposal | None = None, lines: int = 4) -> list[Candidate]:
@@ -201,37 +203,37 @@ class Song:
         Raises:
             FormError: see `propose`.
         """
-        place = self._places[-1]
+        point = self._points[-1]
         if proposal is not None:
             candidate = proposal.candidate
-            place = self._composer.after(place, candidate.line, candidate.end)
+            point = self._composer.after(point, candidate.line, candidate.end)
         ahead: list[Candidate] = []
         for _ in range(lines):
             try:
-                (chosen,) = self._composer.choose(self._composer.candidates(place))
+                (chosen,) = self._composer.choose(self._composer.candidates(point))
             except FormError:
                 if not ahead:
                     raise
                 break
-            place = self._composer.after(place, chosen.line, chosen.end)
+            point = self._composer.after(point, chosen.line, chosen.end)
             ahead.append(chosen)
         return ahead
 
     def _add(self, line: str, end: str | None) -> None:
-        place = self._places[-1]
+        point = self._points[-1]
         if line.strip():
-            self._places.append(self._composer.after(place, line, end))
+            self._points.append(self._composer.after(point, line, end))
         else:
-            self._places.append(self._composer.stanza(place))
+            self._points.append(self._composer.stanza(point))
         self._lines.append(line)
 
-    def _describe(self, place: Place, candidate: Candidate) -> Proposal:
+    def _describe(self, point: Point, candidate: Candidate) -> Proposal:
         read = candidate.line + candidate.end
-        likely = self._sampler.log_probabilities(read, state=place.state)
+        likely = self._sampler.log_probabilities(read, state=point.state)
         if self._training_text is None:
             return Proposal(candidate, math.exp(likely.mean()), None, False)
         # What the song ends on may be the beginning of what the line copies.
-        before = place.read[-_BEFORE:]
+        before = point.read[-_BEFORE:]
         novelty = self._training_text.novelty([before + candidate.line], after=len(before), most=1)
         copied, verbatim = novelty.longest, novelty.verbatim_lines > 0
         if copied is not None:

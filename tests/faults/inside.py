@@ -1,6 +1,7 @@
 """What goes wrong inside of a process: called in one that has just been started."""
 
 import fcntl
+import functools
 import os
 import resource
 import signal
@@ -11,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import charlstm.sessions.resume
 import charlstm.sessions.session
+import charlstm.sessions.start
 import charlstm.training.trainer
 
 from .patience import HANGS_AFTER
@@ -35,7 +38,9 @@ def watched(
         moment: ``"before"`` it, ``"after"`` it, or with ``"half"`` of the next file written.
         count_in: a file that is as long as calls were made.
     """
-    charlstm.sessions.session._SAVE_EVERY_SECONDS = save_every
+    often = functools.partial(charlstm.sessions.session.Session, save_every=save_every)
+    for room in (charlstm.sessions.start, charlstm.sessions.resume):
+        room.Session = often  # type: ignore[attr-defined]
     # Drawing takes ten times as long as everything else that a save does.
     charlstm.sessions.session.draw_curve = (  # type: ignore[attr-defined]
         lambda reports: b"<svg/>" * len(reports)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from charlstm.cli.console import is_terminal, loading, notes, visible
+from charlstm.cli.names import option
 from charlstm.cli.options import (
     AcrosticEndOption,
     AcrosticOption,
@@ -47,31 +48,31 @@ def write(
     with loading():
         from charlstm.api import load
         from charlstm.writing.decoding import Decoding
-        from charlstm.writing.draft import SongDraft
+        from charlstm.writing.draft import Draft
         from charlstm.writing.form import Form
         from charlstm.writing.song import Song
 
     model = load(run)
     training_text, uncopied = None, ""
     try:
-        training_text = model.training_text
+        training_text = model.learned.text
     except RunError as error:
         if max_copy is not None:
             raise
-        uncopied = str(error)
-        if model.has_index:
+        uncopied = error.message.told(option)
+        if model.learned.is_kept:
             reason = visible(uncopied)
             notes().print(f"Copies are not looked for: {reason}", style="yellow", markup=False)
     song = Song(
         model.sampler,
         training_text=training_text,
-        words=model.words,
+        words=model.learned.words,
         form=Form(None, line_length, acrostic, acrostic_end, rhyme, tuple(must or ())),
         decoding=Decoding(temperature),
         max_copy=max_copy or 0,
         seed=seed,
     )
-    draft = SongDraft(model.directory.path)
+    draft = Draft(model.directory.path)
     desk = Desk(song, draft, model.directory.name, uncopied)
     given = {name for name in context.params if is_given(context, name)}
     code = 0

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 from charlstm.cli.console import is_terminal, notes, shown_line, visible, write_result
 from charlstm.cli.write import page
 from charlstm.cli.write.prompt import Ask
-from charlstm.cli.write.settings import EXAMPLES, apply, by_commands, told
+from charlstm.cli.write.settings import EXAMPLES, apply, command, told
 from charlstm.errors import CharLSTMError
 
 if TYPE_CHECKING:
     from charlstm.writing.candidates import Candidate
-    from charlstm.writing.draft import Settings, SongDraft
+    from charlstm.writing.draft import Draft, Settings
     from charlstm.writing.song import Proposal, Song
 
 _PROPOSALS = 5
@@ -62,7 +62,7 @@ class Desk:
         uncopied: why copies are not looked for; empty when they are.
     """
 
-    def __init__(self, song: "Song", draft: "SongDraft", name: str, uncopied: str) -> None:
+    def __init__(self, song: "Song", draft: "Draft", name: str, uncopied: str) -> None:
         self._song = song
         self._draft = draft
         self._name = name
@@ -250,12 +250,12 @@ class Desk:
             self._say(f"There is no line {number}.")
             return
         first = seen.proposals[number - 1] if number else None
-        found = self._find(lambda: self._song.look_ahead(first))
-        if found is None:
+        lines = self._find(lambda: self._song.look_ahead(first))
+        if lines is None:
             return
-        seen.ahead = [*([first] if first else []), *found]
-        for one in found:
-            self._console.print(f"    {visible(one.line)}", style="cyan", markup=False)
+        seen.ahead = [*([first] if first else []), *lines]
+        for ahead in lines:
+            self._console.print(f"    {visible(ahead.line)}", style="cyan", markup=False)
         behind = f"line {number} and these lines" if number else "these lines"
         self._console.print(f"t takes {behind}", style="dim", markup=False)
 
@@ -279,7 +279,7 @@ class Desk:
                 return
             write_whole(path, self._song.text.encode(errors="replace"))
         except CharLSTMError as error:
-            self._say(str(error))
+            self._tell(error)
             return
         # ~nobody is a RuntimeError, and a NUL in the name a ValueError.
         except (OSError, ValueError, RuntimeError) as error:
@@ -315,20 +315,23 @@ class Desk:
     def _keep(self) -> None:
         trouble = self._draft.keep(self._song, self._text)
         if trouble is not None:
-            self._say(trouble)
+            advice = "Save the song yourself, with s FILE."
+            if self._draft.kept:
+                advice = "The words are kept; only the settings are not."
+            self._say(f"{trouble.message.told(command)} {advice}")
 
     def _propose(self) -> None:
         """Propose lines that were not shown here before; where there are none, keep those."""
         seen = self._seen[-1]
-        found = self._find(lambda: self._song.propose(_PROPOSALS, without=seen.lines))
-        if found is not None and len(found) < _PROPOSALS:
-            many = f"Only {len(found)}" if found else "No"
+        proposals = self._find(lambda: self._song.propose(_PROPOSALS, without=seen.lines))
+        if proposals is not None and len(proposals) < _PROPOSALS:
+            many = f"Only {len(proposals)}" if proposals else "No"
             other = " other" if seen.lines else ""
-            were = "line was" if len(found) < 2 else "lines were"
+            were = "line was" if len(proposals) < 2 else "lines were"
             self._say(f"{many}{other} {were} found; a higher /temperature finds more.")
-        if found:
-            seen.proposals = found
-            seen.lines.update(proposal.line for proposal in found)
+        if proposals:
+            seen.proposals = proposals
+            seen.lines.update(proposal.line for proposal in proposals)
         self._draw()
 
     def _find(self, act: "Callable[[], _T]") -> "_T | None":
@@ -350,7 +353,7 @@ class Desk:
 
     def _tell(self, error: CharLSTMError) -> None:
         """Say what went wrong, in the words of this session."""
-        self._say(by_commands(str(error)))
+        self._say(error.message.told(command))
 
     def _draw(self) -> None:
         page.draw(self._console, self._name, self._song, self._seen[-1].proposals)

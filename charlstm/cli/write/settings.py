@@ -5,7 +5,8 @@ import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from charlstm.errors import RecipeError
+from charlstm.cli.names import option
+from charlstm.errors import Command, RecipeError, Setting
 
 if TYPE_CHECKING:
     from charlstm.writing.song import Song
@@ -24,14 +25,13 @@ EXAMPLES = {
 }
 """The commands, without their slashes, and a value for each."""
 
-# What is an option on the command line is one of the commands here.
+# Where a command is not called like its setting.
 _COMMANDS = {
-    "line-length": "length",
-    "acrostic-end": "end",
-    "max-copy": "copy",
+    "line_length": "length",
+    "acrostic_end": "end",
+    "max_copy": "copy",
     **{name: name for name in ("acrostic", "rhyme", "must", "temperature")},
 }
-_OPTION = re.compile(f"--({'|'.join(_COMMANDS)})\\b")
 _QUOTES = '"＂“”„«»「」『』'
 _PHRASE = re.compile(f"[{_QUOTES}]([^{_QUOTES}]*)[{_QUOTES}]|(\\S+)")
 
@@ -45,7 +45,7 @@ def settings(song: "Song") -> dict[str, str]:
         "rhyme": form.rhyme,
         "acrostic": form.acrostic,
         "end": form.acrostic_end,
-        "must": " ".join(f'"{word}"' if " " in word else word for word in form.must),
+        "must": " ".join(map(_quoted, form.must)),
         "copy": str(song.max_copy or ""),
     }
 
@@ -94,9 +94,19 @@ def apply(song: "Song", name: str, value: str) -> None:
         song.change(form=replace(song.form, **parts[name]))
 
 
-def by_commands(error: str) -> str:
-    """Return what is told of an error with the commands in the place of the options."""
-    return _OPTION.sub(lambda option: f"/{_COMMANDS[option[1]]}", error)
+def command(part: Setting | Command) -> str:
+    """Return what a message names as the command that says it, or as the command line does."""
+    if isinstance(part, Command) or part.name not in _COMMANDS:
+        return option(part)
+    name = f"/{_COMMANDS[part.name]}"
+    if part.value is ...:
+        return name
+    values = part.value if isinstance(part.value, tuple) else (part.value,)
+    return " ".join(f"{name} {_quoted(str(value))}" for value in values)
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"' if " " in word else word
 
 
 def _temperature(text: str) -> float:
@@ -128,7 +138,7 @@ def _phrases(text: str) -> tuple[str, ...]:
     Raises:
         RecipeError: a quote has no other side.
     """
-    found = tuple(phrase.strip() or word for phrase, word in _PHRASE.findall(text))
-    if any(quote in word for word in found for quote in _QUOTES):
+    words = tuple(phrase.strip() or word for phrase, word in _PHRASE.findall(text))
+    if any(quote in word for word in words for quote in _QUOTES):
         raise RecipeError('A phrase needs quotes on both sides, as in /must "my love".')
-    return found
+    return words

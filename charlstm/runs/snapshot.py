@@ -1,0 +1,167 @@
+"""Where a training stands: all that decides how it goes on, and what must be in its file.
+
+A snapshot may come from a stranger: every value is checked against what it must be.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from charlstm.checks import check_real, check_whole
+from charlstm.figures import ENDLESS, LARGEST, Report
+from charlstm.runs.fields import check_writable, strings, typed
+from charlstm.runs.info import RunInfo
+from charlstm.runs.tensors import Arrays, Shapes
+
+
+@dataclass(frozen=True)
+class Position:
+    """The counters and sums of a training.
+
+    Attributes:
+        step: optimiser steps so far.
+        seconds: spent in them.
+        elapsed: seconds since training began, in all of its sessions.
+        measuring: the most seconds that measuring the held-out text has taken.
+        rate: the learning rate of the last step.
+        scale: what the schedule's rate is multiplied by: halved each time training went back.
+        returns: how often it went back.
+        best_loss: the lowest held-out loss so far, in nats; ``None`` if there is none.
+        best_epoch: the epoch it was measured after; 0 if there is none.
+        loss_sum: nats of the epoch under way, summed.
+        loss_count: over how many characters.
+
+    Raises:
+        SettingError, ValueError: one of them is not what it must be.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    elapsed: float = 0.0
+    measuring: float = 0.0
+    rate: float = 0.0
+    scale: float = 1.0
+    returns: int = 0
+    best_loss: float | None = None
+    best_epoch: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("step", "returns", "best_epoch", "loss_count"):
+            check_whole(name, getattr(self, name), 0, LARGEST)
+        for name in ("seconds", "elapsed", "measuring"):
+            check_real(name, getattr(self, name), 0, ENDLESS)
+        check_real("rate", self.rate, 0, math.inf)
+        check_real("scale", self.scale, 0, 1, above=True)
+        check_real("loss_sum", self.loss_sum, -math.inf, math.inf)
+        if self.best_loss is not None:
+            check_real("best_loss", self.best_loss, -math.inf, math.inf)
+        if (self.best_loss is None) != (self.best_epoch == 0):
+            raise ValueError("best_loss and best_epoch must both be there, or neither.")
+
+    def to_json(self) -> dict[str, int | float | None]:
+        """Return the counters by name."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Position":
+        """Rebuild and check what `to_json` wrote.
+
+        Raises:
+            KeyError, SettingError, ValueError: a counter is missing or not what it must be.
+        """
+        return cls(**{entry.name: value[entry.name] for entry in dataclasses.fields(cls)})
+
+    def check_history(self, history: Sequence[Report]) -> None:
+        """Check that the reports of a training lead here.
+
+        Raises:
+            ValueError: they do not.
+        """
+        step = epoch = 0
+        for report in history:
+            if report.step <= step or report.epoch < epoch:
+                raise ValueError("history must be in order.")
+            step, epoch = report.step, report.epoch
+        if step > self.step or self.best_epoch > epoch:
+            raise ValueError("history does not fit its step and its best_epoch.")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The whole state of a training: restored, it goes on as if it had never been stopped.
+
+    Attributes:
+        weights: of the model as it is now.
+        best_weights: those of the lowest held-out loss so far, or the last where nothing is held
+            out.
+        moments: of the optimiser, ``<weight>/<moment>``.
+        state: ``h`` and ``c``, ``[L, B, H]``, as they go into the next window.
+        position: the counters and sums.
+    """
+
+    weights: Arrays
+    best_weights: Arrays
+    moments: Arrays
+    state: Arrays
+    position: Position
+
+    def tensors(self) -> Arrays:
+        """Return what goes into ``resume.safetensors``: all but the best weights."""
+        parts = {"weights": self.weights, "moments": self.moments, "state": self.state}
+        return {
+            f"{part}/{name}": array
+            for part, arrays in parts.items()
+            for name, array in arrays.items()
+        }
+
+    @classmethod
+    def of(cls, tensors: Arrays, best_weights: Arrays, position: Position) -> "Snapshot":
+        """Put a snapshot together again, from what `tensors` returned."""
+
+        def under(part: str) -> Arrays:
+            return {
+                name.removeprefix(part): array
+                for name, array in tensors.items()
+                if name.startswith(part)
+            }
+
+        return cls(
+            under("weights/"), best_weights, under("moments/"), under("state/"), position=position
+        )
+
+
+def read_log(value: object) -> tuple[list[Report], list[str]]:
+    """Return the reports of a training, and what its model wrote, from JSON.
+
+    Raises:
+        KeyError, TypeError, ValueError: a part is missing or not what it must be.
+    """
+    if not isinstance(value, dict):
+        raise TypeError("its log must be an object.")
+    history, samples = typed(value, "history", list), list(strings(value, "samples"))
+    for sample in samples:
+        check_writable("samples", sample)
+    return [Report.from_json(report) for report in history], samples
+
+
+def resume_shapes(info: RunInfo, *, moved: bool) -> Shapes:
+    """Return the name and shape of all that a training needs to go on.
+
+    Args:
+        info: of the run.
+        moved: whether a step was made: before one, an optimiser has no moments.
+    """
+    recipe = info.recipe
+    weights = recipe.architecture.parameter_shapes(len(info.vocabulary))
+    shapes: Shapes = {f"weights/{name}": shape for name, shape in weights.items()}
+    if moved and recipe.optimizer != "sgd":
+        for name, shape in weights.items():
+            of_adam = {"step": (), "exp_avg": shape, "exp_avg_sq": shape}
+            shapes |= {f"moments/{name}/{moment}": size for moment, size in of_adam.items()}
+    state = (recipe.architecture.layers, recipe.batch, recipe.architecture.hidden)
+    shapes |= {f"state/{name}": state for name in recipe.architecture.state_names}
+    return shapes | {"log": None}

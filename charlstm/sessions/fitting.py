@@ -1,0 +1,193 @@
+"""A text and a recipe brought together: what is learned, what is held out, in which characters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+
+from charlstm.errors import CorpusError, Message, RecipeError, Setting
+from charlstm.machine import machine_bytes
+from charlstm.model.devices import Computing
+from charlstm.recipes.recipe import Recipe, training_bytes
+from charlstm.text.corpus import Corpus, OnRead, TextOptions, split
+from charlstm.text.mapped import open_corpus
+from charlstm.text.unseen import readable
+from charlstm.text.vocabulary import Tokens, Vocabulary
+from charlstm.training.batches import fit
+from charlstm.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Material:
+    """Where a text is, and how it is read.
+
+    Attributes:
+        places: files, directories, globs or ``-``; see `charlstm.text.locations.Locations`.
+        encoding: of its files; found out where ``None``.
+        stdin: where ``-`` reads.
+        on_read: called now and then with the bytes read and the bytes in all.
+    """
+
+    places: Sequence[str | Path]
+    encoding: str | None = None
+    stdin: BinaryIO | None = field(default=None, repr=False)
+    on_read: OnRead | None = field(default=None, repr=False)
+
+    def open(self, cache: Path, options: TextOptions) -> Corpus:
+        """Read it; see `charlstm.text.mapped.open_corpus`.
+
+        Args:
+            cache: where the ids of a long text are kept.
+            options: the form that it is brought into.
+
+        Raises:
+            CorpusError: it cannot be read.
+        """
+        return open_corpus(
+            self.places,
+            cache=cache,
+            options=options,
+            encoding=self.encoding,
+            stdin=self.stdin,
+            on_read=self.on_read,
+        )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A recipe fitted to a text.
+
+    Attributes:
+        corpus: the text.
+        recipe: with a batch and a window that the text fills.
+        cut: where its held-out part begins, in characters.
+        vocabulary: of what is learned.
+        notes: what was shrunk.
+    """
+
+    corpus: Corpus
+    recipe: Recipe
+    cut: int
+    vocabulary: Vocabulary
+    notes: tuple[Message, ...] = ()
+
+    @property
+    def held_out(self) -> int:
+        """How many characters are held out."""
+        return len(self.corpus) - self.cut
+
+    def refitted(self, recipe: Recipe) -> "Fitted":
+        """Return the same text with another recipe that learns from as much of it."""
+        shrunk = shrink(self.corpus, recipe)
+        assert shrunk.cut == self.cut, "a budget does not change what is held out"
+        return replace(self, recipe=shrunk.recipe, notes=shrunk.notes)
+
+    def trainer(self, computing: Computing, recipe: Recipe | None = None) -> Trainer:
+        """Return a trainer on this text, with another recipe if one is given."""
+        corpus, vocabulary = self.corpus, self.vocabulary
+        return Trainer(
+            recipe or self.recipe,
+            Tokens(corpus, vocabulary, 0, self.cut),
+            Tokens(corpus, vocabulary, self.cut, len(corpus)),
+            len(vocabulary),
+            backend=computing.backend,
+            device=computing.device,
+        )
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """A recipe whose batch and window a text can fill; see `Fitted`."""
+
+    cut: int
+    recipe: Recipe
+    notes: tuple[Message, ...]
+
+
+def shrink(corpus: Corpus, wished: Recipe) -> Shrunk:
+    """Split a text, and shrink batch and window to it.
+
+    Raises:
+        CorpusError: it is too small to learn from.
+    """
+    cut = split(len(corpus), wished.validation)
+    batch, window = fit(cut, wished.batch, wished.window)
+    notes = tuple(
+        Message(f"The text is too short for a {name} of {asked:,}, so it is {possible:,}.")
+        for name, asked, possible in (
+            ("batch", wished.batch, batch),
+            ("window", wished.window, window),
+        )
+        if possible < asked
+    )
+    return Shrunk(cut, wished.override(batch=batch, window=window), notes)
+
+
+def fit_recipe(corpus: Corpus, wished: Recipe, known: Vocabulary | None = None) -> Fitted:
+    """Fit a recipe to a text.
+
+    Args:
+        corpus: the text.
+        wished: what was asked for.
+        known: the vocabulary of a run to start from, whose ids are kept.
+
+    Raises:
+        CorpusError: the text is too small, or none of its characters is frequent enough.
+    """
+    shrunk = shrink(corpus, wished)
+    learned = corpus.counts(0, shrunk.cut)
+    vocabulary = Vocabulary.build(learned, min_count=wished.min_count)
+    if known is not None:
+        vocabulary = known.grown(vocabulary, learned)
+    if not vocabulary.characters:
+        raise CorpusError(
+            f"No character appears {wished.min_count:,} times in the text; lower ",
+            Setting("min_count"),
+            ".",
+        )
+    return Fitted(corpus, shrunk.recipe, shrunk.cut, vocabulary, shrunk.notes)
+
+
+def check_prefixes(prefixes: Sequence[str], vocabulary: Vocabulary, options: TextOptions) -> None:
+    """Check that the model can continue what it is to continue while it learns.
+
+    Raises:
+        UnknownCharactersError: it has never seen some of it.
+    """
+    advice = (
+        "The training text does not have them either: change ",
+        Setting("prefixes"),
+        ", or leave it out.",
+    )
+    for prefix in prefixes:
+        readable(options.apply(prefix), vocabulary, "error", advice=advice)
+
+
+def check_memory(fitted: Fitted, computing: Computing) -> None:
+    """Check that a training could fit into memory at all.
+
+    Raises:
+        RecipeError: it could not.
+    """
+    recipe, V = fitted.recipe, len(fitted.vocabulary)
+    needed = training_bytes(recipe, V) + fitted.corpus.memory_bytes
+    there = machine_bytes()
+    if computing.device.type == "cuda":
+        there = torch.cuda.get_device_properties(computing.device).total_memory
+    if there is not None and needed > there:
+        raise RecipeError(
+            f"This training would take about {needed / 1e9:,.1f} GB of memory, and there are "
+            f"{there / 1e9:,.1f}: with a vocabulary of {V:,} its head has "
+            f"{V * recipe.architecture.hidden:,} weights and its batches "
+            f"{V * recipe.batch * recipe.window:,} logits. Lower ",
+            Setting("hidden"),
+            ", ",
+            Setting("batch"),
+            " or ",
+            Setting("window"),
+            ", or make the vocabulary smaller with ",
+            Setting("min_count"),
+            ".",
+        )

@@ -1,0 +1,82 @@
+"""What a session is about to do: the report before training."""
+
+from dataclasses import dataclass
+
+from charlstm.errors import Message
+from charlstm.recipes.recipe import Recipe, training_bytes
+from charlstm.runs.directory import RunDirectory
+from charlstm.text.corpus import Corpus
+from charlstm.text.vocabulary import Vocabulary
+from charlstm.training.clock import Budget
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a session is about to do.
+
+    Attributes:
+        directory: the run directory.
+        corpus: the text and its sources.
+        vocabulary: of the training part, and of the run it starts from.
+        recipe: as it will be followed.
+        training_characters: how many are learned from.
+        held_out_characters: how many are only measured.
+        backend: ``"scratch"`` or ``"torch"``.
+        device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        reason: why the recipe is what it is, in a few words.
+        started_from: the path of the run whose weights it begins with, if any.
+        new_characters: how many of the vocabulary's characters that run did not know.
+        places: where the corpus was read from, as it was given.
+        notes: sentences about what differs from what was asked for.
+        resumed_step: where a resumed run goes on; ``None`` for a new one.
+        budget: when it will be done.
+        epoch_steps: how many steps an epoch has.
+        step_seconds: what a step was measured to take on this machine.
+        elapsed: seconds of the recipe's minutes that are over already.
+        progress: how much of the budget is used, from 0 to 1.
+        index_bytes: how large the index is in which copies are looked for; ``None`` if this
+            session made none.
+        index_seconds: what it took to make.
+    """
+
+    directory: RunDirectory
+    corpus: Corpus
+    vocabulary: Vocabulary
+    recipe: Recipe
+    training_characters: int
+    held_out_characters: int
+    backend: str
+    device: str
+    reason: str
+    started_from: str | None
+    new_characters: int
+    places: tuple[str, ...]
+    notes: tuple[Message, ...]
+    resumed_step: int | None
+    budget: Budget
+    epoch_steps: int
+    step_seconds: float
+    elapsed: float = 0.0
+    progress: float = 0.0
+    index_bytes: int | None = None
+    index_seconds: float = 0.0
+
+    @property
+    def total_steps(self) -> int:
+        """After how many steps it will be done, unless the recipe's minutes are over first."""
+        return self.budget.steps
+
+    @property
+    def memory_bytes(self) -> int:
+        """About how much memory it will take."""
+        return training_bytes(self.recipe, len(self.vocabulary)) + self.corpus.memory_bytes
+
+    @property
+    def seconds(self) -> float:
+        """How long the steps that are left will take, as far as can be told beforehand."""
+        return self.budget.seconds_left(self.resumed_step or 0, self.elapsed, self.step_seconds)
+
+    @property
+    def passes(self) -> float:
+        """How often the text will be read in that time."""
+        return self.seconds / self.step_seconds / self.epoch_steps

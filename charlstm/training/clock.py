@@ -1,0 +1,67 @@
+"""The clock of a training, and how much of its plan is done."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+class Clock:
+    """Counts the seconds of a training, over all of its sessions.
+
+    They include measuring, and whatever the caller does between two events; the time between a
+    stop and the resume after it is not counted.
+
+    Args:
+        now: returns the time in seconds, from whatever moment.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self.now = now
+        self._earlier = 0.0
+        self._began: float | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since training began."""
+        return self._earlier + (0.0 if self._began is None else self.now() - self._began)
+
+    def start(self) -> None:
+        """Begin to count, or go on."""
+        self._earlier, self._began = self.elapsed, self.now()
+
+    def set(self, elapsed: float) -> None:
+        """Stand still at so many seconds, until `start`."""
+        self._earlier, self._began = elapsed, None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a training may take.
+
+    Attributes:
+        steps: how many optimiser steps.
+        minutes: how many minutes, if they are over first; ``None`` for any number.
+    """
+
+    steps: int
+    minutes: float | None
+
+    def progress(self, step: int, elapsed: float, measuring: float) -> float:
+        """Return how much is done, from 0 to 1: of the steps, or of the minutes.
+
+        Args:
+            step: how many were made.
+            elapsed: seconds that are over.
+            measuring: seconds that the last measurement will take; it is part of the minutes.
+        """
+        done = step / self.steps
+        if self.minutes is not None:
+            done = max(done, elapsed / max(60 * self.minutes - measuring, 1e-9))
+        return min(done, 1.0)
+
+    def seconds_left(self, step: int, elapsed: float, step_seconds: float) -> float:
+        """Return how long the rest takes, if each step takes so many seconds."""
+        left = (self.steps - step) * step_seconds
+        if self.minutes is None:
+            return left
+        return min(left, max(60 * self.minutes - elapsed, 0.0))

@@ -1,0 +1,146 @@
+"""The pictures of what the commands show and write."""
+
+import io
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageChops
+
+from docs.pictures.terminal import Row, shell, text_of
+from docs.pictures.window import draw_window
+
+_LYRICS = Path(__file__).parents[2] / "data" / "lyrics_zh.txt"
+_COLUMNS = 100
+# Chosen for what the model says with them.
+_SONG_SEED, _WRITE_SEED, _FIRST_LINE, _TAKEN = 19, 8, "我在窗口等你", "1"
+# The picture of a training is taken after this epoch; of the others, these are left out.
+_EPOCH, _LEFT_OUT = 26, (*range(3, 12), *range(15, 24))
+_COMPARED = "--cells lstm,gru,rnn --epochs 8"
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# Of the page, in its own pixels, each of which is two of the picture's.
+_PAGE_WIDTH, _PAGE_MARGIN, _PAGE_COLORS = 540, 24, 128
+
+
+class Workshop:
+    """A directory with the lyrics in it, in which the commands run.
+
+    Args:
+        where: the directory; a run that lies there is used again.
+    """
+
+    def __init__(self, where: Path) -> None:
+        self._where = _furnished(where)
+        self._run = where / "checkpoints" / _LYRICS.stem
+
+    def train(self) -> bytes:
+        """Draw a training in its middle, its end, and a song."""
+        shutil.rmtree(self._run, ignore_errors=True)
+        with shell(self._where, columns=_COLUMNS, rows=100) as window:
+            window.type("charlstm train data/lyrics_zh.txt --prefix 分开\n")
+            training = window.wait(lambda lines: _epoch(lines) == _EPOCH and "% ·" in lines[-1])
+            trained = window.wait(lambda lines: lines[-1] == "$")
+            end = next(n for n, row in enumerate(trained) if text_of(row).startswith("done:"))
+            song = window.run(f"charlstm generate --prefix 分开 --lines 4 --seed {_SONG_SEED}")
+        parts = (_shortened(training), [*trained[end:-1], *song])
+        return draw_window("charlstm train, then charlstm generate", _COLUMNS, parts).encode()
+
+    def write(self) -> bytes:
+        """Draw a song that is written together: a line of one's own, one taken, the next ones."""
+        self._trained()
+        for draft in self._run.glob("draft*"):
+            draft.unlink()  # or it would ask whether to go on with it
+        with shell(self._where, columns=_COLUMNS, rows=60) as window:
+            command = f"charlstm write --rhyme AABA --line-length 6-9 --seed {_WRITE_SEED}"
+            for typed in (command, _FIRST_LINE, _TAKEN):
+                window.run(typed, prompt="›")
+            return draw_window("charlstm write", _COLUMNS, [window.rows()]).encode()
+
+    def curve(self) -> bytes:
+        """Return the run's own curve."""
+        self._trained()
+        return (self._run / "curve.svg").read_bytes()
+
+    def compare(self) -> bytes:
+        """Return the curves of three cells on the same text."""
+        # Elsewhere, because the other commands take the newest run.
+        where = self._where / "comparison"
+        shutil.rmtree(where, ignore_errors=True)
+        with shell(_furnished(where), columns=_COLUMNS, rows=60) as window:
+            window.run(f"charlstm compare data/lyrics_zh.txt {_COMPARED} --name cells")
+        return (where / "checkpoints" / "cells" / "compare.svg").read_bytes()
+
+    def surprisal(self) -> bytes:
+        """Photograph the page on which a song that was held out is coloured by its surprise."""
+        self._trained()
+        held_out = (self._run / "heldout.txt").read_text(encoding="utf-8")
+        # Songs begin with their titles. Two stanzas are enough; the ranking has them once more.
+        song = held_out[held_out.index("《") :]
+        start = "\n\n".join(song.split("\n\n")[:3])
+        (self._where / "song.txt").write_text(f"{start}\n", encoding="utf-8")
+        page = self._where / "page.html"
+        with shell(self._where, columns=_COLUMNS, rows=60) as window:
+            window.run(f"charlstm eval perplexity song.txt --html {page.name}")
+        return _photograph(page)
+
+    def _trained(self) -> None:
+        if not (self._run / "curve.svg").exists():
+            self.train()
+
+
+def _furnished(where: Path) -> Path:
+    """Put the lyrics into a directory, and return it."""
+    (where / "data").mkdir(parents=True, exist_ok=True)
+    shutil.copy(_LYRICS, where / "data")
+    return where
+
+
+def _epoch(lines: Sequence[str]) -> int:
+    """Return the last epoch that a training's lines tell the figures of."""
+    told = [found[1] for line in lines if (found := re.match(r" +(\d+) +[\d.]+ ", line))]
+    return int(told[-1]) if told else 0
+
+
+def _shortened(rows: Sequence[Row]) -> list[Row | None]:
+    """Leave out most epochs, with ``None`` in their place."""
+    kept: list[Row | None] = []
+    for row in rows:
+        if _epoch([text_of(row)]) not in _LEFT_OUT:
+            kept.append(row)
+        elif kept[-1] is not None:
+            kept.append(None)
+    return kept
+
+
+def _photograph(page: Path) -> bytes:
+    """Return a PNG of a page as a browser shows it, without the empty part below it."""
+    browser = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    if browser is None:
+        raise FileNotFoundError(f"none of these is installed: {', '.join(_BROWSERS)}")
+    png = page.with_suffix(".png")
+    subprocess.run(
+        [
+            browser,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--lang=zh-CN"),
+            f"--window-size={_PAGE_WIDTH},3000",
+            "--force-device-scale-factor=2",
+            f"--screenshot={png}",
+            page.as_uri(),
+        ],
+        env={**os.environ, "LANG": "zh_CN.UTF-8"},
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    with Image.open(png) as opened:
+        image = opened.convert("RGB")
+    ground = Image.new("RGB", image.size, image.getpixel((0, 0)))
+    box = ImageChops.difference(image, ground).getbbox()
+    assert box is not None, "the page is empty"
+    image = image.crop((0, 0, image.width, min(image.height, box[3] + 2 * _PAGE_MARGIN)))
+    with io.BytesIO() as file:
+        image.quantize(_PAGE_COLORS, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+        return file.getvalue()
