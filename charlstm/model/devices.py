@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import torch
 
 from charlstm.errors import RecipeError, Setting
@@ -76,6 +77,9 @@ def prepare_cpu(threads: int | None) -> None:
     Numbers too small for a float's normal range become zero from here on: they carry nothing, and
     many processors take far longer over them.
     """
+    # numpy before 2.4 looks once for the smallest numbers, and warns where they are zero by then.
+    for kind in (np.float32, np.float64):
+        np.finfo(kind)
     # Before the first parallel work, because the workers adopt the setting when they start.
     torch.set_flush_denormal(True)
     if threads is not None:
