@@ -42,7 +42,7 @@ class Machine:
             check_whole("threads", self.threads, 1)
 
 
-def machine_bytes() -> int | None:
+def machine_bytes(group: Path = _GROUP, groups: Path = _GROUPS) -> int | None:
     """Return how much memory this process could have at most, in bytes.
 
     That is all that the machine has, whether or not it is in use now, or what the process's
@@ -51,27 +51,31 @@ def machine_bytes() -> int | None:
     less than this may still turn out to be too much. Swap space is not counted, nor is the memory
     of a GPU. Finding out takes a few hundredths of a second the first time.
 
+    Args:
+        group: the file that names this process's control groups.
+        groups: where the control groups are.
+
     Returns:
         ``None`` if the system does not say.
     """
     import psutil
 
-    known = list(_group_limits())
+    known = list(_group_limits(group, groups))
     with contextlib.suppress(OSError, psutil.Error):
         known.append(psutil.virtual_memory().total)
     return min(known, default=None)
 
 
-def _group_limits() -> Iterator[int]:
+def _group_limits(group: Path, groups: Path) -> Iterator[int]:
     """Yield the limits of this process's control groups and of those that contain them."""
     with contextlib.suppress(OSError, ValueError):
-        for line in _GROUP.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in group.read_text(encoding="utf-8", errors="replace").splitlines():
             # Version 2 has one hierarchy, without a name; in version 1 memory has its own.
             _, kinds, place = line.split(":", 2)
             if kinds == "":
-                yield from _limits(_GROUPS, place, "memory.max")
+                yield from _limits(groups, place, "memory.max")
             elif "memory" in kinds.split(","):
-                yield from _limits(_GROUPS / "memory", place, "memory.limit_in_bytes")
+                yield from _limits(groups / "memory", place, "memory.limit_in_bytes")
 
 
 def _limits(top: Path, place: str, name: str) -> Iterator[int]:

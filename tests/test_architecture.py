@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from faults.patience import HANGS_AFTER
 
 import charlstm
 from charlstm.cli import app
@@ -271,7 +272,7 @@ def python(code: str, *arguments: str) -> str:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=HANGS_AFTER,
         check=True,
     ).stdout
 

@@ -1,6 +1,6 @@
 import json
+import os
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from commandline import Charlstm, Result, module, python
 from faults.commands import Commands
-from faults.patience import HANGS_AFTER
 from terminals import terminal
 
 from charlstm.cli.console import reading_bar
@@ -201,22 +200,15 @@ def test_a_mistake_gets_one_sentence_and_its_exit_code(
     ],
 )
 def test_a_reader_that_goes_away_ends_a_command_quietly(
-    arguments: Sequence[str], trained: Path
+    arguments: Sequence[str], commands: Commands, trained: Path
 ) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "charlstm", *arguments],
-        cwd=trained,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        errors = process.stderr.read().decode()
-        process.wait(HANGS_AFTER)
-    assert process.returncode == 0
-    assert "Traceback" not in errors
-    assert "Exception" not in errors
+    nobody, out = os.pipe()
+    os.close(nobody)
+    ended = commands.run(*arguments, where=trained, out=out, to_the_end=True)
+    os.close(out)
+    assert ended.code == 0
+    assert "Traceback" not in ended.errors
+    assert "Exception" not in ended.errors
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")

@@ -5,14 +5,13 @@ import os
 import pty
 import re
 import struct
-import subprocess
-import sys
 import termios
 from functools import partial
 from pathlib import Path
 
 import pytest
 from commandline import Charlstm
+from faults.commands import Commands
 
 LYRICS = "".join(
     f"分开的第{day}天 我在{place}等你\n不分开 我们说好不分开\n雨停了 {place}很安静\n\n"
@@ -83,26 +82,21 @@ def test_a_mistake_gets_one_sentence_and_its_exit_code(
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_on_a_terminal_every_reading_of_the_text_has_a_bar(tmp_path: Path) -> None:
+def test_on_a_terminal_every_reading_of_the_text_has_a_bar(
+    tmp_path: Path, commands: Commands
+) -> None:
     (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
-    program = (
-        "import sys\nfrom charlstm import cli\nfrom charlstm.cli import console\n"
-        "console._PATIENCE_SECONDS = -1\n"
-        "sys.argv = 'charlstm compare song.txt --cells rnn --hidden 8 --epochs 1'.split()\n"
-        "cli.main()\n"
-    )
+    arguments = ("compare", "song.txt", "--cells", "rnn", "--hidden", "8", "--epochs", "1")
     terminal, side = pty.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("4H", 30, 100, 0, 0))
-    with subprocess.Popen(
-        [sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=side
-    ) as process:
-        os.close(side)
-        shown = b""
-        with contextlib.suppress(OSError):  # Linux: the other side has closed
-            while piece := os.read(terminal, 4096):
-                shown += piece
-        os.close(terminal)
-    assert process.returncode == 0, shown.decode()
+    command = commands.start(*arguments, where=tmp_path, errors=side, before="impatient")
+    os.close(side)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux: the other side has closed
+        while piece := os.read(terminal, 4096):
+            shown += piece
+    os.close(terminal)
+    assert command.end().code == 0, shown.decode()
     # Once for the comparison and once for its trial.
     begun = re.findall(rb"reading the text \|[^\r]*\| 0%|rnn-scratch-h8 \|[^\r]*\| 0%", shown)
     assert [bar.partition(b" |")[0] for bar in begun] == [

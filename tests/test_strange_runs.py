@@ -32,7 +32,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from saves import write_save
 
-from charlstm import machine
 from charlstm.api import load
 from charlstm.errors import RunError
 from charlstm.figures import Report
@@ -812,11 +811,13 @@ def test_write_whole_says_what_cannot_be_written(tmp_path: Path) -> None:
 @pytest.fixture
 def groups(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Return where the control groups of a machine with 1,000 bytes are."""
-    monkeypatch.setattr(machine, "_GROUP", tmp_path / "cgroup")
-    monkeypatch.setattr(machine, "_GROUPS", tmp_path / "groups")
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"total": 1_000}))
     (tmp_path / "groups").mkdir()
     return tmp_path
+
+
+def bytes_of(groups: Path) -> int | None:
+    return machine_bytes(groups / "cgroup", groups / "groups")
 
 
 def limit(path: Path, value: str) -> None:
@@ -853,13 +854,13 @@ def test_a_control_group_may_allow_less(
     (groups / "cgroup").write_text(group, encoding="ascii")
     for name, value in limits.items():
         limit(groups / "groups" / name, value)
-    assert machine_bytes() == most
+    assert bytes_of(groups) == most
 
 
 def test_no_group_outside_of_the_hierarchy_is_looked_at(groups: Path) -> None:
     (groups / "cgroup").write_text("0::/a\n", encoding="ascii")
     limit(groups / "memory.max", "5")
-    assert machine_bytes() == 1_000
+    assert bytes_of(groups) == 1_000
 
 
 def test_where_nobody_tells_how_much_memory_there_is_it_is_not_known(
@@ -869,10 +870,10 @@ def test_where_nobody_tells_how_much_memory_there_is_it_is_not_known(
         raise OSError(errno.ENOENT, "no /proc")
 
     monkeypatch.setattr("psutil.virtual_memory", silent)
-    assert machine_bytes() is None
+    assert bytes_of(groups) is None
     limit(groups / "groups" / "memory.max", "500")
     (groups / "cgroup").write_text("0::/\n", encoding="ascii")
-    assert machine_bytes() == 500
+    assert bytes_of(groups) == 500
 
 
 # All of it, through the command line; see there for thousands of cases.

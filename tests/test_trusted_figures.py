@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from faults.patience import HANGS_AFTER
 from numpy.typing import NDArray
 
 from charlstm.api import TrainedModel
@@ -338,7 +339,7 @@ def test_two_processes_train_the_same_weights_bit_for_bit(tmp_path: Path) -> Non
     ]
     answers: list[dict[str, Any]] = []
     for process in processes:
-        output, errors = process.communicate(timeout=100)
+        output, errors = process.communicate(timeout=HANGS_AFTER)
         assert process.returncode == 0, errors
         answers.append(json.loads(output))
     assert answers[0] == answers[1]

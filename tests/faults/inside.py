@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import charlstm.cli.console
 import charlstm.sessions.resume
 import charlstm.sessions.session
 import charlstm.sessions.start
@@ -111,6 +112,11 @@ def on_its_own_terminal() -> None:
     """Make standard error the terminal that the process hears of when its window is closed."""
     os.setsid()
     fcntl.ioctl(2, termios.TIOCSCTTY, 0)
+
+
+def impatient() -> None:
+    """Show a bar for whatever is read, however short it takes."""
+    charlstm.cli.console._PATIENCE_SECONDS = -1
 
 
 def not_hanging_up() -> None:
