@@ -343,20 +343,18 @@ def test_help_is_shown_without_torch_or_numpy() -> None:
 def test_a_song_is_written_without_torch(tmp_path: Path) -> None:
     recipe = Recipe(name="test", architecture=Architecture(hidden=4, embedding=3))
     vocabulary = Vocabulary.build("分开不分开")
-    run = RunDirectory.create("song", tmp_path / "checkpoints")
-    run.write_info(
-        RunInfo(
-            recipe=recipe,
-            vocabulary=vocabulary,
-            sources=(),
-            places=("song.txt",),
-            encoding=None,
-            corpus_sha256="",
-            training_characters=5,
-            held_out_characters=0,
-            backend="torch",
-        )
+    info = RunInfo(
+        recipe=recipe,
+        vocabulary=vocabulary,
+        sources=(),
+        places=("song.txt",),
+        encoding=None,
+        corpus_sha256="",
+        training_characters=5,
+        held_out_characters=0,
+        backend="torch",
     )
+    run = RunDirectory.create("song", tmp_path / "checkpoints", info)
     shapes = recipe.architecture.parameter_shapes(len(vocabulary))
     run.write_model({name: np.ones(shape, np.float32) for name, shape in shapes.items()})
     code = (

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from directories import empty_run, put_held_out
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -106,17 +107,17 @@ HISTORY, SAMPLES = [FIRST, SECOND], ["分开\n😀", ""]
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
-    return RunDirectory.create("song", tmp_path / "checkpoints")
+    return empty_run(tmp_path / "checkpoints" / "song")
 
 
 @pytest.fixture(scope="module")
 def written_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run that has every file; waiting for the disk takes its time."""
-    run = RunDirectory.create("song", tmp_path_factory.mktemp("runs"))
+    run = empty_run(tmp_path_factory.mktemp("runs") / "song")
     run.write_info(INFO)
     run.write_model(weights_for(INFO))
     run.write_resume(snapshot(INFO), HISTORY, SAMPLES)
-    run.write_held_out("分开\n")
+    put_held_out(run, "分开\n")
     run.write_history([FIRST, SECOND])
     run.write_samples(["--- epoch 1\n分开"])
     run.write_curve(b"<svg/>")
@@ -172,7 +173,7 @@ def rewrite(run: RunDirectory, change: Callable[[Json], object]) -> None:
 
 def saved_at(root: Path, name: str, saved: object) -> RunDirectory:
     """Make a run that says it was saved then, and that has a model."""
-    run = RunDirectory.create(name, root)
+    run = empty_run(root / name)
     run.write_info(BARE)
     rewrite(run, lambda value: value.update(saved=saved))
     run.write_model({})
@@ -425,10 +426,10 @@ def test_a_perplexity_beyond_every_float_does_not_make_a_save_unreadable(
 
 
 @pytest.mark.parametrize("text", ["", "分开\n不分开\n", "\ufeff \u2028\x85\0\r\n"])
-def test_the_held_out_text_comes_back_character_for_character(run: RunDirectory, text: str) -> None:
+def test_the_held_out_text_comes_back_character_for_character(tmp_path: Path, text: str) -> None:
     info = replace(INFO, held_out_characters=len(text))
     for pieces in (text, iter(text), [text[:2], "", text[2:]]):
-        run.write_held_out(pieces)
+        run = RunDirectory.create("song", tmp_path, info, pieces)
         assert run.read_held_out(info) == text
 
 
@@ -473,23 +474,23 @@ def test_nothing_but_the_files_is_left_after_writing_them_again_and_again(
 def test_until_the_new_file_is_safe_on_the_disk_the_old_one_stands(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    info = replace(INFO, held_out_characters=3)
-    run.write_held_out("old")
-    seen: list[tuple[str, str]] = []
+    curve = run.path / "curve.svg"
+    run.write_curve(b"old")
+    seen: list[tuple[bytes, bytes]] = []
     fsync = os.fsync
 
     def watch(handle: int) -> None:
         fsync(handle)
         if stat.S_ISDIR(os.fstat(handle).st_mode):  # so that the renaming lasts as well
-            seen.append((run.read_held_out(info), ""))
+            seen.append((curve.read_bytes(), b""))
             return
-        (new,) = set(run.path.iterdir()) - {run.path / "heldout.txt"}
-        seen.append((run.read_held_out(info), new.read_text(encoding="utf-8")))
+        (new,) = set(run.path.iterdir()) - {curve}
+        seen.append((curve.read_bytes(), new.read_bytes()))
 
     monkeypatch.setattr(os, "fsync", watch)
-    run.write_held_out("new")
-    assert seen == [("old", "new"), ("new", "")]
-    assert run.read_held_out(info) == "new"
+    run.write_curve(b"new")
+    assert seen == [(b"old", b"new"), (b"new", b"")]
+    assert curve.read_bytes() == b"new"
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_part_of_the_new_one(
@@ -517,7 +518,11 @@ def test_a_directory_that_is_gone_or_in_the_way_is_told(run: RunDirectory) -> No
         run.write_info(INFO)
     assert files(run) == {"run.json"}
     shutil.rmtree(run.path)
-    for write in (lambda: run.write_info(INFO), lambda: run.write_index("分开")):
+    writers: list[Callable[[], object]] = [
+        lambda: run.write_info(INFO),
+        lambda: run.write_samples(["分开"]),
+    ]
+    for write in writers:
         with pytest.raises(RunError, match=r"song was removed while it was in use, so .* cannot"):
             write()
     with pytest.raises(RunError, match=r"song was removed while it was in use\.$"), run.locked():
@@ -534,11 +539,11 @@ def test_a_part_that_a_crash_left_behind_is_in_nobody_s_way(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", crash)
         with pytest.raises(KeyboardInterrupt):
-            run.write_held_out("a part that is longer than what follows")
-    assert "heldout.txt" not in files(run)
-    run.write_held_out("whole")
-    assert run.read_held_out(replace(INFO, held_out_characters=5)) == "whole"
-    assert files(run) == {"heldout.txt"}
+            run.write_curve(b"a part that is longer than what follows")
+    assert "curve.svg" not in files(run)
+    run.write_curve(b"whole")
+    assert (run.path / "curve.svg").read_bytes() == b"whole"
+    assert files(run) == {"curve.svg"}
 
 
 # Making and finding a run.
@@ -546,22 +551,22 @@ def test_a_part_that_a_crash_left_behind_is_in_nobody_s_way(
 
 def test_a_second_run_of_a_name_takes_the_next_free_one(tmp_path: Path) -> None:
     root = tmp_path / "not" / "there" / "yet"
-    made = [RunDirectory.create("歌 词", root).name for _ in range(3)]
+    made = [RunDirectory.create("歌 词", root, INFO).name for _ in range(3)]
     assert made == ["歌 词", "歌 词-2", "歌 词-3"]
     assert sorted(path.name for path in root.iterdir()) == made
-    (root / "歌 词-2").rmdir()
-    assert RunDirectory.create("歌 词", root).name == "歌 词-2"
+    shutil.rmtree(root / "歌 词-2")
+    assert RunDirectory.create("歌 词", root, INFO).name == "歌 词-2"
 
 
 def test_a_file_takes_a_name_as_well(tmp_path: Path) -> None:
     (tmp_path / "song").write_bytes(b"keep me")
-    assert RunDirectory.create("song", tmp_path).path == tmp_path / "song-2"
+    assert RunDirectory.create("song", tmp_path, INFO).path == tmp_path / "song-2"
     assert (tmp_path / "song").read_bytes() == b"keep me"
 
 
 def test_runs_that_begin_at_the_same_time_never_share_a_directory(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: RunDirectory.create("song", tmp_path).name, range(8)))
+        made = list(pool.map(lambda _: RunDirectory.create("song", tmp_path, INFO).name, range(8)))
     assert sorted(made) == ["song", *(f"song-{number}" for number in range(2, 9))]
 
 
@@ -575,7 +580,7 @@ def test_runs_that_begin_at_the_same_time_never_share_a_directory(tmp_path: Path
 def test_a_name_that_could_leave_the_root_is_refused(tmp_path: Path, name: str) -> None:
     root = tmp_path / "checkpoints"
     with pytest.raises(RunError) as caught:
-        RunDirectory.create(name, root)
+        RunDirectory.create(name, root, INFO)
     assert str(caught.value) == (
         f"A run cannot be called {reprlib.repr(name)}: use letters, digits, spaces, '-', '_' "
         "and '.', 120 at most, do not begin with a dot, and do not end with a dot or a space."
@@ -586,14 +591,14 @@ def test_a_name_that_could_leave_the_root_is_refused(tmp_path: Path, name: str) 
 @pytest.mark.parametrize("name", ["con", "NUL", "Aux.txt", "com¹", "LPT9 .a.b"])
 def test_a_name_that_another_system_has_for_a_device_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(RunError, match=r"^A run cannot be called '.*': on Windows that is a dev"):
-        RunDirectory.create(name, tmp_path)
-    assert RunDirectory.create(f"my{name}", tmp_path).path.is_dir()
+        RunDirectory.create(name, tmp_path, INFO)
+    assert RunDirectory.create(f"my{name}", tmp_path, INFO).path.is_dir()
 
 
 def test_a_name_that_is_longer_than_file_systems_have_room_for_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"its name takes 243 bytes, and at most 240 can be"):
-        RunDirectory.create("分" * 81, tmp_path)
-    assert RunDirectory.create("分" * 80, tmp_path).path.is_dir()
+        RunDirectory.create("分" * 81, tmp_path, INFO)
+    assert RunDirectory.create("分" * 80, tmp_path, INFO).path.is_dir()
 
 
 def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
@@ -601,13 +606,13 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to(tmp_path / "absent")
     for root in ("file", "dangling"):
         with pytest.raises(RunError) as caught:
-            RunDirectory.create("song", tmp_path / root)
+            RunDirectory.create("song", tmp_path / root, INFO)
         assert str(caught.value) == (
             f"{tmp_path / root} is not a directory, so no run can live there."
         )
     below = tmp_path / "file" / "below"
     with pytest.raises(RunError) as caught:
-        RunDirectory.create("song", below)
+        RunDirectory.create("song", below, INFO)
     assert str(caught.value) == f"{below / 'song'} cannot be made: Not a directory."
 
 
@@ -726,7 +731,7 @@ def test_a_run_on_the_directory_one_is_in_is_named_after_it(
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=150))
 def test_whatever_a_corpus_is_called_its_run_can_be_made(place: str) -> None:
     with tempfile.TemporaryDirectory() as root:
-        run = RunDirectory.create(name_for([place]), Path(root))
+        run = RunDirectory.create(name_for([place]), Path(root), INFO)
         assert run.path.is_dir()
         assert run.path.parent == Path(root)
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from directories import empty_run, put_held_out, put_index
 from faults import cases, fuzz_runs
 from faults.patience import HANGS_AFTER
 from hypothesis import given, settings
@@ -107,7 +108,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights, resume = arrays_of(INFO)
     run.write_model(weights)
     write_save(run.path / "resume.safetensors", resume, POSITION)
-    run.write_index(LEARNED)
+    put_index(run, LEARNED)
     run.write_history([REPORT])
     return run.path
 
@@ -246,7 +247,7 @@ def test_a_run_json_that_could_not_be_read_again_is_not_written(
 def test_a_held_out_text_of_another_length_is_damaged(
     run: RunDirectory, held_out: str, told: str
 ) -> None:
-    run.write_held_out(held_out)
+    put_held_out(run, held_out)
     path = run.path / "heldout.txt"
     assert sentence(lambda: run.read_held_out(INFO)).startswith(f"{path} is damaged: {told}")
     assert sentence(run.read_held_out).startswith(f"{path} is damaged: {told}")
@@ -254,7 +255,7 @@ def test_a_held_out_text_of_another_length_is_damaged(
 
 def test_an_index_is_unpacked_once_and_only_as_far_as_it_should_go(run: RunDirectory) -> None:
     text = "".join(map(chr, range(0x4E00, 0x9FA6))) * 120
-    run.write_index([text[:7], text[7:]])
+    put_index(run, text)
     (run.path / "heldout.txt").unlink()
     info = replace(INFO, training_characters=len(text))
     tracemalloc.start()
@@ -458,7 +459,7 @@ def test_a_run_json_with_any_value_in_any_place_is_sound_or_refused(
     else:
         held[key] = value
     with tempfile.TemporaryDirectory() as root:
-        run = RunDirectory.create("song", Path(root))
+        run = empty_run(Path(root) / "song")
         (run.path / "run.json").write_text(json.dumps(whole), encoding="ascii")
         if works_or_is_refused(run.read_info):
             # What was read can be written and is the same when it is read again.
@@ -647,20 +648,21 @@ def test_what_lies_where_a_file_is_written_first_leads_nowhere(
     assert replace(run.read_info(), saved=0.0) == INFO
 
 
-def test_a_text_is_written_piece_by_piece(run: RunDirectory) -> None:
+def test_a_text_is_written_piece_by_piece(tmp_path: Path) -> None:
+    held_out = (chr(0x4E00 + number) * 10_000 for number in range(1_000))
+    learned = (f"{number:9}" * 1_000 for number in range(300))
     tracemalloc.start()
     try:
-        run.write_held_out(chr(0x4E00 + number) * 10_000 for number in range(1_000))
+        run = RunDirectory.create("song", tmp_path, INFO, held_out, learned)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    size = run.write_index(f"{number:9}" * 1_000 for number in range(300))
     assert (run.path / "heldout.txt").stat().st_size == 30_000_000
     packed = (run.path / "training.txt.bz2").read_bytes()
-    assert len(packed) == size
+    assert len(packed) == run.index_bytes
     expected = "".join(f"{number:9}" * 1_000 for number in range(300))
     assert bz2.decompress(packed).decode() == expected
-    assert most < 1_000_000
+    assert most < 10_000_000
 
 
 # A run appears whole.
@@ -691,8 +693,11 @@ def test_a_whole_run_can_be_read_by_those_who_can_read_an_empty_one(tmp_path: Pa
     before = os.umask(0o027)
     try:
         modes = [
-            RunDirectory.create("song", tmp_path, info).path.stat().st_mode & 0o777
-            for info in (None, INFO)
+            run.path.stat().st_mode & 0o777
+            for run in (
+                empty_run(tmp_path / "empty"),
+                RunDirectory.create("song", tmp_path, INFO),
+            )
         ]
     finally:
         os.umask(before)

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from commandline import Charlstm
+from directories import put_index
 from safetensors.numpy import load_file, save_file
 
 from charlstm.api import load, train
@@ -301,7 +302,7 @@ def test_a_song_is_shown_as_it_is_written_and_at_once(form: tuple[str, ...], str
 
 def let_it_have_learned(text: str, run: str) -> None:
     """Put a text in the place of what a run has learned from."""
-    RunDirectory(Path(run)).write_index(text)
+    put_index(RunDirectory(Path(run)), text)
     Path(run, "heldout.txt").unlink()
     info = json.loads(Path(run, "run.json").read_bytes())
     info["corpus"]["sha256"] = hashlib.sha256(text.encode()).hexdigest()

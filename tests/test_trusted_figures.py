@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from directories import empty_run, put_held_out
 from faults.patience import HANGS_AFTER
 from numpy.typing import NDArray
 
@@ -29,7 +30,6 @@ from charlstm.model.charlm import CharLM
 from charlstm.model.network import Network
 from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS, Architecture
 from charlstm.recipes.recipe import Recipe
-from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.events import EpochEnd
@@ -234,7 +234,7 @@ def test_a_run_that_is_opened_has_the_figures_of_the_equations(
     cell: str, layers: int, embedding: int, vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
     case = some_case(cell, layers, embedding)
-    run = RunDirectory.create("run", tmp_path)
+    run = empty_run(tmp_path / "run")
     run.write_info(
         RunInfo(
             recipe=Recipe(name="some", architecture=case.architecture, min_count=FEWEST),
@@ -249,7 +249,7 @@ def test_a_run_that_is_opened_has_the_figures_of_the_equations(
         )
     )
     run.write_model(case.weights)
-    run.write_held_out(TEXT)
+    put_held_out(run, TEXT)
     opened = TrainedModel(run)
     for backend in (*case.backends, "auto"):
         assert_trusted(opened.perplexity(backend=backend, device="cpu"), case.nats, TEXT)

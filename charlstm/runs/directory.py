@@ -20,7 +20,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,20 +82,20 @@ class RunDirectory:
     def create(
         cls,
         name: str,
-        root: Path = ROOT,
-        info: RunInfo | None = None,
+        root: Path,
+        info: RunInfo,
         held_out: str | Iterable[str] = (),
         training: str | Iterable[str] | None = None,
     ) -> "RunDirectory":
         """Make the directory `name` below `root`, or ``name-2``, ``name-3``: the next free one.
 
-        With `info` it appears with all that is known before training, or not at all: a process
-        killed half-way leaves nothing that could be taken for a run.
+        It appears with all that is known before training, or not at all: a process killed half-way
+        leaves nothing that could be taken for a run.
 
         Args:
             name: as `check_name` allows it.
             root: where runs live; made if it is missing.
-            info: what is known of the run; the directory stays empty if ``None``.
+            info: what is known of the run.
             held_out: the held-out text that goes with `info`, whole or in pieces.
             training: the text that is learned from, for the index; no index if ``None``.
 
@@ -105,8 +105,6 @@ class RunDirectory:
         check_name(name)
         try:
             root.mkdir(parents=True, exist_ok=True)
-            if info is None:
-                return cls(_claimed(root / name, lambda path: path.mkdir()))
             _remove_unborn(root)
             # Not by tempfile, which would leave the run readable by its owner alone.
             hidden = root / f".{secrets.token_hex(8)}"
@@ -116,8 +114,12 @@ class RunDirectory:
                 write_pieces(hidden / "run.json", [info_to_json(info)])
                 write_pieces(hidden / "heldout.txt", utf8(held_out))
                 if training is not None:
+                    # The text itself, compressed, is the smallest index that answers for passages
+                    # of every length and says where they are: two to four tenths of the text,
+                    # while hashes of its n-grams, of one length alone and at ten bits each, take
+                    # more than an English text itself.
                     write_pieces(hidden / "training.txt.bz2", packed(utf8(training)))
-                return cls(_claimed(root / name, hidden.rename))
+                return cls(_renamed(hidden, root / name))
             except BaseException:
                 shutil.rmtree(hidden, ignore_errors=True)
                 raise
@@ -281,10 +283,6 @@ class RunDirectory:
             raise damaged(path, error) from None
         return Snapshot.of(tensors, self.read_model(info), position), history, samples
 
-    def write_held_out(self, text: str | Iterable[str]) -> None:
-        """Write ``heldout.txt``, from the whole text or from its pieces."""
-        self._write("heldout.txt", utf8(text))
-
     def read_held_out(self, info: RunInfo | None = None) -> str:
         """Return the held-out text, empty when nothing was held out.
 
@@ -309,17 +307,6 @@ class RunDirectory:
                 f"{info.held_out_characters:,}. {ADVICE}"
             )
         return text
-
-    def write_index(self, training_text: str | Iterable[str]) -> int:
-        """Write ``training.txt.bz2``, in which copies are looked for; return its size in bytes.
-
-        The text may come whole or in pieces, only one of which is in memory at a time.
-
-        The text itself, compressed, is the smallest index that answers for passages of every
-        length and says where they are: two to four tenths of the text, while hashes of its
-        n-grams, of one length alone and at ten bits each, take more than an English text itself.
-        """
-        return self._write("training.txt.bz2", packed(utf8(training_text)))
 
     @property
     def index_bytes(self) -> int | None:
@@ -411,8 +398,8 @@ def _remove_unborn(root: Path) -> None:
                 shutil.rmtree(path)
 
 
-def _claimed(path: Path, claim: Callable[[Path], object]) -> Path:
-    """Make `path`, or the first of ``path-2``, ``path-3`` that is free, with `claim`."""
+def _renamed(hidden: Path, path: Path) -> Path:
+    """Give a directory the name `path`, or the first of ``path-2``, ``path-3`` that is free."""
     for number in itertools.count(1):
         free = path if number == 1 else path.with_name(f"{path.name}-{number}")
         # Looked at first, because a rename would replace an empty directory. One that is taken
@@ -420,8 +407,7 @@ def _claimed(path: Path, claim: Callable[[Path], object]) -> Path:
         if os.path.lexists(free):
             continue
         try:
-            claim(free)
-            return free
+            return hidden.rename(free)
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise
