@@ -191,7 +191,8 @@ class TrainedModel:
             self.sampler,
             form,
             prefix,
-            words=self.learned.words,
+            # They are read only where lines are led to them.
+            words=self.learned.words if form.leads_to_words else None,
             constraints=constraints,
             decoding=Decoding(**decoding),
             processors=(*processors, *copy),

@@ -313,7 +313,6 @@ def compose_form(
         CharLSTMError: as `Form.constraints`, and as `Composer.compose`.
     """
     begun = sampler.prefix(prefix, unknown)
-    words = words if form.leads_to_words else None
     tries = _PLACINGS if form.must else 1
     while True:
         parts = form.constraints(sampler.vocabulary, generator, words)
