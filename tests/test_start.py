@@ -17,11 +17,13 @@ from trainers import files
 from trainings import is_step, resume_session, start_session
 
 import charlstm
+from charlstm.cli.names import option
 from charlstm.errors import MissingLibraryError, RecipeError, RunError, TrainingError
 from charlstm.recipes.named import auto
 from charlstm.sessions.plan import Plan
 from charlstm.sessions.session import Session
 from charlstm.training.events import EpochEnd
+from charlstm.training.trainer import Trainer
 
 OLD: dict[str, Any] = {
     "hidden": 8,
@@ -458,6 +460,103 @@ def test_a_run_is_resumed_deterministically_as_well(first: Path, root: Path) -> 
     assert not torch.are_deterministic_algorithms_enabled()
     resume_session("old", root=root, device="cpu", settings={"epochs": 3}, deterministic=True)
     assert torch.are_deterministic_algorithms_enabled()
+
+
+# What a processor, or torch, cannot do.
+
+
+@pytest.fixture
+def without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this processor one for which the library's LSTM has no kernel."""
+    monkeypatch.setattr("charlstm.model.devices.library_has_bfloat16", lambda: False)
+
+
+@pytest.mark.usefixtures("without_bfloat16")
+def test_bfloat16_that_the_librarys_lstm_lacks_is_refused_before_anything_is_made(
+    first: Path, root: Path
+) -> None:
+    settings = {**OLD, "precision": "bfloat16"}
+    with pytest.raises(RecipeError) as caught:
+        start_session([first], settings=settings, root=root, device="cpu", backend="torch")
+    assert caught.value.message.told(option) == (
+        "The library's LSTM has no bfloat16 on this processor; use --backend scratch, or for a "
+        "new run --precision float32."
+    )
+    assert not root.exists()
+    # What does not need that kernel is trained.
+    for backend, cell in (("scratch", "lstm"), ("torch", "gru")):
+        wish = {**settings, "cell": cell, "epochs": 1}
+        session = start_session([first], settings=wish, root=root, device="cpu", backend=backend)
+        assert session.plan.recipe.precision == "bfloat16"
+
+
+def test_a_run_from_another_machine_goes_on_with_the_backend_that_can(
+    first: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = start_session(
+        [first],
+        settings={**OLD, "precision": "bfloat16"},
+        name="old",
+        root=root,
+        device="cpu",
+        backend="scratch",
+    )
+    list(session.events())
+    run = root / "old" / "run.json"
+    run.write_text(run.read_text().replace('"backend": "scratch"', '"backend": "torch"'))
+    monkeypatch.setattr("charlstm.model.devices.library_has_bfloat16", lambda: False)
+    with pytest.raises(RecipeError, match=r"use backend='scratch', or for a new run precision="):
+        resume_session("old", root=root, device="cpu", settings={"epochs": 3})
+    resumed = resume_session(
+        "old", root=root, device="cpu", settings={"epochs": 3}, backend="scratch"
+    )
+    list(resumed.events())
+    assert charlstm.load("old", root=root).info.finished is not None
+
+
+def test_bfloat16_that_was_asked_for_and_is_slow_is_told(
+    first: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def time_steps(trainers: list[Any]) -> list[float]:
+        precisions = [trainer.recipe.precision for trainer in trainers]
+        return [{"float32": 0.1, "bfloat16": 2.3}[precision] for precision in precisions]
+
+    monkeypatch.setattr("charlstm.sessions.probe.time_steps", time_steps)
+    monkeypatch.setattr("charlstm.sessions.probe.may_have_fast_bfloat16", lambda *_: False)
+    settings = {**OLD, "precision": "bfloat16"}
+    plan = start_session(
+        [first], settings=settings, root=root, device="cpu", backend="scratch"
+    ).plan
+    assert [note.told(option) for note in plan.notes] == [
+        "This processor has no instructions for bfloat16: a step takes 23.0 times as long as with "
+        "--precision float32."
+    ]
+    assert plan.step_seconds == 2.3
+
+
+def test_what_torch_refuses_at_the_first_step_is_told_before_anything_is_made(
+    first: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_first(first, root)
+
+    def refuse(trainer: Trainer) -> float:
+        raise RuntimeError("could not create a primitive.\nRun with ONEDNN_VERBOSE=all")
+
+    monkeypatch.setattr(Trainer, "time_step", refuse)
+    told = (
+        "torch refuses to make a training step here (could not create a primitive). Try --device "
+        "cpu, --backend scratch or --precision float32."
+    )
+    before = sorted(root.iterdir())
+    beginnings: list[Callable[[], Session]] = [
+        lambda: start_session([first], settings=OLD, root=root, device="cpu"),
+        lambda: resume_session("old", root=root, device="cpu", settings={"epochs": 3}),
+    ]
+    for begin in beginnings:
+        with pytest.raises(RecipeError) as caught:
+            begin()
+        assert caught.value.message.told(option) == told
+    assert sorted(root.iterdir()) == before
 
 
 def test_minutes_cannot_be_repeated(first: Path, root: Path) -> None:

@@ -131,8 +131,9 @@ def library_has_bfloat16() -> bool:
     """
     layer = torch.nn.LSTM(1, 1)
     try:
-        with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
-            layer(torch.zeros(1, 1, 1))
+        with torch.enable_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            outputs, _ = layer(torch.zeros(1, 1, 1))
+        torch.autograd.backward(outputs.sum())
     except RuntimeError:
         return False
     return True
