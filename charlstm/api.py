@@ -263,7 +263,7 @@ class TrainedModel:
                 characters.
             backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
             device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-            threads: for torch, in this process; torch's own choice where ``None``.
+            threads: for torch, in this process; where ``None``, as many as are fastest.
 
         Raises:
             RunError: nothing was held out and no text was given.
@@ -288,6 +288,7 @@ class TrainedModel:
             text,
             dynamic=dynamic,
             on_progress=on_progress,
+            threads=computing.threads,
         )
 
 
@@ -335,7 +336,7 @@ def train(
         encoding: of the corpus; found out where ``None``.
         backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        threads: for torch, in this process; torch's own choice where ``None``.
+        threads: for torch, in this process; where ``None``, as many as are fastest.
         tensorboard: whether to write the figures for TensorBoard as well.
         index: whether the run keeps the text it learns from, compressed, to tell what is copied.
         deterministic: whether the same seed, machine and threads must give the same weights; see

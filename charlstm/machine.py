@@ -21,7 +21,8 @@ class Machine:
     Attributes:
         backend: ``"scratch"``, our own layers; ``"torch"``, the library's; or ``"auto"``.
         device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
-        threads: of torch, in this process; ``None`` leaves the choice to torch.
+        threads: of torch, in this process; ``None`` for what is found to be fastest, now and then
+            anew.
         deterministic: whether the same seed, machine and threads must give the same weights: by
             deterministic algorithms alone, in this process from now on, and with nothing chosen by
             timing.

@@ -53,6 +53,7 @@ COMPUTING = (
     "model.initialization",
     "model.recurrent",
     "model.surprisal",
+    "model.threads",
     "evaluation.dynamic",
     "evaluation.perplexity",
     "sessions.comparison",

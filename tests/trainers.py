@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from charlstm.model.threads import Threads
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.recipe import Recipe
 from charlstm.training.trainer import Trainer
@@ -44,8 +45,9 @@ def trainer_for(
     text: Ids = TEXT,
     held_out: Ids = NOTHING,
     backend: str = "scratch",
+    threads: Threads | None = None,
 ) -> Trainer:
-    return Trainer(recipe, text, held_out, V, backend=backend, device=CPU)
+    return Trainer(recipe, text, held_out, V, backend=backend, device=CPU, threads=threads)
 
 
 def files(directory: Path) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ DeviceOption = Annotated[
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Processor threads for torch.", show_default="torch's own choice"),
+    typer.Option(min=1, help="Processor threads for torch.", show_default="as is fastest"),
 ]
 EncodingOption = Annotated[
     str | None,

@@ -185,7 +185,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         f"{architecture.parameter_count(len(counts)):,} weights",
         "recipe": plan.reason,
         "settings": _settings(recipe),
-        "machine": f"{plan.backend} backend on {plan.device}, {recipe.precision}, about "
+        "machine": f"{plan.backend} backend on {_device(plan)}, {recipe.precision}, about "
         f"{plan.memory_bytes / 1e9:.1f} GB of memory",
         "time": _time(plan),
         "run": str(plan.directory.path),
@@ -214,6 +214,12 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         console.print(table)
     for note in plan.notes:
         console.print(Text(visible(note.told(option)), style="yellow"))
+
+
+def _device(plan: Plan) -> str:
+    if plan.device != "cpu":
+        return plan.device
+    return f"cpu with {plan.threads} thread{'s' * (plan.threads != 1)}"
 
 
 def _settings(recipe: Recipe) -> str:

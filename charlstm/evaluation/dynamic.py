@@ -7,6 +7,7 @@ another question: how well the model predicts once it may adapt to this very tex
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlstm.model.charlm import CharLM
+from charlstm.model.threads import Threads
 from charlstm.text.vocabulary import Ids
 
 # Four settings were tried, on text before the last tenth of Tiny Shakespeare with a model that had
@@ -26,7 +28,11 @@ _EPSILON = 1e-5
 
 @torch.enable_grad()
 def dynamic_surprisal(
-    model: CharLM, ids: Ids, *, on_progress: Callable[[int], object] | None = None
+    model: CharLM,
+    ids: Ids,
+    *,
+    on_progress: Callable[[int], object] | None = None,
+    threads: Threads | None = None,
 ) -> Tensor:
     """Return the negative log-likelihood of every character but the first, adapting on the way.
 
@@ -40,6 +46,7 @@ def dynamic_surprisal(
         model: any backend, any device; it is copied, and stays as it is.
         ids: ``[N]`` the text, N >= 2.
         on_progress: called after each segment with the number of characters in it.
+        threads: chooses with how many torch computes; ``None`` leaves them alone.
 
     Returns:
         ``[N - 1]`` float32 on the CPU, in nats.
@@ -55,22 +62,23 @@ def dynamic_surprisal(
     nats = torch.empty(len(ids) - 1)
     state = model.zero_state(1)
     for count, at in enumerate(range(0, len(nats), _SEGMENT), start=1):
-        segment = text[at : at + _SEGMENT + 1]
-        logits, state = model(segment[:-1], state)
-        losses = functional.cross_entropy(
-            logits.flatten(0, 1), segment[1:].flatten(), reduction="none"
-        )
-        nats[at : at + _SEGMENT] = losses.detach().cpu()
-        state = tuple(part.detach() for part in state)
-        model.zero_grad()
-        torch.autograd.backward(losses.mean())
-        with torch.no_grad():
-            gradients = [weight.grad for weight in weights if weight.grad is not None]
-            torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 / count)
-            scales = torch._foreach_sqrt(squares)
-            torch._foreach_add_(scales, _EPSILON)
-            torch._foreach_lerp_(weights, start, _DECAY)
-            torch._foreach_addcdiv_(weights, gradients, scales, -_RATE)
+        with threads.piece() if threads is not None else nullcontext():
+            segment = text[at : at + _SEGMENT + 1]
+            logits, state = model(segment[:-1], state)
+            losses = functional.cross_entropy(
+                logits.flatten(0, 1), segment[1:].flatten(), reduction="none"
+            )
+            nats[at : at + _SEGMENT] = losses.detach().cpu()
+            state = tuple(part.detach() for part in state)
+            model.zero_grad()
+            torch.autograd.backward(losses.mean())
+            with torch.no_grad():
+                gradients = [weight.grad for weight in weights if weight.grad is not None]
+                torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 / count)
+                scales = torch._foreach_sqrt(squares)
+                torch._foreach_add_(scales, _EPSILON)
+                torch._foreach_lerp_(weights, start, _DECAY)
+                torch._foreach_addcdiv_(weights, gradients, scales, -_RATE)
         if on_progress is not None:
             on_progress(len(segment) - 1)
     return nats

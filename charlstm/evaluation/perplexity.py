@@ -1,7 +1,7 @@
 """How well a model predicts a text, and what to compare that figure with."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from charlstm.evaluation.dynamic import dynamic_surprisal
 from charlstm.figures import bits, perplexity
 from charlstm.model.charlm import CharLM
 from charlstm.model.surprisal import surprisal
+from charlstm.model.threads import Threads
 from charlstm.text.corpus import IdArray
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
 
@@ -88,6 +89,7 @@ def evaluate(
     *,
     dynamic: bool = False,
     on_progress: Callable[[int], object] | None = None,
+    threads: Sequence[int] = (),
 ) -> Evaluation:
     """Measure `model` on `text`, read in one pass with its state carried from end to end.
 
@@ -97,6 +99,7 @@ def evaluate(
         text: normalised as the training text was.
         dynamic: whether to measure by dynamic evaluation as well, which takes far longer.
         on_progress: called after each segment of dynamic evaluation with its number of characters.
+        threads: the numbers of threads that torch may choose from; nothing leaves them alone.
 
     Raises:
         CorpusError: the text has fewer than two characters.
@@ -107,11 +110,13 @@ def evaluate(
             "the first is only read."
         )
     ids = vocabulary.encode(text)
-    each = surprisal(model, ids)
+    each = surprisal(model, ids, threads=Threads(threads) if threads else None)
     nats = each.double()
     dynamic_loss = None
     if dynamic:
-        adapted = dynamic_surprisal(model, ids, on_progress=on_progress)
+        adapted = dynamic_surprisal(
+            model, ids, on_progress=on_progress, threads=Threads(threads) if threads else None
+        )
         dynamic_loss = float(adapted.double().sum()) / len(adapted)
     return Evaluation(
         loss=float(nats.sum()) / len(nats),

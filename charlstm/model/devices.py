@@ -9,6 +9,7 @@ import torch
 
 from charlstm.errors import RecipeError, Setting
 from charlstm.machine import Machine
+from charlstm.model.threads import counts_to_choose_from
 from charlstm.recipes.architecture import LIBRARY_CELLS, Architecture
 
 
@@ -19,10 +20,12 @@ class Computing:
     Attributes:
         backend: ``"scratch"`` or ``"torch"``.
         device: where torch computes.
+        threads: the numbers of threads to choose from; one of them where that is settled.
     """
 
     backend: str
     device: torch.device
+    threads: tuple[int, ...] = (1,)
 
 
 def prepare(machine: Machine, architecture: Architecture) -> Computing:
@@ -33,7 +36,10 @@ def prepare(machine: Machine, architecture: Architecture) -> Computing:
     """
     prepare_cpu(machine.threads)
     device = choose_device(machine.device)
-    return Computing(choose_backend(machine.backend, architecture, device), device)
+    threads: tuple[int, ...] = (torch.get_num_threads(),)
+    if machine.threads is None and not machine.deterministic and device.type == "cpu":
+        threads = counts_to_choose_from(torch.get_num_threads())
+    return Computing(choose_backend(machine.backend, architecture, device), device, threads)
 
 
 def choose_device(wish: str) -> torch.device:

@@ -1,6 +1,7 @@
 """How much each character of a text surprises a model: its negative log-likelihood, in nats."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -8,10 +9,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlstm.model.charlm import CharLM
+from charlstm.model.threads import Threads
 from charlstm.text.vocabulary import Ids
 
 
-def surprisal(model: CharLM, ids: Ids, *, streams: int = 1, run_up: int = 512) -> Tensor:
+def surprisal(
+    model: CharLM,
+    ids: Ids,
+    *,
+    streams: int = 1,
+    run_up: int = 512,
+    threads: Threads | None = None,
+) -> Tensor:
     """Return the negative log-likelihood of every character of a text but the first.
 
     The state is carried through the whole text. With several streams the text is cut into as
@@ -23,12 +32,13 @@ def surprisal(model: CharLM, ids: Ids, *, streams: int = 1, run_up: int = 512) -
         ids: ``[N]`` the text, N >= 2.
         streams: how many pieces.
         run_up: characters read before each piece.
+        threads: chooses with how many torch computes; ``None`` leaves them alone.
 
     Returns:
         ``[N - 1]`` float32 on the CPU, in nats.
     """
     result = torch.empty(len(ids) - 1)
-    for start, nats in _read(model, ids, streams, run_up):
+    for start, nats in _read(model, ids, streams, run_up, threads):
         result[start : start + len(nats)] = nats
     return result
 
@@ -40,7 +50,9 @@ def mean_surprisal(model: CharLM, ids: Ids, *, streams: int = 1, run_up: int = 5
 
 
 @torch.no_grad()
-def _read(model: CharLM, ids: Ids, streams: int, run_up: int) -> Iterator[tuple[int, Tensor]]:
+def _read(
+    model: CharLM, ids: Ids, streams: int, run_up: int, threads: Threads | None = None
+) -> Iterator[tuple[int, Tensor]]:
     """Yield stretches of a text's surprisal, each with its place; every place comes once."""
     total = len(ids) - 1
     streams = max(1, min(streams, total // max(2 * run_up, 1)))
@@ -60,7 +72,10 @@ def _read(model: CharLM, ids: Ids, streams: int, run_up: int) -> Iterator[tuple[
         end = min(at + piece, reach)
         rows = np.stack([ids[start + at : start + end + 1] for start in starts], axis=1)
         text = torch.from_numpy(rows.astype(np.int64)).to(device)
-        logits, state = model(text[:-1], state)
+        # Only whole pieces take equally long.
+        whole = end - at == piece
+        with threads.piece() if threads is not None and whole else nullcontext():
+            logits, state = model(text[:-1], state)
         loss = functional.cross_entropy(logits.flatten(0, 1), text[1:].flatten(), reduction="none")
         nats = loss.view(-1, streams).cpu()
         for k, start in enumerate(starts):

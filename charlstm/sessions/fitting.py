@@ -10,6 +10,7 @@ import torch
 from charlstm.errors import CorpusError, Message, RecipeError, Setting
 from charlstm.machine import machine_bytes
 from charlstm.model.devices import Computing
+from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe, training_bytes
 from charlstm.text.corpus import Corpus, OnRead, TextOptions, split
 from charlstm.text.mapped import open_corpus
@@ -84,8 +85,19 @@ class Fitted:
         assert shrunk.cut == self.cut, "a budget does not change what is held out"
         return replace(self, recipe=shrunk.recipe, notes=shrunk.notes)
 
-    def trainer(self, computing: Computing, recipe: Recipe | None = None) -> Trainer:
-        """Return a trainer on this text, with another recipe if one is given."""
+    def trainer(
+        self,
+        computing: Computing,
+        recipe: Recipe | None = None,
+        threads: Threads | None = None,
+    ) -> Trainer:
+        """Return a trainer on this text.
+
+        Args:
+            computing: what computes.
+            recipe: another one than the text was fitted to, if any.
+            threads: see `charlstm.training.trainer.Trainer`.
+        """
         corpus, vocabulary = self.corpus, self.vocabulary
         return Trainer(
             recipe or self.recipe,
@@ -94,6 +106,7 @@ class Fitted:
             len(vocabulary),
             backend=computing.backend,
             device=computing.device,
+            threads=threads,
         )
 
 

@@ -23,6 +23,7 @@ class Plan:
         held_out_characters: how many are only measured.
         backend: ``"scratch"`` or ``"torch"``.
         device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        threads: with how many threads of a processor torch begins.
         reason: why the recipe is what it is, in a few words.
         started_from: the path of the run whose weights it begins with, if any.
         new_characters: how many of the vocabulary's characters that run did not know.
@@ -47,6 +48,7 @@ class Plan:
     held_out_characters: int
     backend: str
     device: str
+    threads: int
     reason: str
     started_from: str | None
     new_characters: int

@@ -10,6 +10,7 @@ from charlstm.model.devices import (
     may_have_fast_bfloat16,
     prepare_to_compute_deterministically,
 )
+from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe
 from charlstm.recipes.wish import Wish
 from charlstm.sessions.fitting import Fitted
@@ -51,6 +52,24 @@ def time_steps(trainers: list[Trainer]) -> list[float]:
     except RuntimeError as error:
         raise _refused(error) from None
     return [min(times) for times in zip(*rounds[1:], strict=True)]
+
+
+def choose_threads(fitted: Fitted, computing: Computing) -> Threads:
+    """Choose with how many threads torch computes from here on, by steps that are thrown away.
+
+    Raises:
+        RecipeError: torch refuses to make a step.
+    """
+    threads = Threads(computing.threads)
+    if threads.is_comparing:
+        trainer = fitted.trainer(computing, threads=threads)
+        try:
+            while threads.is_comparing:
+                trainer.time_step()
+        except RuntimeError as error:
+            raise _refused(error) from None
+        threads.before()
+    return threads
 
 
 def choose_precision(fitted: Fitted, computing: Computing) -> Timed:

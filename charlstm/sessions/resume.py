@@ -19,7 +19,7 @@ from charlstm.runs.info import RunInfo
 from charlstm.sessions.fitting import Fitted, Material, check_memory, check_prefixes, shrink
 from charlstm.sessions.origin import Origin
 from charlstm.sessions.plan import Plan
-from charlstm.sessions.probe import repeatable, time_steps, try_step
+from charlstm.sessions.probe import choose_threads, repeatable, time_steps, try_step
 from charlstm.sessions.session import Session
 from charlstm.sessions.start import versions
 from charlstm.sessions.tensorboard import has_tensorboard
@@ -71,7 +71,8 @@ def resume_session(
     computing = prepare(replace(machine, backend=backend), fitted.recipe.architecture)
     check_memory(fitted, computing)
     try_step(fitted, computing)
-    trainer = fitted.trainer(computing)
+    threads = choose_threads(fitted, computing)
+    trainer = fitted.trainer(computing, threads=threads)
     history: list[Report] = []
     samples: list[str] = []
     if saved is not None:
@@ -94,6 +95,7 @@ def resume_session(
         held_out_characters=info.held_out_characters,
         backend=backend,
         device=computing.device.type,
+        threads=threads.chosen,
         started_from=info.started_from,
         new_characters=0,
         reason=explain(info.recipe, *corpus.size),

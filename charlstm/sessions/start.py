@@ -18,7 +18,14 @@ from charlstm.runs.names import check_name, name_for
 from charlstm.sessions.fitting import Fitted, Material, check_memory, check_prefixes, fit_recipe
 from charlstm.sessions.origin import Origin
 from charlstm.sessions.plan import Plan
-from charlstm.sessions.probe import Timed, choose_precision, determine, plan_passes, repeatable
+from charlstm.sessions.probe import (
+    Timed,
+    choose_precision,
+    choose_threads,
+    determine,
+    plan_passes,
+    repeatable,
+)
 from charlstm.sessions.session import Session
 from charlstm.sessions.tensorboard import require_tensorboard
 from charlstm.text.mapped import DIRECTORY
@@ -92,8 +99,9 @@ def start_session(
     computing = prepare(machine, fitted.recipe.architecture)
     check_memory(fitted, computing)
     weights = None if origin is None else origin.weights()
+    threads = choose_threads(fitted, computing)
     fitted, timed = _time(fitted, wish, machine, computing)
-    trainer = fitted.trainer(computing)
+    trainer = fitted.trainer(computing, threads=threads)
     if weights is not None:
         trainer.begin_from(weights)
     made = _make_run(fitted, material, computing, keeping, origin)
@@ -106,6 +114,7 @@ def start_session(
         held_out_characters=fitted.held_out,
         backend=computing.backend,
         device=computing.device.type,
+        threads=threads.chosen,
         started_from=made.info.started_from,
         new_characters=0 if known is None else len(fitted.vocabulary) - len(known),
         reason=explain(fitted.recipe, *corpus.size),

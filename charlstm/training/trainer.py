@@ -15,6 +15,7 @@ from charlstm.model.devices import Computing, check_precision
 from charlstm.model.initialization import initialize
 from charlstm.model.recurrent.equations import State
 from charlstm.model.surprisal import mean_surprisal
+from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe
 from charlstm.runs.snapshot import Position, Snapshot
 from charlstm.runs.tensors import Arrays
@@ -47,6 +48,7 @@ class Trainer:
         backend: ``"scratch"`` or ``"torch"``.
         device: where the model lives.
         clock: what counts its seconds.
+        threads: chooses with how many torch makes each step; ``None`` leaves them alone.
 
     Raises:
         RecipeError: the backend has no such cell, or not in this precision on this device.
@@ -62,6 +64,7 @@ class Trainer:
         backend: str,
         device: torch.device,
         clock: Clock | None = None,
+        threads: Threads | None = None,
     ) -> None:
         computing = Computing(backend, device)
         check_precision(recipe.precision, recipe.architecture.cell, computing)
@@ -103,6 +106,7 @@ class Trainer:
         self._scale = 1.0
         self._returns = 0
         self.clock = clock or Clock()
+        self._threads = threads
         self._measuring = 0.0
         self._good: Snapshot | None = None
 
@@ -309,12 +313,17 @@ class Trainer:
         return None
 
     def _timed_step(self, window: Window) -> None:
+        if self._threads is not None:
+            self._threads.before()
         began = self.clock.now()
         self._step(window)
         self.step += 1
         if self.device.type == "cuda" and self._at_epoch_end():
             torch.cuda.synchronize(self.device)  # or the last step's time would be lost
-        self.seconds += self.clock.now() - began
+        seconds = self.clock.now() - began
+        self.seconds += seconds
+        if self._threads is not None:
+            self._threads.after(seconds)
 
     def _step(self, window: Window) -> None:
         state = self.model.zero_state(window.inputs.shape[1]) if window.fresh else self._state
