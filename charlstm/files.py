@@ -28,6 +28,8 @@ LARGEST_JSON = 32 << 20
 """No file that is parsed is longer than this, in bytes."""
 # Every machine has this much memory; finding out how much there is takes a moment.
 _SURELY_THERE = 64 << 20
+# How files are opened that may be anything: Windows has no such waiting, and would change bytes.
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 # Text is encoded and compressed this many characters at a time, so that it is never there twice.
 _PIECE = 1 << 20
 
@@ -128,8 +130,8 @@ def read_bytes(
                 *advice,
             )
         check_memory(path, size)
-        with path.open("rb") as file:
-            return file.read(size)
+        with opened_in_place(path) as file:
+            return file.read(size) or b""
     except OSError as error:
         raise unreadable(path, error, advice) from None
 
@@ -145,6 +147,37 @@ def size_of(path: Path) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is not a file")
     return status.st_size
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a file to be read, whoever made it, and wait for nothing.
+
+    What it holds may come later or never, as in some that a system makes up: then reading returns
+    ``None``.
+
+    Raises:
+        OSError: it is no file, or cannot be opened.
+    """
+    size_of(path)  # first, because opening a device may do something
+    descriptor = os.open(path, os.O_RDONLY | _AT_ONCE)
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # it was replaced meanwhile
+        file.close()
+        raise OSError(errno.EINVAL, "it is not a file")
+    return file
+
+
+def opened_in_place(path: Path) -> BinaryIO:
+    """Open a file of a directory that may come from a stranger, as `opened` does.
+
+    Raises:
+        OSError: it is a link that leads out of its directory; or see there.
+    """
+    size_of(path)
+    home = os.path.realpath(path.parent)  # all of it may be a link
+    if not Path(os.path.realpath(path)).is_relative_to(home):
+        raise OSError(errno.EPERM, "it is a link that leads out of its directory")
+    return opened(path)
 
 
 def is_file(path: Path) -> bool:
@@ -231,7 +264,7 @@ def unpacked(file: BinaryIO, characters: int, on_data: Callable[[bytes], object]
     reader = bz2.BZ2Decompressor()
     decoder = codecs.getincrementaldecoder("utf-8")()
     pieces: list[str] = []
-    left, packed = characters, file.read(_PIECE)
+    left, packed = characters, file.read(_PIECE) or b""
     while not reader.eof:
         # No character has more than four bytes.
         most = min(_PIECE, 4 * left + 1)

@@ -36,7 +36,7 @@ from saves import write_save
 from charlstm.api import load
 from charlstm.errors import RunError
 from charlstm.figures import Report
-from charlstm.files import write_whole
+from charlstm.files import opened_in_place, write_whole
 from charlstm.machine import machine_bytes
 from charlstm.model.charlm import CharLM
 from charlstm.recipes.architecture import Architecture
@@ -201,6 +201,46 @@ def test_what_is_no_file_is_refused_and_not_waited_for(
     assert run.has_resume
     found = works_or_is_refused(lambda: RunDirectory.find(root=run.path.parent))
     assert found == (name != "model.safetensors" and (name, kind) not in GONE)
+
+
+@pytest.mark.parametrize("name", [*FILES, "training.txt.bz2"])
+def test_a_link_that_leads_out_of_the_run_is_refused(run: RunDirectory, name: str) -> None:
+    path, outside = run.path / name, run.path.parent / "outside"
+    path.rename(outside)
+    path.symlink_to(outside)
+    told = sentence((reads(run) | {"training.txt.bz2": lambda: run.read_index(INFO)})[name])
+    assert told.startswith(f"{path} cannot be read: it is a link that leads out of its directory. ")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_link_within_the_run_is_read(run: RunDirectory, name: str) -> None:
+    (run.path / name).rename(run.path / "other")
+    (run.path / name).symlink_to("other")
+    assert works_or_is_refused(reads(run)[name])
+
+
+def test_a_run_that_is_itself_a_link_is_read(run: RunDirectory) -> None:
+    linked = run.path.parent / "linked"
+    linked.symlink_to(run.path)
+    assert all(works_or_is_refused(read) for read in reads(RunDirectory(linked)).values())
+
+
+def test_what_a_file_holds_is_not_waited_for(run: RunDirectory) -> None:
+    with opened_in_place(run.path / "run.json") as file:
+        assert not os.get_blocking(file.fileno())
+
+
+def test_the_lock_of_a_run_leads_nowhere(run: RunDirectory, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"mine")
+    (run.path / ".lock").symlink_to(mine)
+
+    def lock() -> None:
+        with run.locked():
+            pass
+
+    works_or_is_refused(lock)
+    assert mine.read_bytes() == b"mine"
 
 
 # Sizes.

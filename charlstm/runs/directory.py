@@ -37,15 +37,18 @@ from charlstm.files import (
     damaged,
     exclusive,
     is_file,
+    opened_in_place,
     packed,
     parse,
     read_bytes,
     unpacked,
+    unreadable,
     unwritable,
     utf8,
     write_pieces,
 )
 from charlstm.runs.info import (
+    FILES,
     FORMAT,
     RunInfo,
     info_from_json,
@@ -77,6 +80,11 @@ class RunDirectory:
     def handle(self) -> str:
         """What the run is found by: its name, or its path."""
         return self.name if self.path.parent == ROOT else str(self.path)
+
+    @property
+    def files(self) -> list[Path]:
+        """What belongs to it, and is there for nobody to write over."""
+        return [self.path / name for name in FILES]
 
     @classmethod
     def create(
@@ -327,12 +335,19 @@ class RunDirectory:
         if not self.has_index:
             return None
         path = self.path / "training.txt.bz2"
+        without = (
+            "Without the file the run works like one made with ",
+            Setting("index", False),
+            ".",
+        )
         check_memory(path, info.training_characters)
         hashed = hashlib.sha256()
         try:
-            with path.open("rb") as file:
+            with opened_in_place(path) as file:
                 text = unpacked(file, info.training_characters, hashed.update)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            if getattr(error, "errno", None):  # bz2 has OSErrors of its own, without a number
+                raise unreadable(path, error, without) from None
             text = None
         sound = text is not None
         if sound and os.path.lexists(self.path / "heldout.txt"):
@@ -341,10 +356,8 @@ class RunDirectory:
             sound = hashed.hexdigest() == info.corpus_sha256
         if not sound:
             raise RunError(
-                f"{path} is damaged: it does not hold the text that the run learned from. Without "
-                "the file the run works like one made with ",
-                Setting("index", False),
-                ".",
+                f"{path} is damaged: it does not hold the text that the run learned from. ",
+                *without,
             )
         return text
 

@@ -23,6 +23,12 @@ from charlstm.text.vocabulary import Vocabulary
 FORMAT = 2
 """The version of the formats; a directory with another one is refused."""
 
+FILES = (
+    *("run.json", "heldout.txt", "training.txt.bz2", "model.safetensors", "resume.safetensors"),
+    *("history.jsonl", "samples.txt", "curve.svg", "draft.txt", "draft.json"),
+)
+"""What is read of a run, and what tells of it."""
+
 # No system has longer paths than this.
 _LONGEST_PATH = 4096
 

@@ -15,7 +15,7 @@ from charlstm.files import (
     LARGEST_JSON,
     check_memory,
     one_line,
-    size_of,
+    opened_in_place,
     unreadable,
 )
 
@@ -91,8 +91,7 @@ def _check_header(path: Path) -> None:
     Raises:
         OSError: it cannot be read, or is too long.
     """
-    size_of(path)
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
+    with opened_in_place(path) as file:
+        length = int.from_bytes(file.read(8) or b"", "little")
     if length > LARGEST_JSON:
         raise OSError(errno.EFBIG, f"its header cannot have {length:,} bytes")

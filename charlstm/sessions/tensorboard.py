@@ -39,6 +39,8 @@ class TensorBoardLog:
         # Here, because importing it takes as long as everything else together and few need it.
         from torch.utils.tensorboard import SummaryWriter
 
+        if (path / "tensorboard").is_symlink():  # whoever made the run may have meant another place
+            raise RunError(f"{path / 'tensorboard'} is a link, and figures are not written there.")
         try:
             self._writer = SummaryWriter(path / "tensorboard", purge_step=step + 1)
         except OSError as error:

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from filelock import FileLock
 
-from charlstm.errors import CorpusError
-from charlstm.files import write_whole
+from charlstm.errors import CorpusError, RunError
+from charlstm.files import opened, read_bytes, write_whole
 from charlstm.text.corpus import (
     Alphabet,
     Corpus,
@@ -120,7 +120,7 @@ def _make(described: Path, reading: Reading) -> Corpus:
 def _open(described: Path, reading: Reading) -> Corpus | None:
     """Return the corpus in a file; ``None`` if there is none, or it is damaged."""
     try:
-        value, checksum = json.loads(described.read_bytes())
+        value, checksum = json.loads(read_bytes(described))
         if checksum != _crc32(value):
             return None
         ids, mapped = _map(described.with_suffix(".ids"), value["width"])
@@ -128,7 +128,7 @@ def _open(described: Path, reading: Reading) -> Corpus | None:
         sources = reading.sources(value["characters"])
         corpus = Corpus(ids, alphabet, sources, reading.options, value["sha256"], mapped)
         sound = value["crc32"] == _checksum(corpus)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (RunError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return corpus if sound else None
 
@@ -155,7 +155,7 @@ def _write(path: Path, reading: Reading, alphabet: Alphabet) -> tuple[str, int]:
 
 
 def _map(path: Path, width: str) -> tuple[IdArray, mmap.mmap]:
-    with path.open("rb") as file:
+    with opened(path) as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return np.frombuffer(mapped, {"<u2": "<u2", "<u4": "<u4"}[width]), mapped
 
