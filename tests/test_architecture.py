@@ -33,6 +33,7 @@ ROOMS = (
     ("checks",),
     ("machine",),
     ("files",),
+    ("outputs",),
     ("text",),
     ("recipes",),
     ("model",),

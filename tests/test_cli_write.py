@@ -40,7 +40,7 @@ class Typist:
     def isatty(self) -> bool:
         return self._asked
 
-    def readline(self) -> str:
+    def readline(self, _size: int = -1) -> str:
         for step in self._steps:
             if isinstance(step, str):
                 return step + "\n"

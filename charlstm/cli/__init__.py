@@ -4,20 +4,18 @@ Results go to standard output and everything else to standard error. Exit codes:
 that the user can fix, 2 wrong usage, 130 interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 """
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any, TextIO, cast
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from charlstm import __version__
 from charlstm.cli import compare, evaluate, generate, novelty, train, write
-from charlstm.cli.console import StandardError, fail, visible
+from charlstm.cli.console import fail, visible
 from charlstm.cli.names import option
+from charlstm.cli.streams import be_quiet, take_streams
 from charlstm.errors import CharLSTMError
 
 
@@ -32,13 +30,22 @@ class _Commands(TyperGroup):
         with _visibly():
             return super().invoke(ctx)
 
+    def get_params(self, ctx: Any) -> Any:
+        params = super().get_params(ctx)
+        for param in params:
+            # The pages about completion tell of it; in the help it would stand above all else.
+            if param.name in ("install_completion", "show_completion"):
+                param.hidden = True  # type: ignore[attr-defined]
+        return params
+
 
 @contextmanager
 def _visibly() -> Iterator[None]:
-    """Let usage errors be shown in characters that no terminal obeys."""
+    """Let usage errors be shown, in characters that no terminal obeys."""
     try:
         yield
     except Exception as error:
+        be_quiet(False)
         # The class of these errors has no name common to every version of typer.
         if hasattr(error, "format_message") and hasattr(error, "message"):
             error.message = visible(error.message)
@@ -50,7 +57,6 @@ app = typer.Typer(
     help="Train a character-level LSTM on your own text, continue a prefix, and learn honestly "
     "how good it is.",
     no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
@@ -82,13 +88,7 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit."""
-    if sys.stderr is None:  # it was closed, and its descriptor must not become a run's file
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115, open until the end
-    # Text is UTF-8 here whatever the locale says, and a lone surrogate cannot end a song.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    sys.stderr = cast(TextIO, StandardError(sys.stderr))
+    take_streams()
     try:
         app()
     except CharLSTMError as error:
@@ -96,3 +96,5 @@ def main() -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    finally:
+        be_quiet(False)

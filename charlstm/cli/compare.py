@@ -14,7 +14,8 @@ from charlstm.cli.console import (
     visible,
     write_result,
 )
-from charlstm.cli.options import DeviceOption, EncodingOption, ThreadsOption
+from charlstm.cli.options import DeviceOption, EncodingOption, QuietOption, ThreadsOption
+from charlstm.cli.streams import be_quiet, check_redirections
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -58,6 +59,7 @@ def compare(
         str | None,
         typer.Option(help="What to call the comparison.", show_default="after the corpus"),
     ] = None,
+    quiet: QuietOption = False,
     encoding: EncodingOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -68,6 +70,8 @@ def compare(
     """
     widths = [_number(int, "--hidden", value) for value in _list(hidden)]
     rates = [_number(float, "--lr", value) for value in _list(lr)]
+    be_quiet(quiet)
+    check_redirections(corpus)
     with loading():
         from charlstm.machine import Machine
         from charlstm.recipes.wish import Wish

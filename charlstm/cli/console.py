@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from charlstm.cli.streams import StandardError, be_quiet
 from charlstm.errors import OutputError
 
 if TYPE_CHECKING:
@@ -45,59 +46,6 @@ if hasattr(signal, "SIGHUP"):  # Windows has none
 _ENDS = 30
 # What is read in less time needs no bar.
 _PATIENCE_SECONDS = 0.5
-
-
-class StandardError:
-    """Standard error for as long as there is one: what cannot be written any more is dropped.
-
-    Its reader may go away, its terminal be closed, its disk be full. None of that may cost more
-    than messages; `interruptible` ends what nobody sees any more.
-
-    Attributes:
-        broken: whether something could not be written.
-        when_broken: what to do at that moment, if anything.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._waiting: list[str] = []
-        self._writing = False
-        self.broken = False
-        self.when_broken: Callable[[], None] | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        """Write text, if that can be done.
-
-        A write may take as long as a pager likes, and a signal that comes meanwhile has something
-        to say as well: that waits for its turn, because a stream cannot be written to in a write.
-        """
-        self._waiting.append(text)
-        if not self._writing:
-            self._writing = True
-            try:
-                while self._waiting:
-                    self._stream.write(self._waiting.pop(0))
-            except OSError:
-                self._break()
-            finally:
-                self._writing = False
-        return len(text)
-
-    def flush(self) -> None:
-        """Write what was held back, if that can be done."""
-        if not self._writing:
-            try:
-                self._stream.flush()
-            except OSError:
-                self._break()
-
-    def _break(self) -> None:
-        self.broken = True
-        if self.when_broken is not None:
-            self.when_broken()
 
 
 def notes() -> "Console":
@@ -249,17 +197,13 @@ def write_result(text: str, *, code: int = 0) -> None:
         SystemExit: whoever read it, ``head`` for one, has had enough.
         OutputError: it cannot be written.
     """
-    if sys.stdout is None:
-        raise OutputError("The result cannot be written: standard output is closed.")
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except OSError as error:
-        # Python would complain when it flushes once more at exit: let it flush where nobody minds.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if code or isinstance(error, BrokenPipeError):
+    except (OutputError, SystemExit):
+        if code:
             raise SystemExit(code) from None
-        raise OutputError(f"The result cannot be written: {error.strerror}.") from None
+        raise
 
 
 def write_json(answer: object) -> None:
@@ -280,13 +224,14 @@ def _escaped(character: str) -> str:
     return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
 
 
-def is_terminal(stream: "TextIO | None") -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
     """Return whether `stream` is a terminal; a closed one is not."""
     return stream is not None and stream.isatty()
 
 
 def fail(message: str) -> None:
     """Show an error: one plain line, or a coloured one on a terminal."""
+    be_quiet(False)
     message = visible(message).replace("\n", "⏎")  # from a file's name
     if not is_terminal(sys.stderr):
         print(f"error: {message}", file=sys.stderr)

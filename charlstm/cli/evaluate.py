@@ -21,10 +21,12 @@ from charlstm.cli.options import (
     BackendOption,
     DeviceOption,
     EncodingOption,
+    ForceOption,
+    QuietOption,
     RunOption,
     ThreadsOption,
 )
-from charlstm.errors import OutputError
+from charlstm.cli.streams import be_quiet, check_redirections, open_inputs
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from charlstm.evaluation.highlight import Line
     from charlstm.evaluation.perplexity import Evaluation
+    from charlstm.outputs import Output
 
 # This many lines are shown at either end of the ranking.
 _RANKED = 10
@@ -76,9 +79,11 @@ def perplexity(
             show_default=False,
         ),
     ] = None,
+    force: ForceOption = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON object.")
     ] = False,
+    quiet: QuietOption = False,
     encoding: EncodingOption = None,
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
@@ -87,15 +92,23 @@ def perplexity(
     """Measure how well the newest model predicts a text it has not learned from."""
     if show and as_json:
         raise typer.BadParameter("--show and --json cannot be combined.")
-    if html is not None and html.is_dir():
-        raise OutputError(f"{html} cannot be written: it is a directory.")
-    if html is not None and not html.parent.is_dir():
-        raise OutputError(f"{html} cannot be written: {html.parent} is not a directory.")
+    if force and html is None:
+        raise typer.BadParameter("--force is for --html, and that was not given.")
+    be_quiet(quiet)
+    check_redirections(text or ())
     with loading():
         import charlstm.evaluation.perplexity  # noqa: F401, which brings torch
         from charlstm.api import load
+        from charlstm.outputs import PAGE, Output
+        from charlstm.text.locations import Locations
 
     model = load(run)
+    written = None
+    if html is not None:
+        texts = Locations(text).files if text else []
+        kept: list[Path | int] = [*texts, *open_inputs(), *model.directory.files]
+        written = Output(html, kept, [PAGE], force)
+        written.check()  # before what may take long
     if text:
         measured = ", ".join(text)
         read = model.read(text, encoding=encoding)
@@ -111,8 +124,8 @@ def perplexity(
             device=device,
             threads=threads,
         )
-    if html is not None:
-        _write_page(html, measured, model.directory.name, read, figures)
+    if written is not None:
+        _write_page(written, measured, model.directory.name, read, figures)
     if as_json:
         from charlstm.figures import finite
 
@@ -133,7 +146,9 @@ def _progress(characters: int | None) -> Iterator[Callable[[int], object] | None
             bar.close()
 
 
-def _write_page(path: Path, measured: str, run: str, text: str, figures: "Evaluation") -> None:
+def _write_page(
+    written: "Output", measured: str, run: str, text: str, figures: "Evaluation"
+) -> None:
     from charlstm.evaluation.highlight import lines, page
 
     summary = (
@@ -141,15 +156,9 @@ def _write_page(path: Path, measured: str, run: str, text: str, figures: "Evalua
         f"over {figures.characters:,} characters, by the run {run}. The deeper the colour, the "
         "less the model expected the character."
     )
-    try:
-        path.write_text(
-            page(visible(measured), visible(summary), lines(visible(text), figures.surprisal)),
-            encoding="utf-8",
-            errors="backslashreplace",
-        )
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}.") from None
-    notes().print(visible(f"page: {path}"), style="dim", markup=False)
+    drawn = page(visible(measured), visible(summary), lines(visible(text), figures.surprisal))
+    written.write(drawn.encode(errors="backslashreplace"))
+    notes().print(visible(f"page: {written.path}"), style="dim", markup=False)
 
 
 def _draw(figures: "Evaluation", measured: str, shown: str | None) -> None:

@@ -1,5 +1,6 @@
 """`charlstm generate`: continue a prefix, or write to a form."""
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -21,13 +22,16 @@ from charlstm.cli.names import option
 from charlstm.cli.options import (
     AcrosticEndOption,
     AcrosticOption,
+    ForceOption,
     LineLengthOption,
     MaxCopyOption,
     MustOption,
+    QuietOption,
     RhymeOption,
     RunOption,
     TemperatureOption,
 )
+from charlstm.cli.streams import be_quiet, open_inputs
 from charlstm.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
     from charlstm.writing.point import Point
 
 _DRAWING = "How characters are drawn"
+# No list of prefixes has more bytes.
+_LONGEST_LIST = 1 << 24
 
 
 def generate(
@@ -83,6 +89,15 @@ def generate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object for each text instead.")
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write to this file instead of standard output, whole or not at all.",
+            show_default=False,
+        ),
+    ] = None,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
     temperature: TemperatureOption = 0.8,
     top_k: Annotated[
         int,
@@ -133,8 +148,12 @@ def generate(
     """Continue a prefix with the newest model, or with the one that --run names."""
     if prefix and prefix_file is not None:
         raise typer.BadParameter("--prefix and --prefix-file cannot be combined.")
+    if force and output is None:
+        raise typer.BadParameter("--force is for --output, and that was not given.")
+    be_quiet(quiet)
     with loading():
         from charlstm.api import load
+        from charlstm.outputs import Output
         from charlstm.writing.form import Form
         from charlstm.writing.sampler import first_seed
 
@@ -142,6 +161,15 @@ def generate(
     if form.has_constraints and (length is not None or stop):
         raise typer.BadParameter("a form determines its own length; leave --length and --stop out.")
     model = load(run)
+    file = None
+    if output is not None:
+        read: list[Path | int] = [
+            *([prefix_file] if prefix_file else []),
+            *open_inputs(),
+            *model.directory.files,
+        ]
+        file = Output(output, read, force=force)
+        file.check()  # before what may take long
     if prefix_file is None:
         prefixes = [model.sampler.prefix(prefix, unknown)]
     else:
@@ -159,19 +187,22 @@ def generate(
     }
     ends: dict[str, Any] = {"length": length, "lines": lines, "stop": tuple(stop or ())}
     told = {**ends, **asdict(form), **settings}
-    answers = _Answers(model, told, as_json=as_json)
+    answers = _Answers(model, told, as_json=as_json, kept=file is not None)
     for number, begun in enumerate(prefixes):
         seed = first + number * samples
         if form.has_constraints:
             for k in range(samples):
                 point = model.compose_point(form, begun, seed=seed + k, **settings)
                 answers.give(point.text, begun, seed + k, point)
-        elif samples == 1 and not as_json and is_terminal(sys.stdout):
+        elif samples == 1 and not as_json and file is None and is_terminal(sys.stdout):
             answers.give_as_written(model.stream(begun, seed=seed, **ends, **settings), begun)
         else:
             texts = model.generate_many(begun, samples=samples, seed=seed, **ends, **settings)
             for k, text in enumerate(texts):
                 answers.give(text, begun, seed + k)
+    if file is not None:
+        file.write("".join(answers.kept).encode(errors="backslashreplace"))
+        notes().print(f"song: {visible(str(output))}", style="dim", markup=False)
     if not as_json:
         run_name = visible(model.directory.name)
         notes().print(f"run {run_name}, seed {first}{answers.copied()}", style="dim", markup=False)
@@ -180,14 +211,12 @@ def generate(
 def _read_prefixes(path: Path, model: "TrainedModel", unknown: str) -> "list[Prefix]":
     """Return the lines of a file that are not empty, as the model reads them."""
     from charlstm.text.encodings import decode
+    from charlstm.text.locations import read_short
 
     name = "standard input" if str(path) == "-" else str(path)
+    data = read_short(path, _LONGEST_LIST)
     try:
-        piped = sys.stdin.buffer if str(path) == "-" and sys.stdin is not None else None
-        data = piped.read() if piped is not None else path.read_bytes()
         text, _ = decode(data, name=name)
-    except OSError as error:
-        raise CorpusError(f"{name} cannot be read: {error.strerror}.") from None
     except CorpusError:
         raise CorpusError(f"{name} cannot be decoded: save it as UTF-8.") from None
     prefixes = []
@@ -202,12 +231,26 @@ def _read_prefixes(path: Path, model: "TrainedModel", unknown: str) -> "list[Pre
 
 
 class _Answers:
-    """Prints texts, and keeps the longest passage that one of them copied."""
+    """Prints texts, or keeps them, and the longest passage that one of them copied.
 
-    def __init__(self, model: "TrainedModel", settings: dict[str, Any], *, as_json: bool) -> None:
+    Args:
+        model: that writes.
+        settings: that a JSON object tells.
+        as_json: whether each text is one.
+        kept: whether the texts are for a file.
+
+    Attributes:
+        kept: the texts for the file, as they are to be written.
+    """
+
+    def __init__(
+        self, model: "TrainedModel", settings: dict[str, Any], *, as_json: bool, kept: bool
+    ) -> None:
         self._model = model
         self._settings = settings
         self._as_json = as_json
+        self._keeping = kept
+        self.kept: list[str] = []
         self._given = 0
         self._why_not = model.learned.reason_not_to_look(settings["max_copy"])
         self._longest: Passage | None = None
@@ -223,13 +266,20 @@ class _Answers:
         """
         passage = self._look(text if point is None else point, prefix)
         if self._as_json:
-            write_json(self._described(text, prefix, seed, passage, point))
+            answer = self._described(text, prefix, seed, passage, point)
+            if self._keeping:
+                self.kept.append(json.dumps(answer, ensure_ascii=False) + "\n")
+            else:
+                write_json(answer)
             return
         separator = "\n" if self._given else ""
-        # A pipe gets every character exactly as the model wrote it.
-        shown = visible(text) if is_terminal(sys.stdout) else text
-        write_result(f"{separator}{shown}\n")
         self._given += 1
+        # A pipe or a file gets every character exactly as the model wrote it.
+        if self._keeping:
+            self.kept.append(f"{separator}{text}\n")
+        else:
+            shown = visible(text) if is_terminal(sys.stdout) else text
+            write_result(f"{separator}{shown}\n")
 
     def give_as_written(self, pieces: Iterator[str], prefix: "Prefix") -> None:
         """Print a text while it is written."""

@@ -15,7 +15,14 @@ from charlstm.cli.console import (
     write_json,
     write_result,
 )
-from charlstm.cli.options import EncodingOption, RunOption, TemperatureOption, is_given
+from charlstm.cli.options import (
+    EncodingOption,
+    QuietOption,
+    RunOption,
+    TemperatureOption,
+    is_given,
+)
+from charlstm.cli.streams import be_quiet, check_redirections
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -58,6 +65,7 @@ def novelty(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON object.")
     ] = False,
+    quiet: QuietOption = False,
     encoding: EncodingOption = None,
 ) -> None:
     """Say how much of a text, or of what the model writes, is copied from its training text."""
@@ -66,6 +74,8 @@ def novelty(
             raise typer.BadParameter(f"a TEXT and --{option} cannot be combined.")
     if encoding is not None and not text:
         raise typer.BadParameter("--encoding is for a TEXT, and none was given.")
+    be_quiet(quiet)
+    check_redirections(text or ())
     with loading():
         from charlstm.api import load
         from charlstm.writing.sampler import first_seed

@@ -26,6 +26,14 @@ EncodingOption = Annotated[
     str | None,
     typer.Option(help="The text's encoding, if detection fails.", show_default="detected"),
 ]
+QuietOption = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Say nothing on standard error unless something is wrong."),
+]
+ForceOption = Annotated[
+    bool,
+    typer.Option("--force", help="Write over a file that charlstm has not made."),
+]
 
 _FORM = "Form"
 

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from charlstm.cli.console import interruptible, loading, reading_bar
-from charlstm.cli.options import BackendOption, DeviceOption, EncodingOption, ThreadsOption
+from charlstm.cli.options import (
+    BackendOption,
+    DeviceOption,
+    EncodingOption,
+    QuietOption,
+    ThreadsOption,
+)
+from charlstm.cli.streams import be_quiet, check_redirections
 
 if TYPE_CHECKING:
     from charlstm.sessions.session import Session
@@ -84,6 +91,7 @@ def train(
             "the model copies.",
         ),
     ] = False,
+    quiet: QuietOption = False,
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -332,6 +340,8 @@ def train(
                 "--no-index": no_index or None,
             }
         )
+    be_quiet(quiet)
+    check_redirections(corpus or ())
     with loading():
         from charlstm.machine import Machine
         from charlstm.recipes.wish import Wish

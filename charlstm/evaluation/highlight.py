@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.outputs import PAGE
+
 SHADES = (
     (1.0, None),
     (2.0, "#fff3d6"),
@@ -87,6 +89,7 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+{mark}
 <title>{title}</title>
 <style>
 body {{ max-width: 50rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff;
@@ -123,6 +126,7 @@ def page(title: str, summary: str, in_order: Sequence[Line]) -> str:
     colors = [color for _, color in SHADES]
     rules = [f".s{n} {{ background: {color} }}" for n, color in enumerate(colors) if color]
     return _PAGE.format(
+        mark=PAGE.decode(),
         title=html.escape(title),
         summary=html.escape(summary),
         shades="\n".join(rules),

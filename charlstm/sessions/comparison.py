@@ -9,6 +9,7 @@ import csv
 import io
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -16,8 +17,9 @@ from pathlib import Path
 
 from charlstm.errors import CorpusError, RecipeError, RunError, Setting, TrainingError
 from charlstm.figures import Report
-from charlstm.files import write_whole
+from charlstm.files import parse, read_bytes, write_whole
 from charlstm.machine import BACKENDS, Machine
+from charlstm.outputs import FIGURE, is_made_here, is_one_of
 from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
@@ -28,6 +30,7 @@ from charlstm.sessions.resume import resume_session
 from charlstm.sessions.session import DIVERGED, Event, Session
 from charlstm.sessions.start import Keeping, start_session
 from charlstm.text.corpus import OnRead
+from charlstm.text.locations import Locations
 from charlstm.text.mapped import DIRECTORY
 from charlstm.training.events import Stopped
 from charlstm.writing.sampler import open_sampler
@@ -48,6 +51,11 @@ _COLUMNS = (
     "held_out_perplexity",
     "sample",
 )
+# By what a table or a chart of a comparison is known; before 0.2.0 a chart had no other mark.
+_MADE_HERE = {
+    "compare.csv": [",".join(_COLUMNS[:5]).encode()],
+    "compare.svg": [FIGURE, b"<dc:title>Matplotlib v"],
+}
 
 
 @dataclass(frozen=True)
@@ -221,7 +229,7 @@ class Comparison:
     def _begin(self) -> None:
         """Make the directory, or check that what is there is this comparison."""
         path = self.path / "compare.json"
-        if path.is_file():
+        if os.path.lexists(path):
             if _read_request(path) != self._request:
                 raise RunError(
                     f"{self.path} is a comparison on another text or with other settings. Give "
@@ -229,12 +237,39 @@ class Comparison:
                     Setting("name"),
                     " of its own, or repeat the settings to go on with that one.",
                 )
+            self._refuse_to_replace()
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            # Hidden is what keeps the ids of a long text, and what a crash leaves.
+            others = [name for name in os.listdir(self.path) if not name.startswith(".")]  # noqa: PTH208
         except OSError as error:
             raise RunError(f"{self.path} cannot be made: {error.strerror}.") from None
+        if others:
+            raise RunError(
+                f"{self.path} is there already and is no comparison: give this one another ",
+                Setting("name"),
+                ".",
+            )
         write_whole(path, (json.dumps(self._request, indent=1) + "\n").encode())
+
+    def _refuse_to_replace(self) -> None:
+        """Refuse to write the table or the chart over what is read, or was not made here."""
+        read = Locations(self._material.places).files
+        for name, marks in _MADE_HERE.items():
+            path = self.path / name
+            if is_one_of(path, read):
+                reason = "is read here"
+            elif os.path.lexists(path) and not is_made_here(path, marks):
+                reason = "was not made by charlstm"
+            else:
+                continue
+            raise RunError(
+                f"{path} {reason}, so it is not written over: move it away, or give this "
+                "comparison another ",
+                Setting("name"),
+                ".",
+            )
 
     def run(self) -> Iterator[Begun | Event | Outcome]:
         """Train every trial that is not finished; yield an `Outcome` for each, in their order.
@@ -321,8 +356,8 @@ class Comparison:
 
 def _read_request(path: Path) -> object:
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return parse(path, read_bytes(path))
+    except RunError:
         return None
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from charlstm.figures import Report
+from charlstm.outputs import MAKER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,5 +89,5 @@ def _svg(figure: "Figure") -> bytes:
 
     # Without a date and with fixed ids the same figures give the same file.
     with io.BytesIO() as file, rc_context({"svg.hashsalt": "charlstm"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": MAKER})
         return file.getvalue()

@@ -5,6 +5,7 @@ thousand files nor one file of many gigabytes takes more than one piece's memory
 """
 
 import contextlib
+import errno
 import fnmatch
 import glob
 import gzip
@@ -27,6 +28,10 @@ PIECE = 1 << 22
 
 # What cannot be opened twice is kept meanwhile: in memory up to this many bytes, else in a file.
 _KEPT_IN_MEMORY = 1 << 26
+# Nobody knows when a pipe will end: of one that does not, no more than this is kept.
+_MOST_PIPED = 1 << 30
+# No text has as many zeros in a row, in whatever encoding.
+_ZEROS = bytes(16)
 # No text packs this well. Below this many bytes it does no harm, however well it packs.
 _MOST_PACKED = 100
 _HARMLESS = 1 << 26
@@ -40,8 +45,8 @@ _UNPACKED_BY_AND_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 class Readable(Protocol):
     """What bytes can be read from."""
 
-    def read(self, size: int, /) -> bytes:
-        """Return the next bytes, `size` at most, and none at the end."""
+    def read(self, size: int, /) -> bytes | None:
+        """Return the next bytes, `size` at most, and none at the end; ``None`` for none yet."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ class Text:
                 if self.packed:
                     _refuse_bomb(self.name, done, self.packed)
                 yield data
+            if data is None:  # as some files that a system makes up
+                raise OSError(errno.EAGAIN, "there is nothing to read yet")
 
 
 class Locations:
@@ -100,6 +107,11 @@ class Locations:
             for path in _find(name):
                 self._paths.setdefault(os.path.realpath(path), str(path))
 
+    @property
+    def files(self) -> list[Path]:
+        """The files that are read, without standard input."""
+        return [Path(path) for place, path in self._paths.items() if place != "-"]
+
     def close(self) -> None:
         """Discard what was kept of pipes."""
         for kept in self._kept.values():
@@ -114,7 +126,7 @@ class Locations:
         """
         for place, path in self._paths.items():
             if place == "-":
-                yield Text(path, lambda: self._kept_open("-", self._standard_input()))
+                yield Text(path, lambda: self._kept_open("-", _standard_input(self._stdin)))
             else:
                 yield from self._open(path)
 
@@ -131,13 +143,7 @@ class Locations:
         elif path.lower().endswith(".gz"):
             yield Text(name, partial(gzip.open, path), status.st_size)
         else:
-            yield Text(name, partial(io.FileIO, path))
-
-    def _standard_input(self) -> Iterator[bytes]:
-        if self._stdin is None and sys.stdin is None:
-            raise CorpusError("Standard input is closed: pipe a text in, or name a file.")
-        file = self._stdin or sys.stdin.buffer
-        return iter(lambda: file.read(PIECE), b"")
+            yield Text(name, partial(io.FileIO, path, opener=_at_once))
 
     def _kept_open(
         self, path: str, pieces: Iterator[bytes]
@@ -148,10 +154,51 @@ class Locations:
                 kept = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_KEPT_IN_MEMORY))
                 for data in pieces:
                     kept.write(data)
+                    _refuse_endless(path, data, kept.tell())
                 stack.pop_all()  # all of it is there: it stays open
             self._kept[path] = kept
         self._kept[path].seek(0)
         return contextlib.nullcontext(self._kept[path])
+
+
+def read_short(path: str | Path, limit: int) -> bytes:
+    """Return what a file, a pipe or, for ``-``, standard input holds, as it is.
+
+    Args:
+        path: of the file.
+        limit: how many bytes at most.
+
+    Raises:
+        CorpusError: it cannot be read, or has more.
+    """
+    name = "standard input" if str(path) == "-" else _shown(str(path))
+    data = bytearray()
+    with _readable(name, OSError):
+        for piece in _pieces(str(path)):
+            data += piece
+            if len(data) > limit:
+                raise CorpusError(f"{name} has more than {limit:,} bytes, which is too much here.")
+    return bytes(data)
+
+
+def _pieces(path: str) -> Iterator[bytes]:
+    if path == "-":
+        return _standard_input()
+    mode = os.stat(path).st_mode  # noqa: PTH116, whatever the name is
+    if stat.S_ISFIFO(mode):
+        return _pipe(path)
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening that says what it is
+        raise OSError(errno.EINVAL, "it is not a file")
+    return Text(_shown(path), partial(io.FileIO, path, opener=_at_once)).pieces()
+
+
+def _standard_input(given: BinaryIO | None = None) -> Iterator[bytes]:
+    if given is None and sys.stdin is None:
+        raise CorpusError("Standard input is closed: pipe a text in, or name a file.")
+    file = given or sys.stdin.buffer
+    if _is_device(file):
+        raise CorpusError("Standard input is a device: pipe a text in, or name a file.")
+    return iter(lambda: file.read(PIECE), b"")
 
 
 @contextlib.contextmanager
@@ -176,6 +223,31 @@ def _refuse_bomb(name: str, unpacked: int, packed: int) -> None:
             f"{name} unpacks into more than {_MOST_PACKED} times its size, which no text does: "
             "unpack it yourself if you trust it, and name the file."
         )
+
+
+def _refuse_endless(path: str, data: bytes, size: int) -> None:
+    name = "standard input" if path == "-" else _shown(path)
+    if _ZEROS in data:
+        raise CorpusError(f"{name} is no text: it has zeros in it.")
+    if size > _MOST_PIPED:
+        raise CorpusError(
+            f"{name} does not end after {_MOST_PIPED:,} bytes: save it to a file if it is a text, "
+            "and name that."
+        )
+
+
+def _is_device(file: BinaryIO) -> bool:
+    """Return whether an open file is a device that has no end; a terminal has one, and null."""
+    try:
+        status = os.fstat(file.fileno())
+    except (OSError, ValueError):  # it is in memory
+        return False
+    null = os.path.realpath(os.devnull)
+    return (
+        stat.S_ISCHR(status.st_mode)
+        and not file.isatty()
+        and not os.path.samestat(status, os.stat(null))  # noqa: PTH116
+    )
 
 
 def _find(place: str) -> list[Path]:
@@ -270,9 +342,14 @@ def _matches_in(directory: Path, part: str) -> Iterator[Path]:
         yield directory / part
 
 
+def _at_once(path: str, flags: int) -> int:
+    """Open a file, and wait for nothing."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _pipe(path: str) -> Iterator[bytes]:
-    # Opened without waiting: opening a pipe that nobody writes to would block forever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    # Opening a pipe that nobody writes to would block forever.
+    descriptor = _at_once(path, os.O_RDONLY)
     with open(descriptor, "rb", buffering=0) as pipe:  # noqa: PTH123, it is open already
         first = pipe.read(PIECE)
         if first == b"":

@@ -16,6 +16,7 @@ import charlstm.cli.console
 import charlstm.sessions.resume
 import charlstm.sessions.session
 import charlstm.sessions.start
+import charlstm.text.locations
 import charlstm.training.trainer
 
 from .patience import HANGS_AFTER
@@ -125,6 +126,17 @@ def not_hanging_up() -> None:
 
 
 def without(*, stream: str) -> None:
-    """Be started with ``"stdout"`` or ``"stderr"`` closed, as ``>&-`` has it."""
-    os.close({"stdout": 1, "stderr": 2}[stream])
+    """Be started with this stream closed, ``"stdin"`` for one, as ``<&-`` has it."""
+    os.close({"stdin": 0, "stdout": 1, "stderr": 2}[stream])
     setattr(sys, stream, None)
+
+
+def with_short_pipes(*, size: int) -> None:
+    """Take a pipe for endless after so many bytes."""
+    charlstm.text.locations._MOST_PIPED = size
+
+
+def without_any() -> None:
+    """Be started with all streams closed."""
+    for stream in ("stdin", "stdout", "stderr"):
+        without(stream=stream)

@@ -21,7 +21,7 @@ from charlstm.cli.options import (
 from charlstm.cli.write.desk import Desk
 from charlstm.cli.write.prompt import asking
 from charlstm.cli.write.settings import TEMPERATURE
-from charlstm.errors import RunError
+from charlstm.errors import CharLSTMError, RunError
 
 
 def write(
@@ -73,7 +73,7 @@ def write(
         seed=seed,
     )
     draft = Draft(model.directory.path)
-    desk = Desk(song, draft, model.directory.name, uncopied)
+    desk = Desk(song, draft, model.directory, uncopied)
     given = {name for name in context.params if is_given(context, name)}
     code = 0
     with draft.locked():
@@ -84,5 +84,8 @@ def write(
             code = 130
             if is_terminal(sys.stderr):
                 sys.stderr.write("\n")  # the prompt was waiting
+        except CharLSTMError:
+            desk.say_where()
+            raise
         desk.close(code)
     raise SystemExit(code)

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from charlstm.cli.console import is_terminal, notes, shown_line, visible, write_result
+from charlstm.cli.streams import open_inputs
 from charlstm.cli.write import page
-from charlstm.cli.write.prompt import Ask
+from charlstm.cli.write.prompt import LONGEST_LINE, Ask
 from charlstm.cli.write.settings import EXAMPLES, apply, command, told
 from charlstm.errors import CharLSTMError
 
 if TYPE_CHECKING:
+    from charlstm.runs.directory import RunDirectory
     from charlstm.writing.candidates import Candidate
     from charlstm.writing.draft import Draft, Settings
     from charlstm.writing.song import Proposal, Song
@@ -58,14 +60,14 @@ class Desk:
     Args:
         song: still without lines.
         draft: where it is kept.
-        name: of the run.
+        run: whose model writes with it.
         uncopied: why copies are not looked for; empty when they are.
     """
 
-    def __init__(self, song: "Song", draft: "Draft", name: str, uncopied: str) -> None:
+    def __init__(self, song: "Song", draft: "Draft", run: "RunDirectory", uncopied: str) -> None:
         self._song = song
         self._draft = draft
-        self._name = name
+        self._run = run
         self._uncopied = uncopied
         # For every place between two lines, so that going back shows what was seen there.
         self._seen = [_Seen()]
@@ -88,7 +90,9 @@ class Desk:
         self._propose()
         while (typed := ask("› ")) is not None:
             lines = [_cleaned(line) for line in typed.strip("\n").split("\n")]
-            if len(lines) > 1:  # they were pasted
+            if max(map(len, lines)) > LONGEST_LINE:
+                self._say(f"A line has {LONGEST_LINE:,} characters at most.")
+            elif len(lines) > 1:  # they were pasted
                 self._add(lines)
             elif not self._obey(lines[0]):
                 return
@@ -99,10 +103,14 @@ class Desk:
         Args:
             code: what the command will exit with.
         """
-        if self._text and self._draft.kept:
-            self._say(f"The draft is in {self._draft}; charlstm write goes on with it.")
+        self.say_where()
         if not is_terminal(sys.stdout):
             write_result(self._text, code=code)
+
+    def say_where(self) -> None:
+        """Say where the draft is, if there is one."""
+        if self._text and self._draft.kept:
+            self._say(f"The draft is in {self._draft}; charlstm write goes on with it.")
 
     def _open(self, ask: Ask, *, new: bool, given: Container[str], newest: bool) -> bool:
         """Take up the draft, or put it aside; return whether to go on."""
@@ -264,7 +272,7 @@ class Desk:
             self._console.print(page.song_line(line))
 
     def _save(self, name: str, *, over: bool) -> None:
-        from charlstm.files import write_whole
+        from charlstm.outputs import Output
 
         if not name:
             self._say("Say where to save it: s FILE.")
@@ -277,7 +285,8 @@ class Desk:
             if path.exists() and not over and path.resolve() not in self._saved_as:
                 self._say(f"{name} exists; s! {name} writes over it.")
                 return
-            write_whole(path, self._song.text.encode(errors="replace"))
+            read: list[Path | int] = [*self._run.files, *open_inputs()]
+            Output(path, read, force=True).write(self._song.text.encode(errors="replace"))
         except CharLSTMError as error:
             self._tell(error)
             return
@@ -356,7 +365,7 @@ class Desk:
         self._say(error.message.told(command))
 
     def _draw(self) -> None:
-        page.draw(self._console, self._name, self._song, self._seen[-1].proposals)
+        page.draw(self._console, self._run.name, self._song, self._seen[-1].proposals)
 
     def _say(self, text: str) -> None:
         self._console.print(visible(text), style="yellow", markup=False)

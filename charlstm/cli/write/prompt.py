@@ -1,14 +1,28 @@
 """Asking for a line: on a terminal, one that can be corrected, pasted, cleared and laid aside."""
 
+import codecs
+import io
 import os
+import select
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 
 from charlstm.cli.console import is_terminal
+from charlstm.errors import CorpusError
+
+LONGEST_LINE = 10_000
+"""No line of a song has more characters."""
+
+MOST_LINES = 1_000
+"""No song has more lines that nobody typed at a terminal; more are a mistake, or have no end."""
+
+# This much is read at once, as much as a pipe holds.
+_PIECE = 1 << 16
 
 Ask = Callable[[str], str | None]
 """Shows a prompt and returns what is typed; ``None`` at the end of the input."""
@@ -33,7 +47,10 @@ def asking() -> Iterator[Ask]:
     if hasattr(sys.stdin, "reconfigure"):
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")
     with _terminal_as_output(), _utf8_expected():
-        yield _edited if is_terminal(sys.stdin) and is_terminal(sys.stdout) else _plain
+        if is_terminal(sys.stdin):
+            yield _edited if is_terminal(sys.stdout) else _plain
+        else:
+            yield _Piped()
 
 
 @contextmanager
@@ -65,11 +82,69 @@ def _is_descriptor_1() -> bool:
 
 def _plain(prompt: str) -> str | None:
     # Not through input(): it would print the prompt where the song belongs.
-    if is_terminal(sys.stdin):
-        sys.stderr.write(prompt)
-        sys.stderr.flush()
+    sys.stderr.write(prompt)
+    sys.stderr.flush()
     line = sys.stdin.readline()
     return line.removesuffix("\n") if line else None
+
+
+class _Piped:
+    """Hands out the lines of a file or a program, and refuses what cannot be meant for a session.
+
+    All that is there already is looked at first: what has no end is refused before the model has
+    thought about a thousand lines of it.
+    """
+
+    def __init__(self) -> None:
+        utf8 = codecs.getincrementaldecoder("utf-8")()
+        self._decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
+        self._lines: deque[str] = deque()
+        self._begun = ""
+        self._read = 0
+        self._ended = False
+
+    def __call__(self, _prompt: str) -> str | None:
+        while not self._ended and (not self._lines or _is_more_there()):
+            self._read_on()
+        return self._lines.popleft() if self._lines else None
+
+    def _read_on(self) -> None:
+        """Read what is there, and wait only where nothing is."""
+        source = getattr(sys.stdin, "buffer", None)
+        data = sys.stdin.readline().encode() if source is None else source.read1(_PIECE)
+        self._ended = not data
+        try:
+            *lines, self._begun = (
+                self._begun + self._decoder.decode(data, final=self._ended)
+            ).split("\n")
+        except UnicodeDecodeError as error:
+            number = self._read + 1 + error.object.count(b"\n", 0, error.start)
+            raise CorpusError(
+                f"Line {number:,} of standard input is not UTF-8, so it is no line of a song."
+            ) from None
+        if self._ended and self._begun:
+            lines.append(self._begun)
+        for number, line in enumerate([*lines, self._begun], start=self._read + 1):
+            if len(line) > LONGEST_LINE:
+                raise CorpusError(
+                    f"Line {number:,} of standard input has more than {LONGEST_LINE:,} characters, "
+                    "which no line of a song has."
+                )
+        self._lines.extend(lines)
+        self._read += len(lines)
+        if self._read > MOST_LINES:
+            raise CorpusError(
+                f"Standard input has more than {MOST_LINES:,} lines, which is more than a session "
+                "takes that nobody types."
+            )
+
+
+def _is_more_there() -> bool:
+    """Return whether reading from standard input would not wait."""
+    try:
+        return bool(select.select([sys.stdin], [], [], 0)[0])
+    except (OSError, TypeError, ValueError):  # it is in memory, or this is Windows
+        return False
 
 
 def _edited(prompt: str) -> str | None:
