@@ -40,7 +40,7 @@ class Typist:
     def isatty(self) -> bool:
         return self._asked
 
-    def readline(self, _size: int = -1) -> str:
+    def readline(self) -> str:
         for step in self._steps:
             if isinstance(step, str):
                 return step + "\n"
@@ -276,10 +276,25 @@ def test_the_song_is_saved_but_not_over_another_file(write: Write, tmp_path: Pat
     assert kept == ["mine", song]
     assert f"{other} exists; s! {other} writes over it.\n" in result.stderr
     assert result.stderr.count(f"saved: {name}\n") == 2  # its own file it writes over
-    assert f"{tmp_path}/absent/song.txt cannot be written: No such file or directory." in (
-        result.stderr
-    )
+    absent = f"{tmp_path}/absent"
+    assert f"{absent}/song.txt cannot be written: {absent} is not a directory." in result.stderr
     assert f"{tmp_path} is a directory: name a file in it." in result.stderr
+
+
+@pytest.mark.parametrize("name", ["run.json", "draft.txt", "link"])
+def test_a_song_is_not_saved_over_what_the_session_reads(
+    name: str, write: Write, draft: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "link" if name == "link" else draft.with_name(name)
+    if name == "link":
+        path.symlink_to(draft.with_name("model.safetensors"))
+    before = draft.with_name("run.json").read_bytes()
+    result = write("我在这里", f"s! {path}", "q")
+    told = f"{path} is read here, so it is not written over: name another file."
+    assert told in " ".join(result.stderr.split("\n"))
+    assert "saved: " not in result.stderr
+    assert draft.with_name("run.json").read_bytes() == before
+    assert draft.read_text(encoding="utf-8") == "我在这里\n"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commandline import Charlstm
+from commandline import Charlstm, python
 from songs import learn
 
 from charlstm.errors import OutputError
@@ -251,6 +251,79 @@ def test_a_song_that_cannot_be_written_leaves_no_part_of_a_file(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_read_is_not_where_the_output_goes(mine: Path, trained: Path) -> None:
+    program = (
+        "import sys\nfrom charlstm.cli import main\n"
+        "sys.stdout = open(sys.argv.pop(1), 'a')\nmain()\n"
+    )
+    for arguments in (
+        ("eval", "perplexity", str(mine)),
+        ("eval", "novelty", str(mine)),
+        ("train", str(mine)),
+        ("compare", str(mine)),
+    ):
+        result = python("-c", program, str(mine), *arguments, where=trained)
+        assert (result.code, result.stdout) == (1, "")
+        assert result.stderr == (
+            f"error: {mine} is read here, and what this command says goes to the same file: send "
+            "it to another.\n"
+        )
+        assert mine.read_text(encoding="utf-8") == MINE
+
+
+# A comparison, whose directory is named.
+
+
+COMPARE = ("compare", "song.txt", "--cells", "rnn", "--hidden", "4", "--epochs", "1", "--threads")
+
+
+def test_a_directory_that_is_no_comparison_is_left_alone(trained: Path, charlstm: Charlstm) -> None:
+    where = trained / "checkpoints" / "mine"
+    where.mkdir()
+    (where / "compare.csv").write_text(MINE, encoding="utf-8")
+    result = charlstm(*COMPARE, "1", "--name", "mine")
+    assert result.code == 1
+    assert result.stderr == (
+        "error: checkpoints/mine is there already and is no comparison: give this one another "
+        "--name.\n"
+    )
+    assert [path.name for path in where.iterdir()] == ["compare.csv"]
+    assert (where / "compare.csv").read_text(encoding="utf-8") == MINE
+
+
+@pytest.mark.parametrize("name", ["compare.csv", "compare.svg"])
+def test_a_table_or_a_chart_that_no_comparison_made_is_left_alone(
+    name: str, trained: Path, charlstm: Charlstm
+) -> None:
+    compare = (*COMPARE, "1", "--name", "other")
+    for _ in range(2):  # its own it writes over
+        assert charlstm(*compare).code == 0
+    path = trained / "checkpoints" / "other" / name
+    kept = path.read_bytes()
+    path.write_text(MINE, encoding="utf-8")
+    result = charlstm(*compare)
+    assert result.code == 1
+    assert result.stderr == (
+        f"error: checkpoints/other/{name} was not made by charlstm, so it is not written over: "
+        "move it away, or give this comparison another --name.\n"
+    )
+    assert path.read_text(encoding="utf-8") == MINE
+    path.write_bytes(kept)
+
+
+def test_a_text_that_is_compared_on_is_not_written_over(trained: Path, charlstm: Charlstm) -> None:
+    (trained / "linked.txt").write_bytes((trained / "song.txt").read_bytes())
+    compare = ("compare", "linked.txt", *COMPARE[2:], "1", "--name", "read")
+    assert charlstm(*compare).code == 0
+    table = trained / "checkpoints" / "read" / "compare.csv"
+    table.unlink()
+    table.hardlink_to(trained / "linked.txt")
+    result = charlstm(*compare)
+    assert result.code == 1
+    assert "compare.csv is read here, so it is not written over" in result.stderr
+    assert table.read_bytes() == (trained / "song.txt").read_bytes()
+
+
 # Little is said, or nothing.
 
 
@@ -289,3 +362,21 @@ def test_quiet_does_not_hide_what_is_wrong(
     result = charlstm(*arguments, "--quiet")
     assert result.code == code
     assert told in result.stderr
+
+
+# A shell that completes commands.
+
+
+def test_completion_is_offered_and_not_in_the_way(
+    charlstm: Charlstm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "completion" not in charlstm("--help").stdout
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    result = charlstm("--show-completion", "bash")
+    assert result.code == 0
+    assert "complete -o default -F" in result.stdout
+    for begun, completed in (("charlstm gen", "generate"), ("charlstm generate --qu", "--quiet")):
+        monkeypatch.setenv("_CHARLSTM_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", begun)
+        monkeypatch.setenv("COMP_CWORD", str(begun.count(" ")))
+        assert charlstm().stdout.split() == [completed]

@@ -50,7 +50,7 @@ def asking() -> Iterator[Ask]:
         if is_terminal(sys.stdin):
             yield _edited if is_terminal(sys.stdout) else _plain
         else:
-            yield _Piped()
+            yield _Piped() if hasattr(sys.stdin, "buffer") else _plain
 
 
 @contextmanager
@@ -82,8 +82,9 @@ def _is_descriptor_1() -> bool:
 
 def _plain(prompt: str) -> str | None:
     # Not through input(): it would print the prompt where the song belongs.
-    sys.stderr.write(prompt)
-    sys.stderr.flush()
+    if is_terminal(sys.stdin):
+        sys.stderr.write(prompt)
+        sys.stderr.flush()
     line = sys.stdin.readline()
     return line.removesuffix("\n") if line else None
 
@@ -110,8 +111,7 @@ class _Piped:
 
     def _read_on(self) -> None:
         """Read what is there, and wait only where nothing is."""
-        source = getattr(sys.stdin, "buffer", None)
-        data = sys.stdin.readline().encode() if source is None else source.read1(_PIECE)
+        data = sys.stdin.buffer.read1(_PIECE)
         self._ended = not data
         try:
             *lines, self._begun = (
