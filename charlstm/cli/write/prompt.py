@@ -13,6 +13,7 @@ from functools import partial
 from types import FrameType
 
 from charlstm.cli.console import is_terminal
+from charlstm.cli.streams import open_inputs
 from charlstm.errors import CorpusError
 
 LONGEST_LINE = 10_000
@@ -50,7 +51,7 @@ def asking() -> Iterator[Ask]:
         if is_terminal(sys.stdin):
             yield _edited if is_terminal(sys.stdout) else _plain
         else:
-            yield _Piped() if hasattr(sys.stdin, "buffer") else _plain
+            yield _Piped() if open_inputs() else _plain
 
 
 @contextmanager
@@ -111,7 +112,7 @@ class _Piped:
 
     def _read_on(self) -> None:
         """Read what is there, and wait only where nothing is."""
-        data = sys.stdin.buffer.read1(_PIECE)
+        data = os.read(sys.stdin.fileno(), _PIECE)
         self._ended = not data
         try:
             *lines, self._begun = (
@@ -143,7 +144,7 @@ def _is_more_there() -> bool:
     """Return whether reading from standard input would not wait."""
     try:
         return bool(select.select([sys.stdin], [], [], 0)[0])
-    except (OSError, TypeError, ValueError):  # it is in memory, or this is Windows
+    except OSError:  # Windows does not tell of pipes
         return False
 
 
