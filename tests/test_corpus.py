@@ -306,6 +306,13 @@ def test_a_part_of_a_corpus_is_a_part_of_its_text(
     assert (read.memory_bytes, read.file_bytes) == (2 * len(SIMPLIFIED), 0)
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"), [("a", 1), ("a\n", 1), ("a\nb", 2), ("a\nb\n", 2), ("a\n\n", 2), ("\n", 1)]
+)
+def test_a_line_break_ends_a_line_and_begins_none(tmp_path: Path, text: str, lines: int) -> None:
+    assert read_corpus([file(tmp_path / "song.txt", text)]).lines == lines
+
+
 def test_the_hash_of_a_corpus_is_that_of_its_text_however_it_was_stored(tmp_path: Path) -> None:
     plain = file(tmp_path / "plain.txt", SIMPLIFIED)
     other = file(tmp_path / "other.txt", SIMPLIFIED.replace("\n", "\r\n"), "gb18030")

@@ -406,7 +406,7 @@ def test_a_resume_with_another_text_is_refused(corpus: Path, root: Path, song: s
     with pytest.raises(CorpusError) as caught:
         resume(root)
     assert str(caught.value) == (
-        f"The text of {corpus} is not the one that {root / 'song'} was trained on, so it cannot "
+        f"The text in {corpus} is not the one that {root / 'song'} was trained on, so it cannot "
         "go on from there. Restore the text, or train anew without resume."
     )
 

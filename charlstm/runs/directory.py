@@ -71,6 +71,9 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def __repr__(self) -> str:
+        return f"RunDirectory({str(self.path)!r})"
+
     @property
     def name(self) -> str:
         """The directory's name, by which the run is known."""
@@ -431,7 +434,10 @@ def _renamed(hidden: Path, path: Path) -> Path:
 
 def _runs(root: Path) -> list[Path]:
     """Return the directories of all runs; hidden ones are not runs yet, or something else."""
-    directories = (path.parent for path in root.glob("*/run.json"))
+    try:
+        directories = [path.parent for path in root.glob("*/run.json")]
+    except (OSError, ValueError):  # no directory can have such a name
+        return []
     return sorted(path for path in directories if not path.name.startswith("."))
 
 

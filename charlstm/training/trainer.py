@@ -161,7 +161,7 @@ class Trainer:
             if self._loss_count and self._at_epoch_end():
                 yield self._end_epoch()
                 self._good = self.snapshot()
-            if reason := self._finished():
+            if reason := self.over:
                 yield Finished(reason)
                 return
             if self.stopping:
@@ -301,7 +301,9 @@ class Trainer:
     def _at_epoch_end(self) -> bool:
         return self.step % self.windows.steps == 0 or self.progress >= 1
 
-    def _finished(self) -> str | None:
+    @property
+    def over(self) -> str | None:
+        """Why there is nothing more to do; ``None`` while there is."""
         if self.step >= self.budget.steps:
             return f"all {self.budget.steps:,} steps are done"
         if self.progress >= 1:
