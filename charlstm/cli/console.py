@@ -72,6 +72,11 @@ def visible(text: str) -> str:
     return text.translate(_VISIBLE)
 
 
+def count(number: int, one: str, several: str = "") -> str:
+    """Return a number of things: ``1 line``, ``30 lines``."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
 def shown_line(text: str) -> str:
     """Show text within a line, shortened: control characters as pictures, line breaks as arrows."""
     if len(text) > 2 * _ENDS:
@@ -95,13 +100,15 @@ def progress_bar(total: float, done: float = 0.0, title: str = "") -> "tqdm[None
         return None
     from tqdm import tqdm
 
+    from charlstm.sessions.progress import FORM
+
     return tqdm(
         total=total,
         initial=done,
         file=sys.stderr,
         leave=False,
         dynamic_ncols=True,
-        bar_format="{desc} |{bar}| {percentage:.0f}% · {remaining} left",
+        bar_format=FORM,
         desc=title,
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlstm.cli.console import (
+    count,
     is_terminal,
     loading,
     notes,
@@ -88,7 +89,7 @@ def novelty(
     else:
         samples = samples or _SAMPLES
         seed = first_seed(seed)
-        measured = f"{samples:,} samples of {model.directory.name}, seed {seed}"
+        measured = f"{count(samples, 'sample')} of {model.directory.name}, seed {seed}"
         texts = model.generate_many(
             samples=samples, length=_CHARACTERS, seed=seed, temperature=temperature
         )
