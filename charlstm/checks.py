@@ -1,4 +1,4 @@
-"""Checking what a person, or a file, asks for: names, whole numbers, numbers, choices."""
+"""Checking what a person, or a file, asks for: whole numbers, numbers, choices."""
 
 import difflib
 import inspect

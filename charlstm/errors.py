@@ -97,6 +97,12 @@ def shortened(text: str, most: int) -> str:
     return f"{text[: most * 2 // 3]} … {text[-(most // 3) :]}"
 
 
+def count(number: float, one: str, several: str = "") -> str:
+    """Return a number of things: ``1 line``, ``30 lines``."""
+    told = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{told} {one if number == 1 else several or f'{one}s'}"
+
+
 class CharLSTMError(Exception):
     """The parent of every error that a user can cause and fix.
 

@@ -301,7 +301,7 @@ def test_a_part_of_a_corpus_is_a_part_of_its_text(
     assert list(read.pieces(3, 11)) == [SIMPLIFIED[3:8], SIMPLIFIED[8:11]]
     assert read.counts(3, 31) == Counter(SIMPLIFIED[3:31])
     assert read.counts(7, 7) == {}
-    assert read.lines == 4
+    assert read.lines == 3
     assert read.size == (len(SIMPLIFIED), len(set(SIMPLIFIED)))
     assert (read.memory_bytes, read.file_bytes) == (2 * len(SIMPLIFIED), 0)
 

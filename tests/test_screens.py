@@ -13,8 +13,8 @@ from rich.console import Console
 from songs import LYRICS, learn
 from terminals import terminal
 
-from charlstm.cli.console import count
 from charlstm.cli.evaluate import _show
+from charlstm.errors import count
 from charlstm.evaluation.highlight import SHADES, lines, page
 from charlstm.evaluation.perplexity import Evaluation
 
@@ -111,4 +111,5 @@ def test_the_mark_of_a_line_break_on_the_page_is_as_dark_as_the_letters_on_its_c
 )
 def test_one_thing_is_told_in_the_singular(number: int, told: str) -> None:
     assert count(number, "line") == told
+    assert (count(1.0, "minute"), count(1.5, "minute")) == ("1 minute", "1.5 minutes")
     assert count(number, "character is", "characters are").startswith(told.split()[0])

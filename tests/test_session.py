@@ -767,5 +767,5 @@ def test_train_returns_a_model_that_writes_and_is_measured(corpus: Path, root: P
 def test_train_refuses_a_setting_that_does_not_exist(corpus: Path, root: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         charlstm.train(corpus, root=root, hiden=12)
-    assert str(caught.value) == "There is no setting called hiden."
+    assert str(caught.value) == "There is no setting called hiden: did you mean hidden?"
     assert not root.exists()

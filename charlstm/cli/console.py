@@ -72,11 +72,6 @@ def visible(text: str) -> str:
     return text.translate(_VISIBLE)
 
 
-def count(number: int, one: str, several: str = "") -> str:
-    """Return a number of things: ``1 line``, ``30 lines``."""
-    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
-
-
 def shown_line(text: str) -> str:
     """Show text within a line, shortened: control characters as pictures, line breaks as arrows."""
     if len(text) > 2 * _ENDS:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlstm.cli.console import (
-    count,
     loading,
     notes,
     progress_bar,
@@ -28,6 +27,7 @@ from charlstm.cli.options import (
     ThreadsOption,
 )
 from charlstm.cli.streams import be_quiet, check_redirections, open_inputs
+from charlstm.errors import count
 
 if TYPE_CHECKING:
     from rich.console import Console

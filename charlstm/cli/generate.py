@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from charlstm.cli.console import (
-    count,
     is_terminal,
     loading,
     notes,
@@ -34,7 +33,7 @@ from charlstm.cli.options import (
     TemperatureOption,
 )
 from charlstm.cli.streams import be_quiet, open_inputs
-from charlstm.errors import CorpusError
+from charlstm.errors import CorpusError, count
 
 if TYPE_CHECKING:
     from charlstm.api import TrainedModel

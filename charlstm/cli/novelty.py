@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlstm.cli.console import (
-    count,
     is_terminal,
     loading,
     notes,
@@ -24,6 +23,7 @@ from charlstm.cli.options import (
     is_given,
 )
 from charlstm.cli.streams import be_quiet, check_redirections
+from charlstm.errors import count
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from charlstm.cli.console import count, is_terminal, notes, progress_bar, visible, write_result
+from charlstm.cli.console import is_terminal, notes, progress_bar, visible, write_result
 from charlstm.cli.names import option
+from charlstm.errors import count
 from charlstm.figures import Report
 from charlstm.recipes.recipe import Recipe
 from charlstm.sessions.plan import Plan

@@ -28,7 +28,7 @@ import numpy as np
 from safetensors.numpy import save as to_safetensors
 
 from charlstm.checks import shown
-from charlstm.errors import CharLSTMError, Command, RunError, Setting
+from charlstm.errors import CharLSTMError, Command, RunError, Setting, count
 from charlstm.figures import Report, finite
 from charlstm.files import (
     ADVICE,
@@ -314,7 +314,7 @@ class RunDirectory:
             ) from None
         if len(text) != info.held_out_characters:
             raise RunError(
-                f"{path} is damaged: it has {len(text):,} characters, and run.json says "
+                f"{path} is damaged: it has {count(len(text), 'character')}, and run.json says "
                 f"{info.held_out_characters:,}. {ADVICE}"
             )
         return text

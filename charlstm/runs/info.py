@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from charlstm.checks import check_real
-from charlstm.errors import RunError
+from charlstm.errors import RunError, count
 from charlstm.figures import LARGEST, Report, finite
 from charlstm.files import LARGEST_JSON
 from charlstm.machine import BACKENDS
@@ -82,7 +82,7 @@ class RunInfo:
         """Return in a few words what was trained on how much, and how good it is."""
         told = [
             self.recipe.architecture.title,
-            f"{self.training_characters:,} characters learned",
+            f"{count(self.training_characters, 'character')} learned",
             "no figure yet",
         ]
         if self.best is not None and self.best.validation_perplexity is not None:

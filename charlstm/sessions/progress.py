@@ -6,6 +6,7 @@ or a notebook, and never with ``progress=False``. The command line draws by itse
 """
 
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -39,8 +40,10 @@ def watched(events: "Iterable[Event]", done: float = 0.0, title: str = "") -> "I
     if not _is_seen():
         yield from events
         return
-    # Here, because few trainings are watched; it finds out how to draw in a notebook.
-    from tqdm.auto import tqdm
+    with warnings.catch_warnings():
+        # That a notebook has no widgets is nothing to warn of: its bar is made of letters then.
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm  # here, because few trainings are watched
 
     with tqdm(
         total=1.0,

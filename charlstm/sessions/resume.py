@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from charlstm.errors import Command, CorpusError, Message, Part, RecipeError, Setting
+from charlstm.errors import Command, CorpusError, Message, Part, RecipeError, Setting, count
 from charlstm.figures import Report
 from charlstm.files import damaged
 from charlstm.machine import Machine
@@ -188,8 +188,8 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
 def _check_more_to_do(directory: RunDirectory, trainer: Trainer) -> None:
     if trainer.step > trainer.budget.steps:
         raise RecipeError(
-            f"{directory.path} has made {trainer.step:,} steps already, and would have been done "
-            f"after {trainer.budget.steps:,} with these ",
+            f"{directory.path} has made {count(trainer.step, 'step')} already, and would have been "
+            f"done after {trainer.budget.steps:,} with these ",
             Setting("epochs"),
             " or ",
             Setting("steps"),

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checks import check_whole, shown
-from charlstm.errors import CorpusError, SettingError
+from charlstm.errors import CorpusError, SettingError, count
 from charlstm.text.encodings import decoded, find_encoding
 from charlstm.text.locations import Locations, Place, Text
 
@@ -201,7 +201,7 @@ class Corpus:
         self._mapped = mapped
 
     def __repr__(self) -> str:
-        return f"<Corpus: {len(self):,} characters, {len(self.sources):,} sources>"
+        return f"<Corpus: {count(len(self), 'character')} of {count(len(self.sources), 'source')}>"
 
     def __len__(self) -> int:
         """How many characters there are."""

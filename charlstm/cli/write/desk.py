@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from charlstm.cli.console import count, is_terminal, notes, shown_line, visible, write_result
+from charlstm.cli.console import is_terminal, notes, shown_line, visible, write_result
 from charlstm.cli.streams import open_inputs
 from charlstm.cli.write import page
 from charlstm.cli.write.prompt import LONGEST_LINE, Ask
 from charlstm.cli.write.settings import EXAMPLES, apply, command, told
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, count
 
 if TYPE_CHECKING:
     from charlstm.runs.directory import RunDirectory
