@@ -26,10 +26,11 @@ def steps() -> "Iterator[Step | Finished]":
     yield Finished("all 4 steps are done")
 
 
-def test_a_step_is_told_as_the_command_line_tells_it() -> None:
+def test_as_much_is_told_beside_a_bar_as_there_is_room_for() -> None:
     first = next(steps())
     assert isinstance(first, Step)
-    assert told(first) == "epoch 1 · loss 2.000 · ppl 7.4 · 1,000 chars/s"
+    assert told(first, 80) == "epoch 1 · loss 2.000 · ppl 7.4 · 1,000 chars/s"
+    assert told(first, 60) == "epoch 1 · ppl 7.4"
 
 
 def test_a_bar_is_shown_on_a_terminal_and_nothing_is_left_of_it(corpus: Path) -> None:

@@ -129,7 +129,7 @@ class Screen:
 
     def _move_bar(self, made: Step) -> None:
         if self._bar is not None and self._bar.update(made.progress - self._bar.n):
-            self._bar.set_description_str(told(made), refresh=False)
+            self._bar.set_description_str(told(made, self._console.width), refresh=False)
 
     def _draw_report(self, report: Report, best: bool) -> None:
         if not self._headed:

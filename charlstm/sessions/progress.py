@@ -5,6 +5,7 @@ So this is the one file of the library that draws: on standard error, only where
 or a notebook, and never with ``progress=False``. The command line draws by itself.
 """
 
+import shutil
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -20,9 +21,15 @@ FORM = "{desc} |{bar}| {percentage:.0f}% · {remaining} left"
 """What a bar shows of a training, in tqdm's words."""
 
 
-def told(step: Step) -> str:
+# With fewer columns there is no room for more than the epoch and its perplexity beside a bar.
+_NARROW = 72
+
+
+def told(step: Step, columns: int) -> str:
     """Return where a training stands after a step, in the words that stand beside a bar."""
     loss = step.loss
+    if columns < _NARROW:
+        return f"epoch {step.epoch} · ppl {perplexity(loss):,.1f}"
     return (
         f"epoch {step.epoch} · loss {loss:.3f} · ppl {perplexity(loss):,.1f} · "
         f"{step.characters_per_second:,.0f} chars/s"
@@ -56,7 +63,8 @@ def watched(events: "Iterable[Event]", done: float = 0.0, title: str = "") -> "I
     ) as bar:
         for event in events:
             if isinstance(event, Step) and bar.update(event.progress - bar.n):
-                bar.set_description_str(told(event), refresh=False)
+                columns = shutil.get_terminal_size().columns
+                bar.set_description_str(told(event, columns), refresh=False)
             yield event
 
 
