@@ -1,5 +1,6 @@
 """Text that a program hands over itself, instead of naming files."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def test_songs_are_joined_by_an_empty_line_and_a_text_stays_as_it_is(text: Any, 
     ("text", "message"),
     [
         (b"song", "must be a string, not bytes: decode it first"),
+        (io.StringIO("a\nb"), "must be a string, not an open file: read it first"),
         (Path("song.txt"), "must be a string or a list of them, not "),
         (7, "must be a string or a list of them, not 7."),
         (["one", 2], "A list of songs must hold strings, not 2."),

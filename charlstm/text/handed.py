@@ -34,6 +34,11 @@ def handed_over(text: str | Iterable[str]) -> Text:
             "Text in memory must be a string, not bytes: decode it first, as in "
             "text=data.decode('utf-8')."
         )
+    if hasattr(text, "read"):  # its lines would be taken for songs
+        raise CorpusError(
+            "Text in memory must be a string, not an open file: read it first, as in "
+            "text=file.read()."
+        )
     if isinstance(text, os.PathLike) or not isinstance(text, Iterable):
         raise CorpusError(f"Text in memory must be a string or a list of them, not {shown(text)}.")
     whole = text if isinstance(text, str) else _joined(text)
