@@ -1,6 +1,6 @@
 """The Python interface, in the words of the command line."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
+from charlstm.checks import check_known, keywords
 from charlstm.errors import RunError
 from charlstm.evaluation.novelty import Novelty
 from charlstm.machine import Machine
+from charlstm.recipes.recipe import SETTINGS
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import read_corpus
+from charlstm.text.handed import check_places
 from charlstm.text.unseen import Prefix
 from charlstm.writing.composer import compose_form
 from charlstm.writing.constraints import Constraint
@@ -27,6 +30,17 @@ from charlstm.writing.sampler import Sampler, SamplingSettings, first_seed, open
 if TYPE_CHECKING:  # these need torch, which a model that only writes does without
     from charlstm.evaluation.perplexity import Evaluation
     from charlstm.sessions.session import Event, Session
+
+
+# What the command line calls settings that have another name here.
+_TYPED = {
+    "lr": "learning_rate",
+    "from_": "start_from",
+    "prefix": "prefixes",
+    "no_index": "index=False",
+    "log": "tensorboard=True",
+    "no_normalize": "normalize=False",
+}
 
 
 class WritingSettings(TypedDict, total=False):
@@ -94,6 +108,9 @@ class TrainedModel:
         self.directory = directory
         self.info: RunInfo = directory.read_info()
 
+    def __repr__(self) -> str:
+        return f"<TrainedModel {self.directory.name!r}: {self.info.described()}>"
+
     @cached_property
     def sampler(self) -> Sampler:
         """The NumPy sampler; reads the weights when first used."""
@@ -111,6 +128,7 @@ class TrainedModel:
 
         Raises:
             UnknownCharactersError: of the prefix.
+            UnknownSettingError: there is no such setting.
             RecipeError: a setting is out of range.
             RunError: `max_copy` is asked for and the run keeps no index.
         """
@@ -138,6 +156,7 @@ class TrainedModel:
         unknown: str = "error",
         **decoding: Any,
     ) -> SamplingSettings:
+        check_known(decoding, GenerationSettings.__optional_keys__)
         return {
             "length": length,
             "lines": lines,
@@ -168,6 +187,7 @@ class TrainedModel:
         Raises:
             FormError: no line was found that meets the form, in a bounded number of tries.
             UnknownCharactersError: of the prefix, or of a part of the form.
+            UnknownSettingError: there is no such setting.
             RecipeError: parts of the form cannot be combined, or a setting is out of range.
             MissingLibraryError: rhymes are asked for, and ``charlstm[rhyme]`` is not installed.
             RunError: `max_copy` is asked for and the run keeps no index.
@@ -186,6 +206,7 @@ class TrainedModel:
         unknown: str = "error",
         **decoding: Any,
     ) -> Point:
+        check_known(decoding, FormSettings.__optional_keys__)
         copy = self.learned.processors(max_copy)
         return compose_form(
             self.sampler,
@@ -240,7 +261,7 @@ class TrainedModel:
         """
         # The whole of what is named is measured, whatever part of its corpus was learned.
         options = replace(self.info.recipe.text, limit=None)
-        return read_corpus(places, options=options, encoding=encoding).text
+        return read_corpus(check_places(places), options=options, encoding=encoding).text
 
     def perplexity(
         self,
@@ -307,6 +328,7 @@ def load(run: str | Path | None = None, *, root: str | Path = ROOT) -> TrainedMo
 
 def train(
     *places: str | Path,
+    text: str | Iterable[str] | None = None,
     recipe: str = "auto",
     start_from: str | Path | None = None,
     name: str | None = None,
@@ -320,6 +342,7 @@ def train(
     tensorboard: bool = False,
     index: bool = True,
     deterministic: bool = False,
+    progress: bool = True,
     on_event: "Callable[[Event], None] | None" = None,
     **settings: Any,
 ) -> TrainedModel:
@@ -327,6 +350,8 @@ def train(
 
     Args:
         places: files, directories, globs or ``-``.
+        text: the text itself, instead of places: a string, or several songs, between which an
+            empty line is put. It is kept nowhere, so `resume` needs it again.
         recipe: ``"auto"`` or ``"d2l"``.
         start_from: the name or path of a run whose weights to begin with instead of random ones.
         name: the run's name; from the corpus where ``None``.
@@ -341,6 +366,7 @@ def train(
         index: whether the run keeps the text it learns from, compressed, to tell what is copied.
         deterministic: whether the same seed, machine and threads must give the same weights; see
             `charlstm.sessions.start.start_session`.
+        progress: whether to show a bar on standard error where that is a terminal or a notebook.
         on_event: called with everything that happens; see `charlstm.sessions.session`.
         settings: whatever should differ from the recipe, by the names of
             `charlstm.recipes.recipe.Recipe`: ``minutes=5``, ``hidden=512``, ``limit=10_000``.
@@ -351,24 +377,27 @@ def train(
     from charlstm.sessions.fitting import Material
     from charlstm.sessions.start import Keeping, start_session
 
+    check_known(settings, [*SETTINGS, *keywords(train)], _TYPED)
     session = start_session(
-        Material(places, encoding),
+        Material.handed(places, text, encoding),
         Wish(recipe, settings, start_from),
         Machine(backend, device, threads, deterministic),
         Keeping(name, Path(root), prefixes, sample_every, tensorboard, index),
     )
-    return _train(session, on_event)
+    return _train(session, on_event, progress=progress)
 
 
 def resume(
     run: str | Path | None = None,
     *,
-    places: Sequence[str | Path] = (),
+    places: str | Path | Sequence[str | Path] = (),
+    text: str | Iterable[str] | None = None,
     root: str | Path = ROOT,
     backend: str = "auto",
     device: str = "auto",
     threads: int | None = None,
     deterministic: bool = False,
+    progress: bool = True,
     on_event: "Callable[[Event], None] | None" = None,
     **settings: Any,
 ) -> TrainedModel:
@@ -377,11 +406,13 @@ def resume(
     Args:
         run: its name or its path; the newest one where ``None``.
         places: the corpus, where it is no longer where the run found it.
+        text: the text itself, where it was handed over to `train`; it must be the same.
         root: where runs live.
         backend: ``"auto"`` keeps the run's own.
         device: as in `train`.
         threads: as in `train`.
         deterministic: as in `train`.
+        progress: as in `train`.
         on_event: as in `train`.
         settings: ``epochs``, ``steps``, ``minutes`` and ``patience`` may be new.
 
@@ -391,18 +422,26 @@ def resume(
     from charlstm.sessions.fitting import Material
     from charlstm.sessions.resume import resume_session
 
+    check_known(settings, [*SETTINGS, *keywords(resume)], _TYPED)
     session = resume_session(
         run,
-        Material(places),
+        Material.handed(places, text),
         Wish(settings=settings),
         Machine(backend, device, threads, deterministic),
         root=Path(root),
     )
-    return _train(session, on_event)
+    return _train(session, on_event, progress=progress)
 
 
-def _train(session: "Session", on_event: "Callable[[Event], None] | None") -> TrainedModel:
-    for event in session.events():
+def _train(
+    session: "Session", on_event: "Callable[[Event], None] | None", *, progress: bool
+) -> TrainedModel:
+    events = session.events()
+    if progress:
+        from charlstm.sessions.progress import watched
+
+        events = watched(events, session.plan.progress, session.plan.directory.name)
+    for event in events:
         if on_event is not None:
             on_event(event)
     return TrainedModel(session.plan.directory)

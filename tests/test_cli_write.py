@@ -687,6 +687,9 @@ def test_any_other_answer_is_asked_again(write: Write, draft: Path) -> None:
     draft.write_text("我在桥边\n", encoding="utf-8")
     result = write("maybe", "你在海上\n好", "1", "n", "q", asked=True)
     assert result.stderr.count("Go on with it? [Y/n] ") == 4
+    why = "is no answer here: y goes on with the draft, n puts it aside and begins anew, q quits."
+    assert f"maybe {why}" in result.stderr
+    assert result.stderr.count(why) == 3
     assert draft.with_name("draft-1.txt").exists()
 
 

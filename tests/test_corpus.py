@@ -301,9 +301,16 @@ def test_a_part_of_a_corpus_is_a_part_of_its_text(
     assert list(read.pieces(3, 11)) == [SIMPLIFIED[3:8], SIMPLIFIED[8:11]]
     assert read.counts(3, 31) == Counter(SIMPLIFIED[3:31])
     assert read.counts(7, 7) == {}
-    assert read.lines == 4
+    assert read.lines == 3
     assert read.size == (len(SIMPLIFIED), len(set(SIMPLIFIED)))
     assert (read.memory_bytes, read.file_bytes) == (2 * len(SIMPLIFIED), 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"), [("a", 1), ("a\n", 1), ("a\nb", 2), ("a\nb\n", 2), ("a\n\n", 2), ("\n", 1)]
+)
+def test_a_line_break_ends_a_line_and_begins_none(tmp_path: Path, text: str, lines: int) -> None:
+    assert read_corpus([file(tmp_path / "song.txt", text)]).lines == lines
 
 
 def test_the_hash_of_a_corpus_is_that_of_its_text_however_it_was_stored(tmp_path: Path) -> None:

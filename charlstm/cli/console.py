@@ -95,13 +95,15 @@ def progress_bar(total: float, done: float = 0.0, title: str = "") -> "tqdm[None
         return None
     from tqdm import tqdm
 
+    from charlstm.sessions.progress import FORM
+
     return tqdm(
         total=total,
         initial=done,
         file=sys.stderr,
         leave=False,
         dynamic_ncols=True,
-        bar_format="{desc} |{bar}| {percentage:.0f}% · {remaining} left",
+        bar_format=FORM,
         desc=title,
     )
 

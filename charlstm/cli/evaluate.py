@@ -27,6 +27,7 @@ from charlstm.cli.options import (
     ThreadsOption,
 )
 from charlstm.cli.streams import be_quiet, check_redirections, open_inputs
+from charlstm.errors import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from charlstm.evaluation.perplexity import Evaluation
     from charlstm.outputs import Output
 
+# Of text on a colour; the black of a terminal's palette may be a grey.
+_LETTERS = "#000000"
 # This many lines are shown at either end of the ranking.
 _RANKED = 10
 
@@ -153,8 +156,8 @@ def _write_page(
 
     summary = (
         f"Perplexity {figures.perplexity:,.2f}, {figures.bits_per_character:.3f} bits a character "
-        f"over {figures.characters:,} characters, by the run {run}. The deeper the colour, the "
-        "less the model expected the character."
+        f"over {count(figures.characters, 'character')}, by the run {run}. The deeper the colour, "
+        "the less the model expected the character."
     )
     drawn = page(visible(measured), visible(summary), lines(visible(text), figures.surprisal))
     written.write(drawn.encode(errors="backslashreplace"))
@@ -205,9 +208,10 @@ def _show(console: "Console", text: str, figures: "Evaluation") -> None:
     for line in in_order:
         console.print(_colored(line))
     if console.is_terminal:  # elsewhere there are no colours to explain
-        key = Text("\nbits a character: ", style="dim")
+        # A style of the whole would dim the letters on the colours as well.
+        key = Text.assemble(("\nbits a character: ", "dim"))
         for (_, color), name in zip(SHADES, shade_names(), strict=True):
-            key.append(f" {name} ", style=f"black on {color}" if color else "")
+            key.append(f" {name} ", style=f"{_LETTERS} on {color}" if color else "")
         console.print(key)
     order = ranked(in_order)
     parts = {"lines, the most surprising first": order}
@@ -219,7 +223,7 @@ def _show(console: "Console", text: str, figures: "Evaluation") -> None:
     for title, part in parts.items():
         console.print(Text(f"\n{title}, in bits a character", style="bold"))
         for line in part:
-            console.print(Text(f"{line.mean:7.2f}  ", style="dim").append_text(_colored(line)))
+            console.print(Text.assemble((f"{line.mean:7.2f}  ", "dim"), _colored(line)))
     console.print()
 
 
@@ -232,15 +236,15 @@ def _colored(line: "Line") -> "Text":
     for place, (character, bits) in enumerate(zip(line.shown, line.bits, strict=True)):
         color = shade(float(bits))
         plain = "dim" if place == len(line.text) else ""
-        drawn.append(visible(character), style=f"black on {color}" if color else plain)
+        drawn.append(visible(character), style=f"{_LETTERS} on {color}" if color else plain)
     return drawn
 
 
 def _print(console: "Console", figures: "Evaluation", measured: str, table: "Table") -> None:
     console.print(visible(measured), style="bold", markup=False)
     console.print(
-        f"{figures.characters:,} characters predicted, {figures.unknown_share:.2%} of them unknown "
-        "to the model\n",
+        f"{count(figures.characters, 'character')} predicted, {figures.unknown_share:.2%} of them "
+        "unknown to the model\n",
         style="dim",
     )
     console.print(table)

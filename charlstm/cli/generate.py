@@ -13,6 +13,7 @@ from charlstm.cli.console import (
     is_terminal,
     loading,
     notes,
+    results,
     shown_line,
     visible,
     write_json,
@@ -32,7 +33,7 @@ from charlstm.cli.options import (
     TemperatureOption,
 )
 from charlstm.cli.streams import be_quiet, open_inputs
-from charlstm.errors import CorpusError
+from charlstm.errors import CorpusError, count
 
 if TYPE_CHECKING:
     from charlstm.api import TrainedModel
@@ -187,7 +188,8 @@ def generate(
     }
     ends: dict[str, Any] = {"length": length, "lines": lines, "stop": tuple(stop or ())}
     told = {**ends, **asdict(form), **settings}
-    answers = _Answers(model, told, as_json=as_json, kept=file is not None)
+    many = len(prefixes) * samples
+    answers = _Answers(model, told, many, as_json=as_json, kept=file is not None)
     for number, begun in enumerate(prefixes):
         seed = first + number * samples
         if form.has_constraints:
@@ -195,7 +197,8 @@ def generate(
                 point = model.compose_point(form, begun, seed=seed + k, **settings)
                 answers.give(point.text, begun, seed + k, point)
         elif samples == 1 and not as_json and file is None and is_terminal(sys.stdout):
-            answers.give_as_written(model.stream(begun, seed=seed, **ends, **settings), begun)
+            pieces = model.stream(begun, seed=seed, **ends, **settings)
+            answers.give_as_written(pieces, begun, seed)
         else:
             texts = model.generate_many(begun, samples=samples, seed=seed, **ends, **settings)
             for k, text in enumerate(texts):
@@ -236,6 +239,7 @@ class _Answers:
     Args:
         model: that writes.
         settings: that a JSON object tells.
+        expected: how many texts there will be.
         as_json: whether each text is one.
         kept: whether the texts are for a file.
 
@@ -244,10 +248,17 @@ class _Answers:
     """
 
     def __init__(
-        self, model: "TrainedModel", settings: dict[str, Any], *, as_json: bool, kept: bool
+        self,
+        model: "TrainedModel",
+        settings: dict[str, Any],
+        expected: int,
+        *,
+        as_json: bool,
+        kept: bool,
     ) -> None:
         self._model = model
         self._settings = settings
+        self._expected = expected
         self._as_json = as_json
         self._keeping = kept
         self.kept: list[str] = []
@@ -272,18 +283,17 @@ class _Answers:
             else:
                 write_json(answer)
             return
-        separator = "\n" if self._given else ""
-        self._given += 1
         # A pipe or a file gets every character exactly as the model wrote it.
         if self._keeping:
-            self.kept.append(f"{separator}{text}\n")
+            self.kept.append("\n" * bool(self._given) + f"{text}\n")
         else:
             shown = visible(text) if is_terminal(sys.stdout) else text
-            write_result(f"{separator}{shown}\n")
+            write_result(f"{self._between(seed)}{shown}\n")
+        self._given += 1
 
-    def give_as_written(self, pieces: Iterator[str], prefix: "Prefix") -> None:
+    def give_as_written(self, pieces: Iterator[str], prefix: "Prefix", seed: int) -> None:
         """Print a text while it is written."""
-        write_result("\n" * bool(self._given) + visible(prefix.given))
+        write_result(self._between(seed) + visible(prefix.given))
         text = prefix.given
         for piece in pieces:
             write_result(visible(piece))
@@ -291,6 +301,17 @@ class _Answers:
         write_result("\n")
         self._given += 1
         self._look(text, prefix)
+
+    def _between(self, seed: int) -> str:
+        """Return what stands before the next text: a numbered rule on a terminal."""
+        empty = "\n" * bool(self._given)
+        if self._expected < 2 or not is_terminal(sys.stdout):
+            return empty
+        console = results()
+        with console.capture() as drawn:
+            title = f"{self._given + 1:,} of {self._expected:,} · seed {seed}"
+            console.rule(title, style="dim", align="left")
+        return empty + drawn.get()
 
     def copied(self) -> str:
         """Say which is the longest passage that was copied."""
@@ -300,7 +321,7 @@ class _Answers:
             return "; nothing of four characters or more is copied"
         line, _ = self._model.learned.text.line_at(self._longest.place)
         return (
-            f"; longest copy {len(self._longest.text)} characters, "
+            f"; longest copy {count(len(self._longest.text), 'character')}, "
             f"{shown_line(self._longest.text)} (line {line:,} of the training text)"
         )
 

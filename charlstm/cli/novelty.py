@@ -23,6 +23,7 @@ from charlstm.cli.options import (
     is_given,
 )
 from charlstm.cli.streams import be_quiet, check_redirections
+from charlstm.errors import count
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -88,7 +89,7 @@ def novelty(
     else:
         samples = samples or _SAMPLES
         seed = first_seed(seed)
-        measured = f"{samples:,} samples of {model.directory.name}, seed {seed}"
+        measured = f"{count(samples, 'sample')} of {model.directory.name}, seed {seed}"
         texts = model.generate_many(
             samples=samples, length=_CHARACTERS, seed=seed, temperature=temperature
         )

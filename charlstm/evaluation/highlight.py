@@ -99,7 +99,7 @@ p, .n {{ color: #666 }} .n {{ display: inline-block; min-width: 4.5em; font-size
 .text {{ white-space: pre-wrap; overflow-wrap: anywhere }}
 .text span, .key span {{ border-radius: 2px; padding: .1em 0 }}
 .key span {{ padding: .1em .5em; color: #222 }}
-.e {{ color: #bbb }}
+.e {{ color: #767676 }} .e[class^="s"] {{ color: #222 }}
 {shades}
 </style>
 </head>

@@ -94,6 +94,9 @@ class TrainingText:
         self._text = text
         self._matcher = Matcher(text)
 
+    def __repr__(self) -> str:
+        return f"<TrainingText: {len(self._text):,} characters>"
+
     def novelty(
         self, texts: Sequence[str], *, after: Sequence[int] | int = 0, most: int = 10
     ) -> Novelty:

@@ -1,6 +1,6 @@
 """A text and a recipe brought together: what is learned, what is held out, in which characters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -13,6 +13,8 @@ from charlstm.model.devices import Computing
 from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe, training_bytes
 from charlstm.text.corpus import Corpus, OnRead, TextOptions, split
+from charlstm.text.handed import ENCODING, check_places, handed_over
+from charlstm.text.locations import Text
 from charlstm.text.mapped import open_corpus
 from charlstm.text.unseen import readable
 from charlstm.text.vocabulary import Tokens, Vocabulary
@@ -29,12 +31,40 @@ class Material:
         encoding: of its files; found out where ``None``.
         stdin: where ``-`` reads.
         on_read: called now and then with the bytes read and the bytes in all.
+        text: the text itself, if it was handed over and is in no place.
     """
 
     places: Sequence[str | Path]
     encoding: str | None = None
     stdin: BinaryIO | None = field(default=None, repr=False)
     on_read: OnRead | None = field(default=None, repr=False)
+    text: Text | None = field(default=None, repr=False)
+
+    @classmethod
+    def handed(
+        cls,
+        places: str | Path | Iterable[str | Path],
+        text: str | Iterable[str] | None,
+        encoding: str | None = None,
+    ) -> "Material":
+        """Return what a program hands over: places or the text itself.
+
+        Args:
+            places: see `Material`.
+            text: a text, or several songs; see `charlstm.text.handed.handed_over`.
+            encoding: see `Material`.
+
+        Raises:
+            CorpusError: a place can be none, the text is none, or both are there.
+        """
+        named = check_places(places)
+        if text is None:
+            return cls(named, encoding)
+        if named:
+            raise CorpusError("Name the places of a text or hand it over as text=..., not both.")
+        if encoding is not None:
+            raise CorpusError("Text in memory is decoded already: leave encoding out.")
+        return cls((), text=handed_over(text))
 
     def open(self, cache: Path, options: TextOptions) -> Corpus:
         """Read it; see `charlstm.text.mapped.open_corpus`.
@@ -47,10 +77,10 @@ class Material:
             CorpusError: it cannot be read.
         """
         return open_corpus(
-            self.places,
+            self.places if self.text is None else [self.text],
             cache=cache,
             options=options,
-            encoding=self.encoding,
+            encoding=self.encoding if self.text is None else ENCODING,
             stdin=self.stdin,
             on_read=self.on_read,
         )

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checks import check_whole, shown
-from charlstm.errors import CorpusError, SettingError
+from charlstm.errors import CorpusError, SettingError, count
 from charlstm.text.encodings import decoded, find_encoding
-from charlstm.text.locations import Locations, Text
+from charlstm.text.locations import Locations, Place, Text
 
 _CODE_POINTS = 0x110000
 # Corpora are gone through this many characters at a time.
@@ -200,6 +200,9 @@ class Corpus:
         self.sha256 = sha256
         self._mapped = mapped
 
+    def __repr__(self) -> str:
+        return f"<Corpus: {count(len(self), 'character')} of {count(len(self.sources), 'source')}>"
+
     def __len__(self) -> int:
         """How many characters there are."""
         return len(self.ids)
@@ -221,8 +224,9 @@ class Corpus:
 
     @property
     def lines(self) -> int:
-        """How many lines there are."""
-        return 1 + self.counts().get("\n", 0)
+        """How many lines there are; the last one may end with a line break or without."""
+        breaks = self.counts().get("\n", 0)
+        return breaks + (self.alphabet.decode(self.ids[-1:]) != "\n")
 
     @property
     def text(self) -> str:
@@ -275,7 +279,7 @@ class Reading:
 
     def __init__(
         self,
-        places: Sequence[str | Path],
+        places: Sequence[Place],
         *,
         options: TextOptions,
         encoding: str | None = None,

@@ -31,6 +31,7 @@ from charlstm.text.corpus import (
     held_in_memory,
     narrowest,
 )
+from charlstm.text.locations import Place
 
 DIRECTORY = ".charlstm-cache"
 """What the directory for the files is called, beside the runs."""
@@ -45,7 +46,7 @@ _PIECE = 1 << 24
 
 
 def open_corpus(
-    places: Sequence[str | Path],
+    places: Sequence[Place],
     *,
     cache: Path,
     options: TextOptions,

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from charlstm.checks import check_whole
-from charlstm.errors import RecipeError, Setting
+from charlstm.errors import RecipeError, Setting, count
 from charlstm.text.unseen import readable
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.constraints import (
@@ -203,7 +203,7 @@ class Form:
             if not roomy:
                 raise RecipeError(
                     Setting("must", word),
-                    f" finds no room beside the others in {self.count} lines of ",
+                    f" finds no room beside the others in {count(self.count, 'line')} of ",
                     Setting("line_length", self.line_length),
                     ".",
                 )

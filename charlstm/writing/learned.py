@@ -44,6 +44,10 @@ class Learned:
         self._many_words = many_words
         self._quick_to_read = quick_to_read
 
+    def __repr__(self) -> str:
+        kept = "kept" if self.is_kept else "not kept"
+        return f"<Learned: {self._info.training_characters:,} characters, {kept}>"
+
     @property
     def is_kept(self) -> bool:
         """Whether the run keeps what it learned from, so that copies can be looked for."""

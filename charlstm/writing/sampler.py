@@ -2,13 +2,13 @@
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.checks import check_whole
+from charlstm.checks import check_known, check_whole
 from charlstm.errors import Part, RecipeError
 from charlstm.model.network import Network, State
 from charlstm.runs.directory import RunDirectory
@@ -53,6 +53,11 @@ class SamplingSettings(TypedDict, total=False):
     unknown: str
 
 
+def _check_settings(settings: SamplingSettings) -> None:
+    drawn = {part.name: f"decoding=Decoding({part.name}=...)" for part in fields(Decoding)}
+    check_known(settings, SamplingSettings.__optional_keys__, drawn)
+
+
 @dataclass(frozen=True)
 class Sampler:
     """A model that writes.
@@ -66,6 +71,9 @@ class Sampler:
     network: Network
     vocabulary: Vocabulary
     text: TextOptions = field(default_factory=TextOptions)
+
+    def __repr__(self) -> str:
+        return f"<Sampler: {self.network}, {len(self.vocabulary.characters):,} characters known>"
 
     def prefix(
         self, given: str | Prefix, unknown: str = "error", *, what: Part = "the prefix"
@@ -98,8 +106,10 @@ class Sampler:
 
         Raises:
             UnknownCharactersError: with ``unknown="error"``, naming each of them.
+            UnknownSettingError: there is no such setting.
             RecipeError: a setting is out of range, or leaves nothing to write.
         """
+        _check_settings(settings)
         begun = self.prefix(prefix, settings.get("unknown", "error"))
         return (piece for (piece,) in self._write(begun, 1, **settings) if piece)
 
@@ -125,6 +135,7 @@ class Sampler:
             RecipeError: as in `stream`.
         """
         check_whole("samples", samples, 1)
+        _check_settings(settings)
         begun = self.prefix(prefix, settings.get("unknown", "error"))
         first = first_seed(settings.get("seed"))
         texts: list[str] = []
