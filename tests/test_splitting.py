@@ -3,7 +3,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trainings import resume_session, start_session
 
+import charlstm
+from charlstm.sessions import fitting
 from charlstm.text.corpus import Alphabet, Corpus, TextOptions, code_points, read_corpus
 from charlstm.text.letters import may_cut
 from charlstm.text.splitting import may_be_split, split
@@ -66,3 +69,33 @@ def test_a_cut_that_an_older_version_made_inside_a_letter_is_believed(tmp_path: 
     assert may_be_split(text, 7 / 80, 73)
     assert not may_be_split(text, 7 / 80, 74)
     assert not may_be_split(text, 7 / 80, 5)
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["new", "old"])
+def test_a_run_keeps_its_split_when_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bool
+) -> None:
+    path = tmp_path / "hi.txt"
+    path.write_text("राम गा रहा है\n" * 40 + FAMILY, encoding="utf-8")
+    text = read_corpus([path]).text
+    # So that the cut is between a consonant and its vowel.
+    share = next(
+        share
+        for share in (k / 1000 for k in range(100, 200))
+        if not may_cut(text, len(text) - int(len(text) * share))
+    )
+    exact = len(text) - int(len(text) * share)
+    small = {"hidden": 4, "embedding": 3, "batch": 2, "window": 8, "validation": share}
+    if old:  # as versions before 0.2.0 split a text
+        monkeypatch.setattr(fitting, "split", lambda _, __: exact)
+    session = start_session([path], settings={**small, "epochs": 2}, root=tmp_path / "runs")
+    list(session.events())
+    monkeypatch.undo()
+    resumed = resume_session(root=tmp_path / "runs", settings={"epochs": 3})
+    list(resumed.events())
+    run = charlstm.load("hi", root=tmp_path / "runs")
+    assert (run.info.training_characters == exact) == old
+    assert run.held_out() == text[run.info.training_characters :]
+    assert may_cut(text, run.info.training_characters) != old
+    assert run.info.last is not None
+    assert run.info.last.epoch == 3

@@ -125,6 +125,6 @@ def counted(line: str) -> tuple[str, ...]:
 
 @cache
 def _pattern() -> Any:
-    import regex  # takes as long to load as all else that --help needs
+    import regex  # only here, because most texts and the help do without it
 
     return regex.compile(r"\X")

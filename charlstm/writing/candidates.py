@@ -150,7 +150,10 @@ class CandidateWriter:
         self._break_ids = _ids(vocabulary, self.breaks)
         self.newline = int(vocabulary.encode("\n")[0])
         inside = [c for c in vocabulary.characters if c not in (*self.breaks, "\n")]
-        self._inside, self._first = "".join(inside), "".join("".join(inside).split())
+        self._inside = "".join(inside)
+        # Nor does a line begin with a part of a letter, unless there is nothing else.
+        first = "".join(self._inside.split())
+        self._first = "".join(c for c in first if unicodedata.category(c)[0] != "M") or first
         self._marks = "".join(c for c in inside if _is_mark(c))
         self._ids: dict[tuple[str, ...], NDArray[np.intp]] = {}
 
