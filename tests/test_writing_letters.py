@@ -1,12 +1,18 @@
 """What people ask for and are shown goes by letters as they see them, in every script."""
 
+import io
+import re
 import unicodedata
 from pathlib import Path
 
 import pytest
+from commandline import Charlstm
+from rich.console import Console
 from songs import learn
 
 from charlstm.api import TrainedModel
+from charlstm.cli.console import shown_line
+from charlstm.cli.write import page
 from charlstm.errors import RecipeError
 from charlstm.text.letters import counted, letters, number_of_letters
 from charlstm.writing.constraints import Acrostic, AcrosticEnd, LineSoFar, Must
@@ -234,3 +240,57 @@ def test_around_a_copied_passage_no_letter_is_torn(models: dict[str, TrainedMode
         before, after = training.around(passage, many)
         assert before[:1] not in ("\u200d", "👩", "👧", "\ufe0f")
         assert after[-1:] not in ("\u200d", "👨", "👩", "❤")
+
+
+# On the command line.
+
+
+def test_what_was_copied_is_told_in_letters(
+    models: dict[str, TrainedModel], charlstm: Charlstm
+) -> None:
+    run = str(models["hi"].directory.path)
+    (answer,) = charlstm(
+        "generate", "--run", run, "--seed", "1", "--length", "60", "--json"
+    ).answers()
+    assert number_of_letters(answer["text"]) == 60
+    assert answer["longest_copy"]["characters"] == number_of_letters(answer["longest_copy"]["text"])
+    told = charlstm("generate", "--run", run, "--seed", "1", "--length", "60").stderr
+    assert f"longest copy {answer['longest_copy']['characters']} characters, " in told
+    novelty = charlstm("eval", "novelty", "--run", run, "--seed", "1", "--samples", "2").stdout
+    rows = re.findall(r"^ +(\d+) +[\d,]+  .*?«(.*?)».*$", novelty, re.M)
+    assert rows
+    for letters_told, passage in rows:
+        assert int(letters_told) == number_of_letters(passage.replace("⏎", "\n"))
+
+
+def test_an_acrostic_of_the_command_line_may_be_typed_in_parts(
+    models: dict[str, TrainedModel], charlstm: Charlstm
+) -> None:
+    run = str(models["de"].directory.path)
+    asked = ("--acrostic", decomposed("ÖÄ"), "--must", decomposed("für"), "--seed", "1")
+    lines = charlstm("generate", "--run", run, *asked).stdout.splitlines()
+    assert [line[0] for line in lines] == ["Ö", "Ä"]
+    assert "für" in " ".join(lines)
+
+
+def test_in_a_table_of_proposals_the_figures_stand_before_the_line(
+    models: dict[str, TrainedModel],
+) -> None:
+    model = models["hi"]
+    song = Song(model.sampler, training_text=model.learned.text, seed=1)
+    song.write("राह में धूप")
+    proposals = song.propose()
+    drawn = io.StringIO()
+    page.draw(Console(file=drawn, width=100, highlight=False), "song", song, proposals)
+    rows = re.findall(r"^(\d) +[\d.]+% +(all|\d*) +(\S.*?) *$", drawn.getvalue(), re.M)
+    assert [int(number) for number, _, _ in rows] == list(range(1, len(proposals) + 1))
+    for (_, copied, text), proposal in zip(rows, proposals, strict=True):
+        assert text.startswith(proposal.line)
+        known = proposal.copied
+        assert copied == ("all" if proposal.verbatim else str(known.letters) if known else "")
+
+
+def test_shown_text_is_shortened_between_letters() -> None:
+    text = "रा" * 40 + FAMILY * 40
+    assert shown_line(text) == "रा" * 30 + " … " + FAMILY * 30
+    assert shown_line("रा" * 60) == "रा" * 60

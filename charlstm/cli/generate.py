@@ -57,7 +57,9 @@ def generate(
     length: Annotated[
         int | None,
         typer.Option(
-            min=0, help="How many characters to write at most.", show_default="200, or as it needs"
+            min=0,
+            help="How many characters to write at most, as a person counts them.",
+            show_default="200, or as it needs",
         ),
     ] = None,
     lines: Annotated[
