@@ -1,9 +1,11 @@
 """What people ask for and are shown goes by letters as they see them, in every script."""
 
 import io
+import itertools
 import re
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commandline import Charlstm
@@ -66,7 +68,7 @@ def test_a_sample_has_as_many_letters_as_were_asked_for_and_ends_inside_none(
     models: dict[str, TrainedModel], name: str
 ) -> None:
     model = models[name]
-    hotter = {"temperature": 1.5, "allow_loops": True}
+    hotter: dict[str, Any] = {"temperature": 1.5, "allow_loops": True}
     for seed in range(6):
         whole = letters(model.generate(length=60, seed=seed, **hotter))
         assert len(whole) == 60
@@ -90,6 +92,17 @@ def test_a_text_that_ends_earlier_has_fewer_letters(models: dict[str, TrainedMod
     model = models["hi"]
     whole = model.generate(length=60, seed=1)
     assert model.generate(length=60, seed=1, lines=1) == whole.split("\n")[0]
+
+
+def test_a_text_to_stop_at_is_not_found_inside_a_letter(models: dict[str, TrainedModel]) -> None:
+    settings: dict[str, Any] = {"length": 120, "seed": 2, "temperature": 0.2}
+    whole = models["emoji"].generate(**settings)
+    assert FAMILY in whole
+    # Where one begins with it, it is not known yet what it will be.
+    found = itertools.takewhile(lambda letter: letter[0] != "👩", letters(whole))
+    assert models["emoji"].generate(**settings, stop="👩") == "".join(found)
+    before = models["emoji"].generate(**settings, stop=FAMILY)
+    assert before == whole.partition(FAMILY)[0]
 
 
 def test_lines_have_as_many_letters_as_were_asked_for(models: dict[str, TrainedModel]) -> None:

@@ -356,6 +356,8 @@ class _End:
     def _certain(self, character: str) -> str:
         # Only one character came, so a stop text that is here now ends here.
         stops = [text for text in self._stop if (self._held + character).endswith(text)]
+        if self._letters_left is not None:  # a part of a letter is not what was meant
+            stops = [text for text in stops if len(text) >= len(self._letter)]
         if stops:
             self._held = (self._held + character).removesuffix(max(stops, key=len))
             return self.rest()
