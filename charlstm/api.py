@@ -53,8 +53,8 @@ class WritingSettings(TypedDict, total=False):
         min_p: see there.
         no_repeat: see there.
         allow_loops: see there.
-        max_copy: never write more than this many characters in a row that appear in this order in
-            the training text; ``None`` does not look.
+        max_copy: never write more than this many letters, as people see them, in a row that appear
+            in this order in the training text; ``None`` does not look.
         processors: what else may change the logits; see `charlstm.writing.decoding`.
         seed: the same one writes the same text; by default a random one.
         unknown: see `charlstm.writing.sampler.SamplingSettings`.

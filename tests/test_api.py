@@ -11,7 +11,8 @@ from songs import VERSE, learn
 from charlstm.api import TrainedModel, load, resume, train
 from charlstm.errors import RunError, UnknownSettingError
 from charlstm.model.network import Array
-from charlstm.writing.constraints import Constraint, LineSoFar, counted
+from charlstm.text.letters import counted
+from charlstm.writing.constraints import Constraint, LineSoFar
 from charlstm.writing.form import Form
 from charlstm.writing.learned import Learned
 from charlstm.writing.song import Song

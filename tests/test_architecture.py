@@ -218,6 +218,7 @@ DRAWING = {"cli.screen"}
 
 def test_the_command_line_imports_nothing_heavy_before_a_command_runs() -> None:
     heavy = {"torch", "numpy", "safetensors", "matplotlib", "rich", "tqdm", "charset_normalizer"}
+    heavy |= {"regex"}
     for module in NAMED:
         if module.startswith("cli") and module not in DRAWING:
             assert not loaded_by(module) & heavy, module

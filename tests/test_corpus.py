@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from charlstm.errors import CorpusError, SettingError
 from charlstm.text import corpus, locations
-from charlstm.text.corpus import Reading, TextOptions, held_in_memory, read_corpus, split
+from charlstm.text.corpus import Reading, TextOptions, held_in_memory, read_corpus
 
 SIMPLIFIED = (
     "夜里的街灯还亮着，我一个人走在回家的路上。\n"
@@ -320,15 +320,3 @@ def test_the_hash_of_a_corpus_is_that_of_its_text_however_it_was_stored(tmp_path
     assert read_corpus([other]).sha256 == read_corpus([plain]).sha256
     shorter = read_corpus([plain], options=TextOptions(limit=20))
     assert shorter.sha256 != read_corpus([plain]).sha256
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.integers(0, 50), st.floats(0, 0.5))
-def test_a_split_cuts_once_and_holds_out_the_end(characters: int, validation: float) -> None:
-    held_out = characters - split(characters, validation)
-    assert held_out <= validation * characters < held_out + 1
-
-
-def test_a_split_of_nothing_holds_out_nothing() -> None:
-    assert split(10, 0) == 10
-    assert split(10, 0.2) == 8

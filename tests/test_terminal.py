@@ -32,6 +32,7 @@ from charlstm.api import load, train
 from charlstm.cli import main
 from charlstm.cli.console import visible
 from charlstm.runs.directory import RunDirectory
+from charlstm.text.letters import number_of_letters
 from charlstm.writing.decoding import Decoding
 from charlstm.writing.song import Song
 
@@ -379,7 +380,8 @@ def test_what_a_proposal_copies_is_shown(strange: str) -> None:
     found = on_terminal("write", "--run", strange, "--seed", "1", "--temperature", "2", typed="q\n")
     for line in lines:
         beginning = line[:-1][:30].partition("\t")[0]  # a table has spaces for a tab
-        assert f" {len(line) - 1}: «{shown(beginning)}" in found.text
+        assert re.search(rf"% +{number_of_letters(line[:-1])}  ", found.text)
+        assert f"«{shown(beginning)}" in found.text
 
 
 def test_why_copies_are_not_looked_for_is_shown(strange: str) -> None:

@@ -75,7 +75,10 @@ def visible(text: str) -> str:
 def shown_line(text: str) -> str:
     """Show text within a line, shortened: control characters as pictures, line breaks as arrows."""
     if len(text) > 2 * _ENDS:
-        text = f"{text[:_ENDS]} … {text[-_ENDS:]}"
+        from charlstm.text.letters import letters
+
+        if len(found := letters(text)) > 2 * _ENDS:
+            text = f"{''.join(found[:_ENDS])} … {''.join(found[-_ENDS:])}"
     return visible(text).replace("\n", "⏎")
 
 

@@ -233,10 +233,11 @@ def _colored(line: "Line") -> "Text":
     from charlstm.evaluation.highlight import shade
 
     drawn = Text()
-    for place, (character, bits) in enumerate(zip(line.shown, line.bits, strict=True)):
-        color = shade(float(bits))
-        plain = "dim" if place == len(line.text) else ""
-        drawn.append(visible(character), style=f"{_LETTERS} on {color}" if color else plain)
+    marked = list(line.letters())
+    for place, (letter, bits) in enumerate(marked, start=1):
+        color = shade(bits)
+        plain = "dim" if line.ended and place == len(marked) else ""
+        drawn.append(visible(letter), style=f"{_LETTERS} on {color}" if color else plain)
     return drawn
 
 

@@ -58,7 +58,9 @@ def generate(
     length: Annotated[
         int | None,
         typer.Option(
-            min=0, help="How many characters to write at most.", show_default="200, or as it needs"
+            min=0,
+            help="How many characters to write at most, as a person counts them.",
+            show_default="200, or as it needs",
         ),
     ] = None,
     lines: Annotated[
@@ -321,7 +323,7 @@ class _Answers:
             return "; nothing of four characters or more is copied"
         line, _ = self._model.learned.text.line_at(self._longest.place)
         return (
-            f"; longest copy {count(len(self._longest.text), 'character')}, "
+            f"; longest copy {count(self._longest.letters, 'character')}, "
             f"{shown_line(self._longest.text)} (line {line:,} of the training text)"
         )
 
@@ -330,7 +332,7 @@ class _Answers:
         if self._why_not is not None:
             return None
         passage = self._model.learned.longest_copy(written, prefix)
-        if passage and (self._longest is None or len(passage.text) > len(self._longest.text)):
+        if passage and (self._longest is None or passage.letters > self._longest.letters):
             self._longest = passage
         return passage
 
@@ -352,7 +354,7 @@ class _Answers:
         copy: dict[str, Any] | None = None
         if passage is not None:
             line, _ = self._model.learned.text.line_at(passage.place)
-            copy = {"characters": len(passage.text), "text": passage.text, "line": line}
+            copy = {"characters": passage.letters, "text": passage.text, "line": line}
         elif self._why_not is None:
             copy = {"characters": 0, "text": "", "line": None}
         return {

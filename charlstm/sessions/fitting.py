@@ -12,10 +12,11 @@ from charlstm.machine import machine_bytes
 from charlstm.model.devices import Computing
 from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe, training_bytes
-from charlstm.text.corpus import Corpus, OnRead, TextOptions, split
+from charlstm.text.corpus import Corpus, OnRead, TextOptions
 from charlstm.text.handed import ENCODING, check_places, handed_over
 from charlstm.text.locations import Text
 from charlstm.text.mapped import open_corpus
+from charlstm.text.splitting import split
 from charlstm.text.unseen import readable
 from charlstm.text.vocabulary import Tokens, Vocabulary
 from charlstm.training.batches import fit
@@ -149,13 +150,18 @@ class Shrunk:
     notes: tuple[Message, ...]
 
 
-def shrink(corpus: Corpus, wished: Recipe) -> Shrunk:
+def shrink(corpus: Corpus, wished: Recipe, cut: int | None = None) -> Shrunk:
     """Split a text, and shrink batch and window to it.
+
+    Args:
+        corpus: the text.
+        wished: what was asked for.
+        cut: where the text was split before; where ``None``, it is split now.
 
     Raises:
         CorpusError: it is too small to learn from.
     """
-    cut = split(len(corpus), wished.validation)
+    cut = split(corpus, wished.validation) if cut is None else cut
     batch, window = fit(cut, wished.batch, wished.window)
     notes = tuple(
         Message(f"The text is too short for a {name} of {asked:,}, so it is {possible:,}.")

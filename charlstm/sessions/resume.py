@@ -25,6 +25,7 @@ from charlstm.sessions.start import versions
 from charlstm.sessions.tensorboard import has_tensorboard
 from charlstm.text.corpus import Corpus
 from charlstm.text.mapped import DIRECTORY
+from charlstm.text.splitting import may_be_split
 from charlstm.training.trainer import Trainer
 
 # What may change when a run is resumed: how long it goes on. All else decides its weights.
@@ -155,13 +156,14 @@ def _longer(recipe: Recipe, wish: Wish) -> Recipe:
 
 def _fit_again(directory: RunDirectory, info: RunInfo, corpus: Corpus, wished: Recipe) -> Fitted:
     """Fit the recipe to the text as it was when the run began, and check that it is the same."""
-    shrunk = shrink(corpus, wished)
-    _refuse_changes(directory, info.recipe, shrunk.recipe)
-    held_out = len(corpus) - shrunk.cut
-    if (shrunk.cut, held_out) != (info.training_characters, info.held_out_characters):
+    cut = info.training_characters
+    whole = cut + info.held_out_characters == len(corpus)
+    if not (whole and may_be_split(corpus, info.recipe.validation, cut)):
         raise damaged(
             directory.path / "run.json", ValueError("it does not say how its text was split")
         )
+    shrunk = shrink(corpus, wished, cut)
+    _refuse_changes(directory, info.recipe, shrunk.recipe)
     check_prefixes(info.prefixes, info.vocabulary, shrunk.recipe.text)
     return Fitted(corpus, shrunk.recipe, shrunk.cut, info.vocabulary)
 

@@ -425,11 +425,6 @@ def narrowest(size: int) -> np.dtype[np.unsignedinteger[Any]]:
     return np.dtype("<u2" if size <= 1 << 16 else "<u4")
 
 
-def split(characters: int, validation: float) -> int:
-    """Return where a text of this many characters is cut: what follows is held out."""
-    return characters - int(characters * validation)
-
-
 def code_points(text: str) -> NDArray[np.uint32]:
     """Return the code points of a text, one a character."""
     # surrogatepass: an argument that was not valid UTF-8 reaches Python with lone surrogates.

@@ -144,5 +144,6 @@ class Learned:
 def keeping_short(
     max_copy: int, text: TrainingText, vocabulary: Vocabulary
 ) -> tuple[Processor, ...]:
-    """Return what lets no more than `max_copy` characters in a row be copied from `text`."""
-    return (MaxCopy(max_copy, text.followers, vocabulary),)
+    """Return what lets no more than `max_copy` letters in a row be copied from `text`."""
+    # Passages of so many letters have different lengths, and so many characters at least.
+    return (MaxCopy(max_copy, lambda passage: text.followers(passage, max_copy), vocabulary),)

@@ -14,6 +14,7 @@ from charlstm.model.network import Network, State
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import TextOptions
+from charlstm.text.letters import LONGEST, is_plain, joining, joins, last_letter
 from charlstm.text.unseen import Prefix
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import Decoding, Processor
@@ -31,8 +32,9 @@ class SamplingSettings(TypedDict, total=False):
     """How a prefix is continued; every part may be left out.
 
     Attributes:
-        length: how many characters to write at most, not counting the prefix; by default 200, or
-            that many for each of `lines`.
+        length: how many letters to write at most, not counting the prefix; by default 200, or that
+            many for each of `lines`. They are letters as people see them, see
+            `charlstm.text.letters`: no text ends inside one.
         lines: how many lines to write, not counting empty ones; one that the prefix begins is the
             first.
         stop: texts at which to end; they are not part of what is written.
@@ -218,12 +220,20 @@ class Sampler:
         if lines is not None and "\n" not in self.vocabulary:
             raise RecipeError("The model knows no line breaks, so it cannot count lines.")
         begun = prefix.normalised
-        ends = [_End(begun, lines, stop) for _ in range(samples if lines or stop else 0)]
+        length = _LENGTH * (lines or 1) if length is None else length
+        # Where every character is a letter, they need not be looked at one by one.
+        known = self.vocabulary.characters
+        most = None if is_plain(known) else length
+        # A line break stays one: where the text has spaces in its place, it is never met.
+        stop = tuple(self.text.apply(text) if text.strip() else text for text in stop)
+        ended = lines or stop or most is not None
+        ends = [_End(begun, lines, stop, most, known) for _ in range(samples if ended else 0)]
+        if most:
+            length = most * LONGEST + 1
         texts = _Texts([begun] * samples, list(range(samples)))
         decoding = decoding or Decoding()
         processors = (*decoding.processors(self.vocabulary), *processors)
         generators = [np.random.default_rng(first + k) for k in range(samples)]
-        length = _LENGTH * (lines or 1) if length is None else length
         ids = self._draw(prefix.read, texts, length, decoding, processors, generators)
         return self._pieces(ids, texts, ends)
 
@@ -317,23 +327,48 @@ class _Texts:
 class _End:
     """Notices where one text ends, and holds back what may be the beginning of a stop text.
 
+    Args:
+        prefix: what the text begins with.
+        lines: how many it has; ``None`` for any number.
+        stop: the texts at which it ends.
+        letters: how many it has at most, after the prefix; ``None`` does not count them.
+        characters: those that may follow.
+
     Attributes:
         reached: whether it has ended.
     """
 
-    def __init__(self, prefix: str, lines: int | None, stop: Sequence[str]) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        lines: int | None,
+        stop: Sequence[str],
+        letters: int | None,
+        characters: str,
+    ) -> None:
         self.reached = False
         self._lines_left = lines
         self._in_line = bool(prefix.rpartition("\n")[2].strip())
         self._stop = tuple(stop)
         self._held = ""
+        self._letters_left = letters
+        self._letter = last_letter(prefix)
+        self._characters = characters
 
     def push(self, character: str) -> str:
         """Take the next character; return what is certain to be part of the text by now."""
-        if self.reached:
-            return ""
+        if self.reached or self._is_full(character):
+            return self.rest()
+        certain = self._certain(character)
+        if self._letters_left == 0 and not joining(self._letter, self._characters):
+            certain += self.rest()
+        return certain
+
+    def _certain(self, character: str) -> str:
         # Only one character came, so a stop text that is here now ends here.
         stops = [text for text in self._stop if (self._held + character).endswith(text)]
+        if self._letters_left is not None:  # a part of a letter is not what was meant
+            stops = [text for text in stops if len(text) >= len(self._letter)]
         if stops:
             self._held = (self._held + character).removesuffix(max(stops, key=len))
             return self.rest()
@@ -352,6 +387,17 @@ class _End:
         certain = self._held[: len(self._held) - kept]
         self._held = self._held[len(certain) :]
         return certain
+
+    def _is_full(self, character: str) -> bool:
+        """Whether the next character would begin a letter too many."""
+        if self._letters_left is None:
+            return False
+        if len(self._letter) < LONGEST and joins(self._letter, character):
+            self._letter += character
+            return False
+        self._letter = character
+        self._letters_left -= 1
+        return self._letters_left < 0
 
     def rest(self) -> str:
         """Return what was held back: the text has ended."""
