@@ -14,11 +14,12 @@ from charlstm.model.network import Network, State
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import TextOptions
-from charlstm.text.letters import LONGEST, is_plain, joining, joins, last_letter
+from charlstm.text.letters import LONGEST, is_plain
 from charlstm.text.unseen import Prefix
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import Decoding, Processor
 from charlstm.writing.drawer import Drawer, choose
+from charlstm.writing.stopping import End
 
 # Uniform numbers are drawn this many at a time: a call to the generator costs as much for one.
 _BLOCK = 256
@@ -227,7 +228,7 @@ class Sampler:
         # A line break stays one: where the text has spaces in its place, it is never met.
         stop = tuple(self.text.apply(text) if text.strip() else text for text in stop)
         ended = lines or stop or most is not None
-        ends = [_End(begun, lines, stop, most, known) for _ in range(samples if ended else 0)]
+        ends = [End(begun, lines, stop, most, known) for _ in range(samples if ended else 0)]
         if most:
             length = most * LONGEST + 1
         texts = _Texts([begun] * samples, list(range(samples)))
@@ -241,7 +242,7 @@ class Sampler:
         self,
         steps: "Iterable[Sequence[int] | NDArray[np.intp]]",
         texts: "_Texts",
-        ends: "list[_End]",
+        ends: list[End],
     ) -> Iterator[list[str]]:
         """Yield a piece of every text for the ids that are drawn at each step."""
         names = ["\ufffd", *self.vocabulary.characters]
@@ -324,87 +325,6 @@ class _Texts:
     running: list[int]
 
 
-class _End:
-    """Notices where one text ends, and holds back what may be the beginning of a stop text.
-
-    Args:
-        prefix: what the text begins with.
-        lines: how many it has; ``None`` for any number.
-        stop: the texts at which it ends.
-        letters: how many it has at most, after the prefix; ``None`` does not count them.
-        characters: those that may follow.
-
-    Attributes:
-        reached: whether it has ended.
-    """
-
-    def __init__(
-        self,
-        prefix: str,
-        lines: int | None,
-        stop: Sequence[str],
-        letters: int | None,
-        characters: str,
-    ) -> None:
-        self.reached = False
-        self._lines_left = lines
-        self._in_line = bool(prefix.rpartition("\n")[2].strip())
-        self._stop = tuple(stop)
-        self._held = ""
-        self._letters_left = letters
-        self._letter = last_letter(prefix)
-        self._characters = characters
-
-    def push(self, character: str) -> str:
-        """Take the next character; return what is certain to be part of the text by now."""
-        if self.reached or self._is_full(character):
-            return self.rest()
-        certain = self._certain(character)
-        if self._letters_left == 0 and not joining(self._letter, self._characters):
-            certain += self.rest()
-        return certain
-
-    def _certain(self, character: str) -> str:
-        # Only one character came, so a stop text that is here now ends here.
-        stops = [text for text in self._stop if (self._held + character).endswith(text)]
-        if self._letters_left is not None:  # a part of a letter is not what was meant
-            stops = [text for text in stops if len(text) >= len(self._letter)]
-        if stops:
-            self._held = (self._held + character).removesuffix(max(stops, key=len))
-            return self.rest()
-        if self._lines_left is not None:
-            if character == "\n":
-                self._lines_left -= self._in_line
-                self._in_line = False
-                if not self._lines_left:
-                    return self.rest()
-            elif not character.isspace():
-                self._in_line = True
-        if not self._stop:
-            return character
-        self._held += character
-        kept = max(_overlap(self._held, text) for text in self._stop)
-        certain = self._held[: len(self._held) - kept]
-        self._held = self._held[len(certain) :]
-        return certain
-
-    def _is_full(self, character: str) -> bool:
-        """Whether the next character would begin a letter too many."""
-        if self._letters_left is None:
-            return False
-        if len(self._letter) < LONGEST and joins(self._letter, character):
-            self._letter += character
-            return False
-        self._letter = character
-        self._letters_left -= 1
-        return self._letters_left < 0
-
-    def rest(self) -> str:
-        """Return what was held back: the text has ended."""
-        held, self._held, self.reached = self._held, "", True
-        return held
-
-
 def open_sampler(directory: RunDirectory, info: RunInfo) -> Sampler:
     """Return the sampler of a run, whose weights are read here.
 
@@ -418,14 +338,6 @@ def open_sampler(directory: RunDirectory, info: RunInfo) -> Sampler:
     weights = directory.read_model(info)
     network = Network(info.recipe.architecture, weights, len(info.vocabulary))
     return Sampler(network, info.vocabulary, info.recipe.text)
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Return how many characters at the end of `text` may be the beginning of `stop`."""
-    for length in range(min(len(stop) - 1, len(text)), 0, -1):
-        if text.endswith(stop[:length]):
-            return length
-    return 0
 
 
 def _uniforms(generators: list[np.random.Generator]) -> Iterator[NDArray[np.float64]]:
