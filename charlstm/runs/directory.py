@@ -50,6 +50,8 @@ from charlstm.files import (
 from charlstm.runs.info import (
     FILES,
     FORMAT,
+    LARGEST_HISTORY,
+    WITHOUT_INDEX,
     RunInfo,
     info_from_json,
     info_to_json,
@@ -60,9 +62,6 @@ from charlstm.runs.tensors import Arrays, Shapes, read_tensors
 
 ROOT = Path("checkpoints")
 """Where runs live by default."""
-
-# Millions of epochs, a line each.
-_LARGEST_HISTORY = 1 << 30
 
 
 class RunDirectory:
@@ -338,11 +337,6 @@ class RunDirectory:
         if not self.has_index:
             return None
         path = self.path / "training.txt.bz2"
-        without = (
-            "Without the file the run works like one made with ",
-            Setting("index", False),
-            ".",
-        )
         check_memory(path, info.training_characters)
         hashed = hashlib.sha256()
         try:
@@ -350,7 +344,7 @@ class RunDirectory:
                 text = unpacked(file, info.training_characters, hashed.update)
         except (OSError, ValueError) as error:
             if getattr(error, "errno", None):  # bz2 has OSErrors of its own, without a number
-                raise unreadable(path, error, without) from None
+                raise unreadable(path, error, WITHOUT_INDEX) from None
             text = None
         sound = text is not None
         if sound and os.path.lexists(self.path / "heldout.txt"):
@@ -360,7 +354,7 @@ class RunDirectory:
         if not sound:
             raise RunError(
                 f"{path} is damaged: it does not hold the text that the run learned from. ",
-                *without,
+                *WITHOUT_INDEX,
             )
         return text
 
@@ -376,7 +370,7 @@ class RunDirectory:
             RunError: it is missing or damaged.
         """
         path = self.path / "history.jsonl"
-        lines = read_bytes(path, _LARGEST_HISTORY).splitlines()
+        lines = read_bytes(path, LARGEST_HISTORY).splitlines()
         try:
             return [Report.from_json(parse(path, line)) for line in lines]
         except (KeyError, TypeError, ValueError) as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from charlstm.checks import check_real
-from charlstm.errors import RunError, count
+from charlstm.errors import Part, RunError, Setting, count
 from charlstm.figures import LARGEST, Report, finite
 from charlstm.files import LARGEST_JSON
 from charlstm.machine import BACKENDS
@@ -28,6 +28,14 @@ FILES = (
     *("history.jsonl", "samples.txt", "curve.svg", "draft.txt", "draft.json"),
 )
 """What is read of a run, and what tells of it."""
+LARGEST_HISTORY = 1 << 30
+"""No ``history.jsonl`` has more bytes: millions of epochs, a line each."""
+WITHOUT_INDEX: tuple[Part, ...] = (
+    "Without the file the run works like one made with ",
+    Setting("index", False),
+    ".",
+)
+"""What to do about an index that cannot be read."""
 
 # No system has longer paths than this.
 _LONGEST_PATH = 4096
