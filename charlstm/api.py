@@ -14,7 +14,7 @@ from charlstm.machine import Machine
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.info import RunInfo
-from charlstm.text.corpus import read_corpus
+from charlstm.text.reading import Told, read_corpus
 from charlstm.text.unseen import Prefix
 from charlstm.writing.composer import compose_form
 from charlstm.writing.constraints import Constraint
@@ -228,19 +228,20 @@ class TrainedModel:
             )
         return text
 
-    def read(self, places: Sequence[str | Path], *, encoding: str | None = None) -> str:
+    def read(self, places: Sequence[str | Path], *, encoding: Told = None) -> str:
         """Return the text of files, normalised as the training text was.
 
         Args:
             places: files, directories, globs or ``-``.
-            encoding: of the files; found out where ``None``.
+            encoding: of the files, or a mapping from their names to encodings; found out where
+                ``None``.
 
         Raises:
             CorpusError: they cannot be read.
         """
         # The whole of what is named is measured, whatever part of its corpus was learned.
         options = replace(self.info.recipe.text, limit=None)
-        return read_corpus(places, options=options, encoding=encoding).text
+        return read_corpus(places, options=options, encoding=encoding, apart=self.info.apart).text
 
     def perplexity(
         self,
@@ -313,7 +314,7 @@ def train(
     root: str | Path = ROOT,
     prefixes: Sequence[str] = (),
     sample_every: int | None = None,
-    encoding: str | None = None,
+    encoding: Told = None,
     backend: str = "auto",
     device: str = "auto",
     threads: int | None = None,
@@ -333,7 +334,8 @@ def train(
         root: where runs live.
         prefixes: what the model continues while it learns.
         sample_every: epochs between two samples, 0 for none; a quarter of all where ``None``.
-        encoding: of the corpus; found out where ``None``.
+        encoding: of the corpus; found out where ``None``. A mapping tells it by file: ``{"d.txt":
+            "big5", "*": "utf-8"}``, where ``"*"`` stands for all others.
         backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         threads: for torch, in this process; where ``None``, as many as are fastest.

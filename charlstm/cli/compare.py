@@ -14,7 +14,13 @@ from charlstm.cli.console import (
     visible,
     write_result,
 )
-from charlstm.cli.options import DeviceOption, EncodingOption, QuietOption, ThreadsOption
+from charlstm.cli.options import (
+    DeviceOption,
+    EncodingOption,
+    QuietOption,
+    ThreadsOption,
+    told_encoding,
+)
 from charlstm.cli.streams import be_quiet, check_redirections
 
 if TYPE_CHECKING:
@@ -79,7 +85,7 @@ def compare(
         from charlstm.sessions.fitting import Material
 
     comparison = Comparison(
-        Material(corpus, encoding),
+        Material(corpus, told_encoding(encoding)),
         trials(_list(cells), _list(backends), widths, rates),
         name=name,
         wish=Wish(settings={"epochs": epochs, "minutes": minutes, "seed": seed}),

@@ -25,6 +25,7 @@ from charlstm.cli.options import (
     QuietOption,
     RunOption,
     ThreadsOption,
+    told_encoding,
 )
 from charlstm.cli.streams import be_quiet, check_redirections, open_inputs
 
@@ -111,7 +112,7 @@ def perplexity(
         written.check()  # before what may take long
     if text:
         measured = ", ".join(text)
-        read = model.read(text, encoding=encoding)
+        read = model.read(text, encoding=told_encoding(encoding))
     else:
         measured = f"held-out text of {model.directory.name}"
         read = model.held_out()

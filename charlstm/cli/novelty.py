@@ -21,6 +21,7 @@ from charlstm.cli.options import (
     RunOption,
     TemperatureOption,
     is_given,
+    told_encoding,
 )
 from charlstm.cli.streams import be_quiet, check_redirections
 
@@ -72,7 +73,7 @@ def novelty(
     for option in ("samples", "seed", "temperature"):
         if text and is_given(context, option):
             raise typer.BadParameter(f"a TEXT and --{option} cannot be combined.")
-    if encoding is not None and not text:
+    if encoding and not text:
         raise typer.BadParameter("--encoding is for a TEXT, and none was given.")
     be_quiet(quiet)
     check_redirections(text or ())
@@ -84,7 +85,7 @@ def novelty(
     training = model.learned.text
     if text:
         measured = ", ".join(text)
-        texts = [model.read(text, encoding=encoding)]
+        texts = [model.read(text, encoding=told_encoding(encoding))]
     else:
         samples = samples or _SAMPLES
         seed = first_seed(seed)

@@ -6,6 +6,7 @@ not a terminal there is no bar and no colour, and every event is one plain line.
 
 import shlex
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -19,10 +20,13 @@ from charlstm.figures import Report, perplexity
 from charlstm.recipes.recipe import Recipe
 from charlstm.sessions.plan import Plan
 from charlstm.sessions.session import Event, Sample, Session
+from charlstm.text.corpus import Source
 from charlstm.training.events import EpochEnd, Finished, Step, Stopped, WentBack
 
 # More lines than this tell nobody more; history.jsonl has every epoch.
 _REPORTS = 20
+# This much of a line is shown of a text whose encoding was guessed.
+_SHOWN = 60
 _COLUMNS = (("epoch", 7), ("train ppl", 12), ("held-out ppl", 15), ("bits/char", 12))
 _SPEED = (("seconds", 11), ("chars/s", 11))
 
@@ -166,9 +170,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
     recipe, corpus = plan.recipe, plan.corpus
     architecture = recipe.architecture
     counts = plan.vocabulary
-    files = [f"{source.name} ({source.encoding})" for source in corpus.sources]
-    if len(files) > 5:
-        files = [*files[:4], f"… and {len(files) - 4:,} more"]
+    files = _files(corpus.sources)
     held_out = (
         f"{plan.held_out_characters:,} held out"
         if plan.held_out_characters
@@ -220,6 +222,30 @@ def _device(plan: Plan) -> str:
     if plan.device != "cpu":
         return plan.device
     return f"cpu with {plan.threads} thread{'s' * (plan.threads != 1)}"
+
+
+def _files(sources: Sequence[Source]) -> list[str]:
+    """Return a line for each file, at most five files, those first whose encoding was guessed."""
+    if len(sources) <= 5:
+        return [line for source in sources for line in _file(source)]
+    ordered = sorted(sources, key=lambda source: source.guess is None)
+    guessed = sum(1 for source in ordered[4:] if source.guess is not None)
+    also = f", {guessed:,} of them guessed as well" if guessed else ""
+    lines = [line for source in ordered[:4] for line in _file(source)]
+    return [*lines, f"… and {len(sources) - 4:,} more{also}"]
+
+
+def _file(source: Source) -> list[str]:
+    """Say in which encoding a file is read; if that was guessed, also what its text looks like."""
+    guess = source.guess
+    if guess is None:
+        return [f"{source.name} ({source.encoding})"]
+    others = f", else {' or '.join(guess.others)}" if guess.others else ""
+    line = guess.line if len(guess.line) <= _SHOWN else f"{guess.line[:_SHOWN]}…"
+    return [
+        f"{source.name} ({source.encoding}, guessed: {guess.sure:.0%} sure{others})",
+        f"  read as: {line}",
+    ]
 
 
 def _settings(recipe: Recipe) -> str:

@@ -12,8 +12,9 @@ from charlstm.machine import machine_bytes
 from charlstm.model.devices import Computing
 from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe, training_bytes
-from charlstm.text.corpus import Corpus, OnRead, TextOptions, split
+from charlstm.text.corpus import Corpus, TextOptions, split
 from charlstm.text.mapped import open_corpus
+from charlstm.text.reading import Encodings, OnRead, Told
 from charlstm.text.unseen import readable
 from charlstm.text.vocabulary import Tokens, Vocabulary
 from charlstm.training.batches import fit
@@ -26,15 +27,18 @@ class Material:
 
     Attributes:
         places: files, directories, globs or ``-``; see `charlstm.text.locations.Locations`.
-        encoding: of its files; found out where ``None``.
+        encoding: of its files, or of some of them by their names; found out where ``None``. See
+            `charlstm.text.reading.Encodings`.
         stdin: where ``-`` reads.
         on_read: called now and then with the bytes read and the bytes in all.
+        apart: whether there is to be an empty line between two files.
     """
 
     places: Sequence[str | Path]
-    encoding: str | None = None
+    encoding: Told | Encodings = None
     stdin: BinaryIO | None = field(default=None, repr=False)
     on_read: OnRead | None = field(default=None, repr=False)
+    apart: bool = True
 
     def open(self, cache: Path, options: TextOptions) -> Corpus:
         """Read it; see `charlstm.text.mapped.open_corpus`.
@@ -51,6 +55,7 @@ class Material:
             cache=cache,
             options=options,
             encoding=self.encoding,
+            apart=self.apart,
             stdin=self.stdin,
             on_read=self.on_read,
         )

@@ -25,6 +25,7 @@ from charlstm.sessions.start import versions
 from charlstm.sessions.tensorboard import has_tensorboard
 from charlstm.text.corpus import Corpus
 from charlstm.text.mapped import DIRECTORY
+from charlstm.text.reading import Encodings
 from charlstm.training.trainer import Trainer
 
 # What may change when a run is resumed: how long it goes on. All else decides its weights.
@@ -120,7 +121,14 @@ def _read_again(directory: RunDirectory, info: RunInfo, material: Material) -> C
             Command("resume", directory.handle, piped=True),
             ".",
         )
-    again = replace(material, places=material.places or info.places, encoding=info.encoding)
+    # In the encodings that it was read in then, whatever would be guessed today.
+    known = {source.sha256: source.encoding for source in info.sources}
+    again = replace(
+        material,
+        places=material.places or info.places,
+        encoding=Encodings(info.encoding, known=known),
+        apart=info.apart,
+    )
     corpus = again.open(directory.path.parent / DIRECTORY, info.recipe.text)
     if corpus.sha256 != info.corpus_sha256:
         raise CorpusError(
