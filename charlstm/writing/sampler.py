@@ -1,5 +1,6 @@
 """Continuing a prefix, with NumPy alone."""
 
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,13 +9,13 @@ from typing import TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.checks import check_whole
-from charlstm.errors import Part, RecipeError
+from charlstm.checks import check_whole, shown
+from charlstm.errors import Part, RecipeError, Setting
 from charlstm.model.network import Network, State
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import TextOptions
-from charlstm.text.unseen import Prefix
+from charlstm.text.unseen import Prefix, named
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import Decoding, Processor
 from charlstm.writing.drawer import Drawer, choose
@@ -174,6 +175,37 @@ class Sampler:
             self.network.step(state, int(character))
         return log_probabilities
 
+    def _stop(self, given: str) -> str:
+        """Return a text to stop at in the form of the training text.
+
+        Raises:
+            RecipeError: the model can never write it.
+        """
+        if not given:
+            raise RecipeError("A text to stop at cannot be empty.")
+        text = self.text.apply(given)
+        never = "".join(dict.fromkeys(c for c in text if c not in self.vocabulary))
+        if self.vocabulary.counts[0]:
+            never = never.replace("\ufffd", "")  # which it writes for <unk>
+        if not never:
+            return text
+        if "\\" in never and re.search(r"\\[nrt]", text):
+            raise RecipeError(
+                f"{shown(given)} has a backslash and a letter where a line break or a tab may be "
+                "meant, and the model never writes a backslash. Most shells type a line break as "
+                "$'\\n' and a tab as $'\\t'; a number of lines is asked for with ",
+                Setting("lines"),
+                ".",
+            )
+        raise RecipeError(
+            f"The model never writes {named(never)}, so it would never stop at {shown(given)}: ",
+            "change ",
+            Setting("stop"),
+            ", or ask for a number of lines with ",
+            Setting("lines"),
+            ".",
+        )
+
     def _read(self, text: str) -> State:
         state = self.network.start()
         if "\n" in self.vocabulary:
@@ -202,8 +234,7 @@ class Sampler:
             check_whole("lines", lines, 1)
         if isinstance(stop, str):  # which is a sequence of texts too
             stop = (stop,)
-        if not all(stop):
-            raise RecipeError("A text to stop at cannot be empty.")
+        stop = [self._stop(text) for text in stop]
         if lines is not None and "\n" not in self.vocabulary:
             raise RecipeError("The model knows no line breaks, so it cannot count lines.")
         begun = prefix.normalised
