@@ -174,6 +174,10 @@ def generate(
         prefixes = [model.sampler.prefix(prefix, unknown)]
     else:
         prefixes = _read_prefixes(prefix_file, model, unknown)
+    for number, begun in enumerate(prefixes, start=1):
+        what = "the prefix" if prefix_file is None else f"prefix {number:,}"
+        if (changes := begun.changes(what)) is not None:
+            notes().print(visible(changes.told(option)), style="yellow", markup=False)
     first = first_seed(seed)
     settings: dict[str, Any] = {
         "temperature": temperature,
