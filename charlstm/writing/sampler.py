@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypedDict, Unpack
 
 import numpy as np
@@ -183,7 +183,8 @@ class Sampler:
         """
         if not given:
             raise RecipeError("A text to stop at cannot be empty.")
-        text = self.text.apply(given)
+        # Where line breaks were spaces, a text does not stop at its first space.
+        text = replace(self.text, newline="keep").apply(given)
         never = "".join(dict.fromkeys(c for c in text if c not in self.vocabulary))
         if self.vocabulary.counts[0]:
             never = never.replace("\ufffd", "")  # which it writes for <unk>
