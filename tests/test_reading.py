@@ -13,8 +13,10 @@ from charlstm.errors import CorpusError
 from charlstm.text.reading import Encodings, read_corpus
 
 TINY: dict[str, Any] = {"hidden": 4, "embedding": 4, "batch": 2, "window": 8, "sample_every": 0}
-OPTIONS = ("--hidden", "4", "--embedding", "4", "--batch", "2", "--window", "8", "--steps", "2")
-OPTIONS = (*OPTIONS, "--threads", "1", "--sample-every", "0")
+OPTIONS = (
+    *("--hidden", "4", "--embedding", "4", "--batch", "2", "--window", "8", "--steps", "2"),
+    *("--threads", "1", "--sample-every", "0"),
+)
 A, D = "雨停在车站的屋檐下\n" * 20, "雨停在車站的屋簷下\n" * 20
 
 
