@@ -623,7 +623,7 @@ def test_a_text_ends_before_a_stop_text(
         ),
         (
             r"\n",
-            r"'\\n' has a backslash and a letter where a line break or a tab may be meant, and the "
+            r"'\n' has a backslash and a letter where a line break or a tab may be meant, and the "
             r"model never writes a backslash. Most shells type a line break as $'\n' and a tab as "
             r"$'\t'; a number of lines is asked for with lines.",
         ),

@@ -190,16 +190,17 @@ class Sampler:
             never = never.replace("\ufffd", "")  # which it writes for <unk>
         if not never:
             return text
+        quoted = shown(given).replace("\\\\", "\\")  # as it was typed
         if "\\" in never and re.search(r"\\[nrt]", text):
             raise RecipeError(
-                f"{shown(given)} has a backslash and a letter where a line break or a tab may be "
+                f"{quoted} has a backslash and a letter where a line break or a tab may be "
                 "meant, and the model never writes a backslash. Most shells type a line break as "
                 "$'\\n' and a tab as $'\\t'; a number of lines is asked for with ",
                 Setting("lines"),
                 ".",
             )
         raise RecipeError(
-            f"The model never writes {named(never)}, so it would never stop at {shown(given)}: ",
+            f"The model never writes {named(never)}, so it would never stop at {quoted}: ",
             "change ",
             Setting("stop"),
             ", or ask for a number of lines with ",
