@@ -43,7 +43,7 @@ _DROPPED_G = re.compile(r".*[aeiouy].*in", re.IGNORECASE)  # lovin, not thin
 _FOREIGN_ACCENTS = 0.008
 _FOREIGN_KANA = 0.05
 # Of the words of an English text far more than this are in the dictionary, of others far fewer.
-_KNOWN_WORDS = 0.5
+_KNOWN_WORDS = 0.65
 # Rhymes are looked for where at least this share of a text is in a language that has them.
 _ENOUGH = 0.2
 
