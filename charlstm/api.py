@@ -14,6 +14,7 @@ from charlstm.machine import Machine
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.info import RunInfo
+from charlstm.text.corpus import Corpus
 from charlstm.text.reading import Told, read_corpus
 from charlstm.text.unseen import Prefix
 from charlstm.writing.composer import compose_form
@@ -239,9 +240,13 @@ class TrainedModel:
         Raises:
             CorpusError: they cannot be read.
         """
+        return self.read_corpus(places, encoding=encoding).text
+
+    def read_corpus(self, places: Sequence[str | Path], *, encoding: Told = None) -> Corpus:
+        """Return files as one text with what is known of each, its encoding for one; see `read`."""
         # The whole of what is named is measured, whatever part of its corpus was learned.
         options = replace(self.info.recipe.text, limit=None)
-        return read_corpus(places, options=options, encoding=encoding, apart=self.info.apart).text
+        return read_corpus(places, options=options, encoding=encoding, apart=self.info.apart)
 
     def perplexity(
         self,

@@ -205,3 +205,20 @@ def test_a_file_that_looks_like_subtitles_is_learned_with_a_note(
     assert (
         "film.srt and 1 more look like SRT subtitles: the numbers and times are learned like words."
     ) in began.stderr
+
+
+def test_whatever_else_reads_a_text_says_what_it_guessed(
+    mixed: Path, charlstm: Charlstm, tmp_path: Path
+) -> None:
+    assert charlstm("train", "mix", *OPTIONS).code == 0
+    for command in (("eval", "perplexity"), ("eval", "novelty")):
+        result = charlstm(*command, "mix/d.txt")
+        assert "mix/d.txt (big5, guessed: " in result.stderr
+        assert "read as: 雨停在車站的屋簷下" in result.stderr
+        assert "guessed" not in charlstm(*command, "mix/b.txt").stderr
+    compared = charlstm("compare", "mix", "--cells", "rnn,gru", "--hidden", "4", "--epochs", "1")
+    assert compared.stderr.count("mix/d.txt (big5, guessed: ") == 1
+    lines = tmp_path / "lines.txt"
+    lines.write_bytes("雨停\n站的\n".encode("gb18030"))
+    written = charlstm("generate", "--prefix-file", "lines.txt", "--length", "3")
+    assert "lines.txt is read as gb18030, guessed, " in written.stderr

@@ -11,6 +11,7 @@ from charlstm.cli.console import (
     progress_bar,
     reading_bar,
     results,
+    say_guesses,
     visible,
     write_result,
 )
@@ -133,6 +134,8 @@ def _follow(comparison: "Comparison") -> "tuple[list[Outcome], int]":
         for event in comparison.run():
             match event:
                 case Begun():
+                    if session is None:
+                        say_guesses(event.session.plan.corpus.sources)
                     session = event.session
                     if stopping:
                         session.stop()

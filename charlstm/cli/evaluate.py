@@ -13,6 +13,7 @@ from charlstm.cli.console import (
     notes,
     progress_bar,
     results,
+    say_guesses,
     visible,
     write_json,
     write_result,
@@ -112,7 +113,9 @@ def perplexity(
         written.check()  # before what may take long
     if text:
         measured = ", ".join(text)
-        read = model.read(text, encoding=told_encoding(encoding))
+        corpus = model.read_corpus(text, encoding=told_encoding(encoding))
+        say_guesses(corpus.sources)
+        read = corpus.text
     else:
         measured = f"held-out text of {model.directory.name}"
         read = model.held_out()

@@ -10,6 +10,7 @@ from charlstm.cli.console import (
     loading,
     notes,
     results,
+    say_guesses,
     shown_line,
     visible,
     write_json,
@@ -85,7 +86,9 @@ def novelty(
     training = model.learned.text
     if text:
         measured = ", ".join(text)
-        texts = [model.read(text, encoding=told_encoding(encoding))]
+        corpus = model.read_corpus(text, encoding=told_encoding(encoding))
+        say_guesses(corpus.sources)
+        texts = [corpus.text]
     else:
         samples = samples or _SAMPLES
         seed = first_seed(seed)

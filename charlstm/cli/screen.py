@@ -14,7 +14,14 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from charlstm.cli.console import is_terminal, notes, progress_bar, visible, write_result
+from charlstm.cli.console import (
+    is_terminal,
+    notes,
+    progress_bar,
+    text_lines,
+    visible,
+    write_result,
+)
 from charlstm.cli.names import option
 from charlstm.figures import Report, perplexity
 from charlstm.recipes.recipe import Recipe
@@ -25,8 +32,6 @@ from charlstm.training.events import EpochEnd, Finished, Step, Stopped, WentBack
 
 # More lines than this tell nobody more; history.jsonl has every epoch.
 _REPORTS = 20
-# This much of a line is shown of a text whose encoding was guessed.
-_SHOWN = 60
 _COLUMNS = (("epoch", 7), ("train ppl", 12), ("held-out ppl", 15), ("bits/char", 12))
 _SPEED = (("seconds", 11), ("chars/s", 11))
 
@@ -227,25 +232,12 @@ def _device(plan: Plan) -> str:
 def _files(sources: Sequence[Source]) -> list[str]:
     """Return a line for each file, at most five files, those first whose encoding was guessed."""
     if len(sources) <= 5:
-        return [line for source in sources for line in _file(source)]
+        return [line for source in sources for line in text_lines(source)]
     ordered = sorted(sources, key=lambda source: source.guess is None)
     guessed = sum(1 for source in ordered[4:] if source.guess is not None)
     also = f", {guessed:,} of them guessed as well" if guessed else ""
-    lines = [line for source in ordered[:4] for line in _file(source)]
+    lines = [line for source in ordered[:4] for line in text_lines(source)]
     return [*lines, f"… and {len(sources) - 4:,} more{also}"]
-
-
-def _file(source: Source) -> list[str]:
-    """Say in which encoding a file is read; if that was guessed, also what its text looks like."""
-    guess = source.guess
-    if guess is None:
-        return [f"{source.name} ({source.encoding})"]
-    others = f", else {' or '.join(guess.others)}" if guess.others else ""
-    line = guess.line if len(guess.line) <= _SHOWN else f"{guess.line[:_SHOWN]}…"
-    return [
-        f"{source.name} ({source.encoding}, guessed: {guess.sure:.0%} sure{others})",
-        f"  read as: {line}",
-    ]
 
 
 def _settings(recipe: Recipe) -> str:
