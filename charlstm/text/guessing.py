@@ -1,7 +1,7 @@
 """Which encoding a text is in that says nothing of it: how well each explains the bytes.
 
 Every candidate reads the same bytes, and each reading is compared with what languages look like
-(`charlstm.text.letters`): how likely are its characters, does a letter of another script or a sign
+(`charlstm.text.languages`): how likely are its characters, does a letter of another script or a sign
 stand inside a word, does a word go on in capitals. The logarithms of these probabilities are summed
 over the text, so the reading that explains all bytes best wins, whether it takes one or two of them
 for a character.
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from charlstm.text import letters
+from charlstm.text import languages
 
 # How much of a text is compared: only lines with bytes beyond ASCII, which is all that matters.
 _COMPARED = 1 << 16
@@ -134,10 +134,10 @@ def _alphabetic(text: str) -> float:
     counts = Counter(text)
     foreign = {character: n for character, n in counts.items() if character > "\x7f"}
     plain = len(text) - sum(foreign.values())
-    floors = {character: letters.floor(character) for character in foreign}
+    floors = {character: languages.floor(character) for character in foreign}
     best = -math.inf
-    for language in letters.ALPHABETS:
-        shares = letters.shares(language)
+    for language in languages.ALPHABETS:
+        shares = languages.shares(language)
         likely = sum(
             n * math.log(shares.get(character, 0) + floors[character])
             for character, n in foreign.items()
@@ -168,7 +168,7 @@ def _breaks(text: str) -> float:
                 cost -= 3.0 * n
         elif one.isalpha() or other.isalpha():
             sign = other if one.isalpha() else one
-            if sign > "\x7f" and sign not in letters.PUNCTUATION and not _joins(sign):
+            if sign > "\x7f" and sign not in languages.PUNCTUATION and not _joins(sign):
                 cost -= 2.0 * n
     return cost
 
@@ -206,10 +206,10 @@ def _row(character: str, codec: str) -> int:
 
 
 def _simplified(character: str) -> float:
-    if character in letters.SIMPLIFIED:
-        return 0.28 / len(letters.SIMPLIFIED)
-    if character in letters.HANZI_PUNCTUATION:
-        return 0.12 / len(letters.HANZI_PUNCTUATION)
+    if character in languages.SIMPLIFIED:
+        return 0.28 / len(languages.SIMPLIFIED)
+    if character in languages.HANZI_PUNCTUATION:
+        return 0.12 / len(languages.HANZI_PUNCTUATION)
     row = _row(character, "gb2312")
     if 0xB0 <= row <= 0xD7:
         return 0.58 / 3755
@@ -221,10 +221,10 @@ def _simplified(character: str) -> float:
 
 
 def _traditional(character: str) -> float:
-    if character in letters.TRADITIONAL:
-        return 0.28 / len(letters.TRADITIONAL)
-    if character in letters.HANZI_PUNCTUATION:
-        return 0.12 / len(letters.HANZI_PUNCTUATION)
+    if character in languages.TRADITIONAL:
+        return 0.28 / len(languages.TRADITIONAL)
+    if character in languages.HANZI_PUNCTUATION:
+        return 0.12 / len(languages.HANZI_PUNCTUATION)
     row = _row(character, "big5")
     if 0xA4 <= row <= 0xC6:
         return 0.58 / 5401
@@ -236,8 +236,8 @@ def _traditional(character: str) -> float:
 def _japanese(character: str) -> float:
     if "\u3041" <= character <= "\u3093":
         return 0.52 / 83
-    if character in letters.KANA_PUNCTUATION:
-        return 0.1 / len(letters.KANA_PUNCTUATION)
+    if character in languages.KANA_PUNCTUATION:
+        return 0.1 / len(languages.KANA_PUNCTUATION)
     if "\u30a1" <= character <= "\u30f6":
         return 0.1 / 86
     if "\uff61" <= character <= "\uff9f":
@@ -251,12 +251,12 @@ def _japanese(character: str) -> float:
 
 
 def _korean(character: str) -> float:
-    if character in letters.HANGUL:
-        return 0.5 / len(letters.HANGUL)
+    if character in languages.HANGUL:
+        return 0.5 / len(languages.HANGUL)
     if "\uac00" <= character <= "\ud7a3":
         return 0.42 / 2350 if _row(character, "euc_kr") else 0.002 / 8822
-    if character in letters.HANZI_PUNCTUATION:
-        return 0.02 / len(letters.HANZI_PUNCTUATION)
+    if character in languages.HANZI_PUNCTUATION:
+        return 0.02 / len(languages.HANZI_PUNCTUATION)
     return 0.002 / 4888 if _row(character, "euc_kr") else 1e-8
 
 
