@@ -18,7 +18,7 @@ import typer
 import charlstm
 from benchmarks.measure import Row, faster, in_turn, show
 from charlstm.errors import FormError
-from charlstm.writing.constraints import counted
+from charlstm.text.letters import counted
 from charlstm.writing.form import Form
 from charlstm.writing.rhyme import rhyme
 

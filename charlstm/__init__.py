@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         SettingError,
         TrainingError,
         UnknownCharactersError,
+        UnknownSettingError,
     )
     from charlstm.recipes.recipe import Recipe
     from charlstm.writing.composer import Composer
@@ -58,6 +59,7 @@ __all__ = [
     "TrainedModel",
     "TrainingError",
     "UnknownCharactersError",
+    "UnknownSettingError",
     "load",
     "resume",
     "train",

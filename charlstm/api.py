@@ -1,6 +1,6 @@
 """The Python interface, in the words of the command line."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
+from charlstm.checks import check_known, keywords
 from charlstm.errors import RunError
 from charlstm.evaluation.novelty import Novelty
 from charlstm.machine import Machine
+from charlstm.recipes.recipe import SETTINGS
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import Corpus
+from charlstm.text.handed import check_places
 from charlstm.text.reading import Told, read_corpus
 from charlstm.text.unseen import Prefix
 from charlstm.writing.composer import compose_form
@@ -30,6 +33,17 @@ if TYPE_CHECKING:  # these need torch, which a model that only writes does witho
     from charlstm.sessions.session import Event, Session
 
 
+# What the command line calls settings that have another name here.
+_TYPED = {
+    "lr": "learning_rate",
+    "from_": "start_from",
+    "prefix": "prefixes",
+    "no_index": "index=False",
+    "log": "tensorboard=True",
+    "no_normalize": "normalize=False",
+}
+
+
 class WritingSettings(TypedDict, total=False):
     """How a model writes; every part may be left out.
 
@@ -40,8 +54,8 @@ class WritingSettings(TypedDict, total=False):
         min_p: see there.
         no_repeat: see there.
         allow_loops: see there.
-        max_copy: never write more than this many characters in a row that appear in this order in
-            the training text; ``None`` does not look.
+        max_copy: never write more than this many letters, as people see them, in a row that appear
+            in this order in the training text; ``None`` does not look.
         processors: what else may change the logits; see `charlstm.writing.decoding`.
         seed: the same one writes the same text; by default a random one.
         unknown: see `charlstm.writing.sampler.SamplingSettings`.
@@ -95,6 +109,9 @@ class TrainedModel:
         self.directory = directory
         self.info: RunInfo = directory.read_info()
 
+    def __repr__(self) -> str:
+        return f"<TrainedModel {self.directory.name!r}: {self.info.described()}>"
+
     @cached_property
     def sampler(self) -> Sampler:
         """The NumPy sampler; reads the weights when first used."""
@@ -112,6 +129,7 @@ class TrainedModel:
 
         Raises:
             UnknownCharactersError: of the prefix.
+            UnknownSettingError: there is no such setting.
             RecipeError: a setting is out of range.
             RunError: `max_copy` is asked for and the run keeps no index.
         """
@@ -139,6 +157,7 @@ class TrainedModel:
         unknown: str = "error",
         **decoding: Any,
     ) -> SamplingSettings:
+        check_known(decoding, GenerationSettings.__optional_keys__)
         return {
             "length": length,
             "lines": lines,
@@ -169,6 +188,7 @@ class TrainedModel:
         Raises:
             FormError: no line was found that meets the form, in a bounded number of tries.
             UnknownCharactersError: of the prefix, or of a part of the form.
+            UnknownSettingError: there is no such setting.
             RecipeError: parts of the form cannot be combined, or a setting is out of range.
             MissingLibraryError: rhymes are asked for, and ``charlstm[rhyme]`` is not installed.
             RunError: `max_copy` is asked for and the run keeps no index.
@@ -187,6 +207,7 @@ class TrainedModel:
         unknown: str = "error",
         **decoding: Any,
     ) -> Point:
+        check_known(decoding, FormSettings.__optional_keys__)
         copy = self.learned.processors(max_copy)
         return compose_form(
             self.sampler,
@@ -234,8 +255,7 @@ class TrainedModel:
 
         Args:
             places: files, directories, globs or ``-``.
-            encoding: of the files, or a mapping from their names to encodings; found out where
-                ``None``.
+            encoding: as in `train`.
 
         Raises:
             CorpusError: they cannot be read.
@@ -246,7 +266,8 @@ class TrainedModel:
         """Return files as one text with what is known of each, its encoding for one; see `read`."""
         # The whole of what is named is measured, whatever part of its corpus was learned.
         options = replace(self.info.recipe.text, limit=None)
-        return read_corpus(places, options=options, encoding=encoding, apart=self.info.apart)
+        named, apart = check_places(places), self.info.apart
+        return read_corpus(named, options=options, encoding=encoding, apart=apart)
 
     def perplexity(
         self,
@@ -313,6 +334,7 @@ def load(run: str | Path | None = None, *, root: str | Path = ROOT) -> TrainedMo
 
 def train(
     *places: str | Path,
+    text: str | Iterable[str] | None = None,
     recipe: str = "auto",
     start_from: str | Path | None = None,
     name: str | None = None,
@@ -326,6 +348,7 @@ def train(
     tensorboard: bool = False,
     index: bool = True,
     deterministic: bool = False,
+    progress: bool = True,
     on_event: "Callable[[Event], None] | None" = None,
     **settings: Any,
 ) -> TrainedModel:
@@ -333,14 +356,16 @@ def train(
 
     Args:
         places: files, directories, globs or ``-``.
+        text: the text itself, instead of places: a string, or several songs, between which an
+            empty line is put. It is kept nowhere, so `resume` needs it again.
         recipe: ``"auto"`` or ``"d2l"``.
         start_from: the name or path of a run whose weights to begin with instead of random ones.
         name: the run's name; from the corpus where ``None``.
         root: where runs live.
         prefixes: what the model continues while it learns.
         sample_every: epochs between two samples, 0 for none; a quarter of all where ``None``.
-        encoding: of the corpus; found out where ``None``. A mapping tells it by file: ``{"d.txt":
-            "big5", "*": "utf-8"}``, where ``"*"`` stands for all others.
+        encoding: of the corpus, found out where ``None``; or a mapping from files to encodings:
+            ``{"d.txt": "big5", "*": "utf-8"}``, with ``"*"`` for all others.
         backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         threads: for torch, in this process; where ``None``, as many as are fastest.
@@ -348,6 +373,7 @@ def train(
         index: whether the run keeps the text it learns from, compressed, to tell what is copied.
         deterministic: whether the same seed, machine and threads must give the same weights; see
             `charlstm.sessions.start.start_session`.
+        progress: whether to show a bar on standard error where that is a terminal or a notebook.
         on_event: called with everything that happens; see `charlstm.sessions.session`.
         settings: whatever should differ from the recipe, by the names of
             `charlstm.recipes.recipe.Recipe`: ``minutes=5``, ``hidden=512``, ``limit=10_000``.
@@ -358,24 +384,27 @@ def train(
     from charlstm.sessions.fitting import Material
     from charlstm.sessions.start import Keeping, start_session
 
+    check_known(settings, [*SETTINGS, *keywords(train)], _TYPED)
     session = start_session(
-        Material(places, encoding),
+        Material.handed(places, text, encoding),
         Wish(recipe, settings, start_from),
         Machine(backend, device, threads, deterministic),
         Keeping(name, Path(root), prefixes, sample_every, tensorboard, index),
     )
-    return _train(session, on_event)
+    return _train(session, on_event, progress=progress)
 
 
 def resume(
     run: str | Path | None = None,
     *,
-    places: Sequence[str | Path] = (),
+    places: str | Path | Sequence[str | Path] = (),
+    text: str | Iterable[str] | None = None,
     root: str | Path = ROOT,
     backend: str = "auto",
     device: str = "auto",
     threads: int | None = None,
     deterministic: bool = False,
+    progress: bool = True,
     on_event: "Callable[[Event], None] | None" = None,
     **settings: Any,
 ) -> TrainedModel:
@@ -384,11 +413,13 @@ def resume(
     Args:
         run: its name or its path; the newest one where ``None``.
         places: the corpus, where it is no longer where the run found it.
+        text: the text itself, where it was handed over to `train`; it must be the same.
         root: where runs live.
         backend: ``"auto"`` keeps the run's own.
         device: as in `train`.
         threads: as in `train`.
         deterministic: as in `train`.
+        progress: as in `train`.
         on_event: as in `train`.
         settings: ``epochs``, ``steps``, ``minutes`` and ``patience`` may be new.
 
@@ -398,18 +429,26 @@ def resume(
     from charlstm.sessions.fitting import Material
     from charlstm.sessions.resume import resume_session
 
+    check_known(settings, [*SETTINGS, *keywords(resume)], _TYPED)
     session = resume_session(
         run,
-        Material(places),
+        Material.handed(places, text),
         Wish(settings=settings),
         Machine(backend, device, threads, deterministic),
         root=Path(root),
     )
-    return _train(session, on_event)
+    return _train(session, on_event, progress=progress)
 
 
-def _train(session: "Session", on_event: "Callable[[Event], None] | None") -> TrainedModel:
-    for event in session.events():
+def _train(
+    session: "Session", on_event: "Callable[[Event], None] | None", *, progress: bool
+) -> TrainedModel:
+    events = session.events()
+    if progress:
+        from charlstm.sessions.progress import watched
+
+        events = watched(events, session.plan.progress, session.plan.directory.name)
+    for event in events:
         if on_event is not None:
             on_event(event)
     return TrainedModel(session.plan.directory)

@@ -1,16 +1,51 @@
 """Checking what a person, or a file, asks for: whole numbers, numbers, choices."""
 
+import difflib
+import inspect
 import math
 import reprlib
 import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
 
-from charlstm.errors import SettingError
+from charlstm.errors import SettingError, UnknownSettingError
 from charlstm.figures import LARGEST
+
+# How alike a name must be to one that it is taken for, from 0 to 1.
+_NEAR = 0.7
 
 
 def shown(value: object) -> str:
     """Return a value as an error shows it, shortened if it is long."""
     return reprlib.repr(value)
+
+
+def keywords(function: Callable[..., object]) -> list[str]:
+    """Return what can be given to a function by its name, what it only passes on aside."""
+    parameters = inspect.signature(function).parameters.values()
+    return [one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+
+
+def check_known(
+    given: Iterable[str], known: Collection[str], elsewhere: Mapping[str, str] | None = None
+) -> None:
+    """Check that there are settings of these names, and suggest the nearest where there are not.
+
+    Args:
+        given: the names.
+        known: those that there are.
+        elsewhere: names that are called so elsewhere, and what they are called here.
+
+    Raises:
+        UnknownSettingError: there is none of such a name.
+    """
+    unknown = sorted(set(given).difference(known))
+    if not unknown:
+        return
+    meant = {**dict(zip(known, known, strict=True)), **(elsewhere or {})}
+    near = [difflib.get_close_matches(name, meant, n=1, cutoff=_NEAR) for name in unknown]
+    suggested = dict.fromkeys(meant[match] for matches in near for match in matches)
+    question = f": did you mean {' and '.join(suggested)}?" if suggested else "."
+    raise UnknownSettingError(f"There is no setting called {', '.join(unknown)}{question}")
 
 
 def check_whole(name: str, value: object, low: int, high: int | None = None) -> None:

@@ -4,7 +4,8 @@
     ├── CorpusError             text that cannot be read, decoded or learned from
     ├── UnknownCharactersError  a prefix or a form with characters the model has never seen
     ├── RecipeError             settings that cannot be combined, or not here
-    │   └── SettingError        a setting that is not what it must be
+    │   ├── SettingError        a setting that is not what it must be
+    │   └── UnknownSettingError a setting that there is not, which is a TypeError as well
     ├── FormError               a form that no line was found for
     ├── TrainingError           a training that cannot go on
     ├── OutputError             a result that cannot be written
@@ -47,21 +48,27 @@ class Command:
         name: ``"train"``, ``"resume"`` or ``"novelty"``.
         run: the run that it is done with, if one is meant.
         piped: whether the text comes through a pipe.
+        handed: whether the text itself has to be handed over.
     """
 
     name: str
     run: str | None = None
     piped: bool = False
+    handed: bool = False
 
     def __str__(self) -> str:
         if self.name == "novelty":
             return "TrainedModel.novelty"
         run = "..." if self.run is None else repr(self.run)
-        return f"charlstm.{self.name}({run})"
+        return f"charlstm.{self.name}({run}{', text=...' * self.handed})"
 
 
 Part = str | Setting | Command
 """What a message is made of."""
+
+# A message quotes paths, names and texts, which may be as long as a book. Of a longer part, its
+# beginning and its end are told, where it says what is wrong and what to do.
+_LONGEST_PART = 2_000
 
 
 class Message:
@@ -76,10 +83,24 @@ class Message:
         Args:
             name: returns how a setting or a command is called where the text is read.
         """
-        return "".join(part if isinstance(part, str) else name(part) for part in self.parts)
+        parts = (part if isinstance(part, str) else name(part) for part in self.parts)
+        return "".join(shortened(part, _LONGEST_PART) for part in parts)
 
     def __str__(self) -> str:
         return self.told()
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text, or its beginning and its end if it has more than `most` characters."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most * 2 // 3]} … {text[-(most // 3) :]}"
+
+
+def count(number: float, one: str, several: str = "") -> str:
+    """Return a number of things: ``1 line``, ``30 lines``."""
+    told = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{told} {one if number == 1 else several or f'{one}s'}"
 
 
 class CharLSTMError(Exception):
@@ -130,6 +151,10 @@ class SettingError(RecipeError):
         super().__init__(Setting(setting), f" must be {expected}, not {found}.")
         self.setting, self.expected, self.found = setting, expected, found
         self.args = (setting, expected, found)  # by which a copy is made
+
+
+class UnknownSettingError(RecipeError, TypeError):
+    """There is no such setting."""
 
 
 class FormError(CharLSTMError):

@@ -35,7 +35,8 @@ class Result(NamedTuple):
     def tables(self) -> list[list[str]]:
         """Return the lines of every table of proposals."""
         found: list[list[str]] = []
-        for number, line in re.findall(r"^(\d)  (\S+) +[\d.]+%.*$", self.stderr, re.M):
+        row = r"^(\d)  +[\d.]+%  +(?:(?:all|\d+)  +)?(\S+)"
+        for number, line in re.findall(row, self.stderr, re.M):
             if number == "1":
                 found.append([])
             found[-1].append(str(line))

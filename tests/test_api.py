@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from songs import VERSE, learn
 
-from charlstm.api import TrainedModel, load
-from charlstm.errors import RunError
+from charlstm.api import TrainedModel, load, resume, train
+from charlstm.errors import RunError, UnknownSettingError
 from charlstm.model.network import Array
-from charlstm.writing.constraints import Constraint, LineSoFar, counted
+from charlstm.text.letters import counted
+from charlstm.writing.constraints import Constraint, LineSoFar
 from charlstm.writing.form import Form
 from charlstm.writing.learned import Learned
 from charlstm.writing.song import Song
@@ -118,8 +119,44 @@ def test_a_damaged_index_is_no_reason_not_to_rhyme(english: TrainedModel, tmp_pa
         model.compose(Form(rhyme="AABB"), max_copy=5)
 
 
-def test_a_setting_that_there_is_not_is_refused(english: TrainedModel) -> None:
-    with pytest.raises(TypeError, match="temprature"):
-        english.generate(temprature=1.0)  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="lenght"):
-        english.sampler.generate(lenght=5)  # type: ignore[call-arg]
+def test_a_setting_that_there_is_not_is_refused_with_the_nearest(
+    english: TrainedModel, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "song.txt"
+    for ask, told in (
+        (lambda: english.generate(temprature=1.0), "temprature: did you mean temperature?"),  # type: ignore[call-arg]
+        (lambda: english.stream(legth=5), "legth: did you mean length?"),  # type: ignore[call-arg]
+        (lambda: english.compose(Form(), length=5), "length."),  # type: ignore[call-arg]
+        (lambda: english.compose(Form(), constraint=[]), "constraint: did you mean constraints?"),  # type: ignore[call-arg]
+        (lambda: english.sampler.generate(lenght=5), "lenght: did you mean length?"),  # type: ignore[call-arg]
+        (
+            lambda: english.sampler.stream(temperature=1.0),  # type: ignore[call-arg]
+            "temperature: did you mean decoding=Decoding(temperature=...)?",
+        ),
+        (lambda: train(corpus, epoch=5), "epoch: did you mean epochs?"),
+        (lambda: train(corpus, lr=0.1), "lr: did you mean learning_rate?"),
+        (lambda: train(corpus, no_index=True), "no_index: did you mean index=False?"),
+        (lambda: train(corpus, prefix="a"), "prefix: did you mean prefixes?"),
+        (lambda: train(corpus, thread=1), "thread: did you mean threads?"),
+        (lambda: resume(english.directory.path, minute=1), "minute: did you mean minutes?"),
+    ):
+        with pytest.raises(UnknownSettingError) as caught:
+            ask()
+        assert str(caught.value) == f"There is no setting called {told}"
+    assert issubclass(UnknownSettingError, TypeError)
+
+
+def test_a_model_and_its_parts_are_told_in_a_line(english: TrainedModel) -> None:
+    loss = english.info.last.train_loss if english.info.last else 0
+    told = (
+        f"1 × lstm 48, {len(ENGLISH):,} characters learned, training perplexity "
+        f"{np.exp(loss):.2f}, nothing held out"
+    )
+    assert repr(english) == f"<TrainedModel 'english': {told}>"
+    assert repr(english.info) == f"<RunInfo: {told}>"
+    assert repr(english.directory) == f"RunDirectory({str(english.directory.path)!r})"
+    known = len(set(ENGLISH))
+    assert repr(english.info.vocabulary) == f"<Vocabulary: {known} characters>"
+    assert repr(english.sampler) == f"<Sampler: <Network: 1 × lstm 48>, {known} characters known>"
+    assert repr(english.learned) == f"<Learned: {len(ENGLISH):,} characters, kept>"
+    assert repr(english.learned.text) == f"<TrainingText: {len(ENGLISH):,} characters>"

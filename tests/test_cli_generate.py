@@ -11,7 +11,7 @@ from commandline import Charlstm, Result, python
 from songs import LINES, LYRICS, learn
 
 from charlstm.api import load
-from charlstm.writing.constraints import counted
+from charlstm.text.letters import counted
 from charlstm.writing.learned import Learned
 from charlstm.writing.rhyme import rhyme
 

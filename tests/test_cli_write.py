@@ -365,8 +365,8 @@ def test_what_the_form_asks_for_is_changed_and_turned_off(write: Write) -> None:
         "song · temperature 0.4",
     ]
     last = result.stderr.rpartition("· copy 5\n")[2].partition("\nsong")[0]
-    copied = [int(number) for number in re.findall(r"%  (\d+): ", last)]
-    whole = re.findall(r"^\d  (\S+) .*all of it", last, re.M)
+    copied = [int(number) for number in re.findall(r"%\s+(\d+) ", last)]
+    whole = re.findall(r"^\d .*%\s+all  (\S+)", last, re.M)
     assert max([*copied, *map(len, whole)], default=0) <= 5
 
 
@@ -523,10 +523,10 @@ def test_a_damaged_index_is_told_as_what_it_is(write: Write, draft: Path) -> Non
 
 
 def test_what_is_copied_is_shown_only_where_it_can_be_known(write: Write) -> None:
-    assert re.search(r"%  (all of it|\d+: )", write("q").stderr)
+    assert re.search(r"%\s+(all|\d+)  ", write("q").stderr)
     result = write("q", run="plain")
     assert len(result.tables()[0]) == 5
-    assert not re.search(r"%  (all of it|\d+: )", result.stderr)
+    assert not re.search(r"%\s+(all|\d+)  ", result.stderr)
 
 
 def test_the_keys_fit_into_eighty_columns(write: Write) -> None:
@@ -575,8 +575,8 @@ def test_a_narrow_console_shows_only_how_much_is_copied(song: Song) -> None:
         page.draw(screen, "song", song, proposals)
         drawn.append(text.getvalue())
     wide, narrow = drawn
-    assert re.search(r"%  (\d+: «|all of it)", wide)
-    assert re.search(r"%  (\d+|all) *$", narrow, re.M)
+    assert re.search(r"%\s+(\d+  .*«|all)", wide)
+    assert re.search(r"%\s+(\d+|all)  ", narrow)
     assert "«" not in narrow
 
 
@@ -687,6 +687,9 @@ def test_any_other_answer_is_asked_again(write: Write, draft: Path) -> None:
     draft.write_text("我在桥边\n", encoding="utf-8")
     result = write("maybe", "你在海上\n好", "1", "n", "q", asked=True)
     assert result.stderr.count("Go on with it? [Y/n] ") == 4
+    why = "is no answer here: y goes on with the draft, n puts it aside and begins anew, q quits."
+    assert f"maybe {why}" in result.stderr
+    assert result.stderr.count(why) == 3
     assert draft.with_name("draft-1.txt").exists()
 
 

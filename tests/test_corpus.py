@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from charlstm.errors import CorpusError, SettingError
 from charlstm.text import corpus, locations
-from charlstm.text.corpus import TextOptions, split
+from charlstm.text.corpus import TextOptions
 from charlstm.text.reading import Reading, held_in_memory, read_corpus
 
 SIMPLIFIED = (
@@ -308,9 +308,16 @@ def test_a_part_of_a_corpus_is_a_part_of_its_text(
     assert list(read.pieces(3, 11)) == [SIMPLIFIED[3:8], SIMPLIFIED[8:11]]
     assert read.counts(3, 31) == Counter(SIMPLIFIED[3:31])
     assert read.counts(7, 7) == {}
-    assert read.lines == 4
+    assert read.lines == 3
     assert read.size == (len(SIMPLIFIED), len(set(SIMPLIFIED)))
     assert (read.memory_bytes, read.file_bytes) == (2 * len(SIMPLIFIED), 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"), [("a", 1), ("a\n", 1), ("a\nb", 2), ("a\nb\n", 2), ("a\n\n", 2), ("\n", 1)]
+)
+def test_a_line_break_ends_a_line_and_begins_none(tmp_path: Path, text: str, lines: int) -> None:
+    assert read_corpus([file(tmp_path / "song.txt", text)]).lines == lines
 
 
 def test_the_hash_of_a_corpus_is_that_of_its_text_however_it_was_stored(tmp_path: Path) -> None:
@@ -320,15 +327,3 @@ def test_the_hash_of_a_corpus_is_that_of_its_text_however_it_was_stored(tmp_path
     assert read_corpus([other]).sha256 == read_corpus([plain]).sha256
     shorter = read_corpus([plain], options=TextOptions(limit=20))
     assert shorter.sha256 != read_corpus([plain]).sha256
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.integers(0, 50), st.floats(0, 0.5))
-def test_a_split_cuts_once_and_holds_out_the_end(characters: int, validation: float) -> None:
-    held_out = characters - split(characters, validation)
-    assert held_out <= validation * characters < held_out + 1
-
-
-def test_a_split_of_nothing_holds_out_nothing() -> None:
-    assert split(10, 0) == 10
-    assert split(10, 0.2) == 8

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from charlstm.evaluation.highlight import LINE_END, SHADES, lines, page, ranked, shade, shade_names
+from charlstm.text.letters import letters
 
 TEXTS = {
     "no line break at the end": "分开 la\n不分开",
@@ -132,6 +133,7 @@ class Reader(HTMLParser):
         elements: the names of all elements, in their order.
         attributes: of all elements.
         blocks: the text of each element ``<div class="text">``, in their order.
+        lines: of them, the text of each ``<p dir="auto">``.
         spans: the attributes and the text of each ``<span>`` in them, a list for each.
         said: all text in an element, by the element's name.
     """
@@ -142,6 +144,7 @@ class Reader(HTMLParser):
         self.elements: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.blocks: list[str] = []
+        self.lines: list[list[str]] = []
         self.spans: list[list[tuple[dict[str, str | None], str]]] = []
         self.said: dict[str, str] = {}
         self._open: list[str] = []
@@ -161,10 +164,14 @@ class Reader(HTMLParser):
         self.attributes += attrs
         if tag == "meta":  # has no end
             return
+        if tag == "p" and "div" in self._open:
+            assert attrs == [("dir", "auto")]
+            self.lines[-1].append("")
         self._open.append(tag)
-        if tag == "div":
+        if tag == "div" and attrs != [("class", "r")]:
             assert attrs == [("class", "text")]
             self.blocks.append("")
+            self.lines.append([])
             self.spans.append([])
         elif tag == "span" and "div" in self._open:
             self.spans[-1].append((dict(attrs), ""))
@@ -180,6 +187,8 @@ class Reader(HTMLParser):
         self.said[inner] = self.said.get(inner, "") + data
         if "div" in self._open:
             self.blocks[-1] += data
+            if "p" in self._open:
+                self.lines[-1][-1] += data
             if inner == "span":
                 attributes, text = self.spans[-1][-1]
                 self.spans[-1][-1] = (attributes, text + data)
@@ -208,9 +217,9 @@ def test_a_page_shows_every_character_of_the_text(text: str) -> None:
     reader = read_page(text, some_bits(len(text) - 1))
     shown = text.replace("\n", LINE_END + "\n")
     # The last line needs no break after it.
-    assert reader.blocks[0] == (shown[:-1] if text.endswith("\n") else shown)
-    without_breaks = [LINE_END if character == "\n" else character for character in text]
-    assert [character for _, character in reader.spans[0]] == without_breaks
+    assert reader.lines[0] == shown.removesuffix("\n").split("\n")
+    without_breaks = [LINE_END if letter == "\n" else letter for letter in letters(text)]
+    assert [letter for _, letter in reader.spans[0]] == without_breaks
 
 
 @every_text
@@ -218,7 +227,7 @@ def test_a_page_ranks_the_lines_with_their_means(text: str) -> None:
     found = lines(text, some_bits(len(text) - 1))
     reader = read_page(text, some_bits(len(text) - 1))
     assert len(reader.blocks) == 2
-    assert reader.blocks[1] == "\n".join(
+    assert reader.blocks[1] == "".join(
         f"{line.mean:.2f}{line.text}{LINE_END * line.ended}" for line in ranked(found)
     )
 
@@ -262,3 +271,19 @@ def test_a_title_and_a_summary_are_shown_as_they_are() -> None:
     assert "script" not in reader.elements
     written = page(title, summary, lines("ab", some_bits(1)))
     assert "<title>a&lt;b&gt; &amp; {title} &amp;amp;.txt</title>" in written
+
+
+def test_letters_are_coloured_whole_by_what_all_of_their_characters_surprised() -> None:
+    (line,) = lines("रा👨\u200d👩क", np.array([1, 2, 0.5, 4, 8], np.float32))
+    marked = list(line.letters())
+    assert [letter for letter, _ in marked] == ["रा", "👨\u200d👩", "क"]
+    assert [bits for _, bits in marked] == [1.0, 6.5, 8.0]  # the first character is only read
+    reader = read_page("राम\n", np.array([2, 3, 4], np.float32))
+    assert [letter for _, letter in reader.spans[0]] == ["रा", "म", LINE_END]
+    assert [attributes.get("title") for attributes, _ in reader.spans[0]] == ["2.0", "3.0", "4.0"]
+
+
+def test_every_line_has_a_direction_of_its_own_and_ends_with_its_mark() -> None:
+    reader = read_page("שלום\nabc\n", some_bits(8))
+    assert reader.lines[0] == ["שלום" + LINE_END, "abc" + LINE_END]
+    assert reader.attributes.count(("dir", "auto")) == 4  # the ranking has them as well

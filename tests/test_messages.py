@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 import charlstm
-from charlstm.checks import check_choice, check_count, check_real, check_whole
+from charlstm.checks import check_choice, check_count, check_known, check_real, check_whole
 from charlstm.cli.names import option
 from charlstm.cli.write.settings import command
 from charlstm.errors import (
@@ -17,6 +17,7 @@ from charlstm.errors import (
     Setting,
     SettingError,
     TrainingError,
+    UnknownSettingError,
 )
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.recipe import Recipe
@@ -133,6 +134,12 @@ def test_a_refused_setting_is_known_by_its_name_with_what_it_must_be_and_what_it
             "charlstm train - --resume --name song",
         ),
         (
+            Command("resume", "song", handed=True),
+            "charlstm.resume('song', text=...)",
+            "charlstm train FILE --resume --name song",
+            "charlstm train FILE --resume --name song",
+        ),
+        (
             Command("novelty"),
             "TrainedModel.novelty",
             "charlstm eval novelty FILE",
@@ -183,3 +190,32 @@ def test_an_error_says_the_same_after_it_came_from_another_process(
     assert str(found) == str(error)
     assert found.message.parts == error.message.parts
     assert vars(found).keys() == vars(error).keys()
+
+
+def test_of_a_long_part_a_message_has_the_beginning_and_the_end() -> None:
+    message = Message(
+        "x" * 720_037 + " is damaged: restore it, or leave ", Setting("rhyme"), " out."
+    )
+    assert len(str(message)) < 2_100
+    assert str(message).startswith("xxx")
+    assert " … xxx" in str(message)
+    assert str(message).endswith("is damaged: restore it, or leave rhyme out.")
+    assert len(Message(Setting("must", "雨" * 9_999)).told(command)) < 2_100
+    assert str(Message("x" * 2_000)) == "x" * 2_000
+
+
+def test_a_setting_that_there_is_not_is_told_with_the_nearest() -> None:
+    known = ("epochs", "steps", "learning_rate")
+    check_known(("epochs", "steps"), known)
+    for given, told in (
+        (("epoch",), "called epoch: did you mean epochs?"),
+        (("lr",), "called lr: did you mean learning_rate?"),
+        (("epoch", "step"), "called epoch, step: did you mean epochs and steps?"),
+        (("colour", "epoch"), "called colour, epoch: did you mean epochs?"),
+        (("colour",), "called colour."),
+    ):
+        with pytest.raises(UnknownSettingError) as caught:
+            check_known(given, known, {"lr": "learning_rate"})
+        assert str(caught.value) == f"There is no setting {told}"
+        assert isinstance(caught.value, RecipeError)
+        assert isinstance(caught.value, TypeError)

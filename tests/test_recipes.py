@@ -309,7 +309,12 @@ def test_settings_that_need_each_other_can_be_overridden_together() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hiden": 1, "depth": 2}, "There is no setting called depth, hiden."),
+        (
+            {"hiden": 1, "depth": 2},
+            "There is no setting called depth, hiden: did you mean hidden?",
+        ),
+        ({"epoch": 60}, "There is no setting called epoch: did you mean epochs?"),
+        ({"taste": 1}, "There is no setting called taste."),
         ({"hidden": 0}, "hidden must be a whole number from 1 to 65,536, not 0."),
         ({"epochs": 0}, "epochs must be a whole number from 1 up, not 0."),
         ({"newline": "tab"}, "newline must be 'keep' or 'space', not 'tab'."),

@@ -706,7 +706,7 @@ def test_a_run_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, nam
         (["...txt"], "run"),
         ([".lyrics.txt"], "lyrics"),
         (["-", "a.txt"], "stdin"),
-        ([], "stdin"),
+        ([], "text"),
         (["l" * 200], "l" * 100),
         (["分" * 100], "分" * 66),
         (["l" * 99 + ".txt.more"], "l" * 99),

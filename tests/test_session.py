@@ -14,6 +14,7 @@ from trainings import is_step, numbered, resume_session, start_session
 
 import charlstm
 from charlstm.api import TrainedModel
+from charlstm.cli.names import option
 from charlstm.errors import (
     CharLSTMError,
     CorpusError,
@@ -406,9 +407,53 @@ def test_a_resume_with_another_text_is_refused(corpus: Path, root: Path, song: s
     with pytest.raises(CorpusError) as caught:
         resume(root)
     assert str(caught.value) == (
-        f"The text of {corpus} is not the one that {root / 'song'} was trained on, so it cannot "
+        f"The text in {corpus} is not the one that {root / 'song'} was trained on, so it cannot "
         "go on from there. Restore the text, or train anew without resume."
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason", "longer"),
+    [
+        ({"epochs": 2}, "all 10 steps are done", "epochs=3"),
+        ({"epochs": 12, "steps": 5}, "all 5 steps are done", "steps=6"),
+        ({"epochs": 2, "steps": 10}, "all 10 steps are done", "epochs=3 and steps=12"),
+        ({"epochs": 50, "steps": 1}, "its only step is done", "steps=2"),
+        ({"epochs": 9_999, "minutes": 0.01}, "the 0.01 minutes are over", "minutes=2"),
+        (
+            {"epochs": 50, "patience": 2, "learning_rate": 3.0, "schedule": "constant"},
+            "the held-out loss has not improved since epoch ",
+            "patience=3",
+        ),
+    ],
+)
+def test_a_run_that_is_done_says_what_would_make_it_longer(
+    corpus: Path, root: Path, settings: dict[str, Any], reason: str, longer: str
+) -> None:
+    small = {"hidden": 16, "embedding": 6, "batch": 4, "window": 32, "precision": "float32"}
+    session = start_session([corpus], settings={**small, **settings}, root=root, threads=1)
+    for _ in session.events():
+        pass
+    again = resume_session("song", root=root, threads=1)
+    (note,) = again.plan.notes
+    assert str(note).startswith(f"{root / 'song'} is done: {reason}")
+    assert str(note).endswith(f". To make it longer, ask for {longer}.")
+    (_, value) = longer.rsplit(" ", 1)[-1].split("=")
+    assert f" {value}." in note.told(option)
+    (ended,) = [event for event in again.events() if isinstance(event, Finished)]
+    assert ended.reason.startswith(reason)
+
+
+def test_a_run_that_is_not_done_or_is_made_longer_says_nothing_of_it(
+    corpus: Path, root: Path
+) -> None:
+    train_until(prepare(corpus, root), 2)
+    assert resume(root).plan.notes == ()
+    for _ in (longer := resume(root)).events():
+        pass
+    epochs = longer.plan.recipe.epochs
+    assert len(resume(root).plan.notes) == 1
+    assert resume(root, settings={"epochs": epochs + 1, "patience": 0}).plan.notes == ()
 
 
 def test_a_text_that_moved_can_be_named_when_resuming(
@@ -767,5 +812,5 @@ def test_train_returns_a_model_that_writes_and_is_measured(corpus: Path, root: P
 def test_train_refuses_a_setting_that_does_not_exist(corpus: Path, root: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         charlstm.train(corpus, root=root, hiden=12)
-    assert str(caught.value) == "There is no setting called hiden."
+    assert str(caught.value) == "There is no setting called hiden: did you mean hidden?"
     assert not root.exists()

@@ -22,6 +22,7 @@ from charlstm.errors import MissingLibraryError, RecipeError, RunError, Training
 from charlstm.recipes.named import auto
 from charlstm.sessions.plan import Plan
 from charlstm.sessions.session import Session
+from charlstm.sessions.tensorboard import TensorBoardLog
 from charlstm.training.events import EpochEnd
 from charlstm.training.trainer import Trainer
 
@@ -325,6 +326,13 @@ def test_tensorboard_that_is_not_installed_is_told_before_anything_is_made(
         "TensorBoard is not installed here: pip install tensorboard, or leave tensorboard out."
     )
     assert not root.exists()
+
+
+def test_figures_are_not_written_where_a_link_leads(tmp_path: Path, writers: list[Writer]) -> None:
+    (tmp_path / "tensorboard").symlink_to("elsewhere")
+    with pytest.raises(RunError, match=r"tensorboard is a link, and figures are not written there"):
+        TensorBoardLog(tmp_path, 0)
+    assert writers == []
 
 
 def test_every_epochs_figures_are_written_once_at_their_step(

@@ -117,7 +117,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_forty_strange_corpora_work_or_are_refused(
     known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm.sessions.session.draw_curve", lambda reports: b"<svg/>")
+    monkeypatch.setattr("charlstm.sessions.session.draw_curve", lambda *_: b"<svg/>")
     tried: list[Outcome] = []
     for number in range(40):
         tried.append(case(0, known, number, tmp_path, seconds=HANGS_AFTER))

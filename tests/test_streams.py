@@ -108,6 +108,16 @@ def test_a_result_that_has_nowhere_to_go_is_one_sentence(
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_a_result_that_goes_to_what_is_only_for_reading_is_one_sentence(
+    name: str, commands: Commands, where: Path
+) -> None:
+    out = os.open(os.devnull, os.O_RDONLY)
+    ended = commands.run(*COMMANDS[name], where=where, out=out, to_the_end=True)
+    os.close(out)
+    assert_one_sentence(ended, r"The result cannot be written: Bad file descriptor\.")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_result_that_nobody_reads_is_no_mistake(
     name: str, commands: Commands, where: Path
 ) -> None:
@@ -230,6 +240,16 @@ def test_a_device_without_an_end_is_refused(name: str, commands: Commands, where
     if name == "write":
         message = rf"Line 1 of standard input has more than {LONGEST_LINE:,} characters, .*\."
     assert_one_sentence(ended, message)
+
+
+@pytest.mark.parametrize("name", PIPED)
+def test_a_standard_input_that_is_only_for_writing_is_told(
+    name: str, commands: Commands, where: Path
+) -> None:
+    given = os.open(os.devnull, os.O_WRONLY)
+    ended = commands.run(*PIPED[name], where=where, given=given)
+    os.close(given)
+    assert_one_sentence(ended, r"[Ss]tandard input cannot be read: .*\.")
 
 
 ENDLESS: dict[str, Callable[[], bytes]] = {

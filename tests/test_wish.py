@@ -38,6 +38,8 @@ def test_a_wish_for_what_there_is_not_is_refused() -> None:
         Wish("best")
     with pytest.raises(RecipeError, match=r"^There is no setting called colour, taste\.$"):
         Wish(settings={"taste": 1, "colour": 2})
+    with pytest.raises(TypeError, match=r"^There is no setting called windw: did you mean window"):
+        Wish().changed(windw=2)
     with pytest.raises(RecipeError, match=r"^weight_decay goes with optimizer='adamw'; sgd "):
         Wish(settings={"optimizer": "sgd", "weight_decay": 0.1})
 

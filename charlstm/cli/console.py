@@ -99,7 +99,10 @@ def visible(text: str) -> str:
 def shown_line(text: str) -> str:
     """Show text within a line, shortened: control characters as pictures, line breaks as arrows."""
     if len(text) > 2 * _ENDS:
-        text = f"{text[:_ENDS]} … {text[-_ENDS:]}"
+        from charlstm.text.letters import letters
+
+        if len(found := letters(text)) > 2 * _ENDS:
+            text = f"{''.join(found[:_ENDS])} … {''.join(found[-_ENDS:])}"
     return visible(text).replace("\n", "⏎")
 
 
@@ -119,13 +122,15 @@ def progress_bar(total: float, done: float = 0.0, title: str = "") -> "tqdm[None
         return None
     from tqdm import tqdm
 
+    from charlstm.sessions.progress import FORM
+
     return tqdm(
         total=total,
         initial=done,
         file=sys.stderr,
         leave=False,
         dynamic_ncols=True,
-        bar_format="{desc} |{bar}| {percentage:.0f}% · {remaining} left",
+        bar_format=FORM,
         desc=title,
     )
 

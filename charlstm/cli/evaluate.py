@@ -29,6 +29,7 @@ from charlstm.cli.options import (
     told_encoding,
 )
 from charlstm.cli.streams import be_quiet, check_redirections, open_inputs
+from charlstm.errors import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from charlstm.evaluation.perplexity import Evaluation
     from charlstm.outputs import Output
 
+# Of text on a colour; the black of a terminal's palette may be a grey.
+_LETTERS = "#000000"
 # This many lines are shown at either end of the ranking.
 _RANKED = 10
 
@@ -157,8 +160,8 @@ def _write_page(
 
     summary = (
         f"Perplexity {figures.perplexity:,.2f}, {figures.bits_per_character:.3f} bits a character "
-        f"over {figures.characters:,} characters, by the run {run}. The deeper the colour, the "
-        "less the model expected the character."
+        f"over {count(figures.characters, 'character')}, by the run {run}. The deeper the colour, "
+        "the less the model expected the character."
     )
     drawn = page(visible(measured), visible(summary), lines(visible(text), figures.surprisal))
     written.write(drawn.encode(errors="backslashreplace"))
@@ -209,9 +212,10 @@ def _show(console: "Console", text: str, figures: "Evaluation") -> None:
     for line in in_order:
         console.print(_colored(line))
     if console.is_terminal:  # elsewhere there are no colours to explain
-        key = Text("\nbits a character: ", style="dim")
+        # A style of the whole would dim the letters on the colours as well.
+        key = Text.assemble(("\nbits a character: ", "dim"))
         for (_, color), name in zip(SHADES, shade_names(), strict=True):
-            key.append(f" {name} ", style=f"black on {color}" if color else "")
+            key.append(f" {name} ", style=f"{_LETTERS} on {color}" if color else "")
         console.print(key)
     order = ranked(in_order)
     parts = {"lines, the most surprising first": order}
@@ -223,7 +227,7 @@ def _show(console: "Console", text: str, figures: "Evaluation") -> None:
     for title, part in parts.items():
         console.print(Text(f"\n{title}, in bits a character", style="bold"))
         for line in part:
-            console.print(Text(f"{line.mean:7.2f}  ", style="dim").append_text(_colored(line)))
+            console.print(Text.assemble((f"{line.mean:7.2f}  ", "dim"), _colored(line)))
     console.print()
 
 
@@ -233,18 +237,19 @@ def _colored(line: "Line") -> "Text":
     from charlstm.evaluation.highlight import shade
 
     drawn = Text()
-    for place, (character, bits) in enumerate(zip(line.shown, line.bits, strict=True)):
-        color = shade(float(bits))
-        plain = "dim" if place == len(line.text) else ""
-        drawn.append(visible(character), style=f"black on {color}" if color else plain)
+    marked = list(line.letters())
+    for place, (letter, bits) in enumerate(marked, start=1):
+        color = shade(bits)
+        plain = "dim" if line.ended and place == len(marked) else ""
+        drawn.append(visible(letter), style=f"{_LETTERS} on {color}" if color else plain)
     return drawn
 
 
 def _print(console: "Console", figures: "Evaluation", measured: str, table: "Table") -> None:
     console.print(visible(measured), style="bold", markup=False)
     console.print(
-        f"{figures.characters:,} characters predicted, {figures.unknown_share:.2%} of them unknown "
-        "to the model\n",
+        f"{count(figures.characters, 'character')} predicted, {figures.unknown_share:.2%} of them "
+        "unknown to the model\n",
         style="dim",
     )
     console.print(table)

@@ -13,6 +13,7 @@ from charlstm.cli.console import (
     is_terminal,
     loading,
     notes,
+    results,
     shown_line,
     visible,
     write_json,
@@ -32,7 +33,7 @@ from charlstm.cli.options import (
     TemperatureOption,
 )
 from charlstm.cli.streams import be_quiet, open_inputs
-from charlstm.errors import CorpusError
+from charlstm.errors import CorpusError, count
 
 if TYPE_CHECKING:
     from charlstm.api import TrainedModel
@@ -57,7 +58,9 @@ def generate(
     length: Annotated[
         int | None,
         typer.Option(
-            min=0, help="How many characters to write at most.", show_default="200, or as it needs"
+            min=0,
+            help="How many characters to write at most, as a person counts them.",
+            show_default="200, or as it needs",
         ),
     ] = None,
     lines: Annotated[
@@ -191,7 +194,8 @@ def generate(
     }
     ends: dict[str, Any] = {"length": length, "lines": lines, "stop": tuple(stop or ())}
     told = {**ends, **asdict(form), **settings}
-    answers = _Answers(model, told, as_json=as_json, kept=file is not None)
+    many = len(prefixes) * samples
+    answers = _Answers(model, told, many, as_json=as_json, kept=file is not None)
     for number, begun in enumerate(prefixes):
         seed = first + number * samples
         if form.has_constraints:
@@ -199,7 +203,8 @@ def generate(
                 point = model.compose_point(form, begun, seed=seed + k, **settings)
                 answers.give(point.text, begun, seed + k, point)
         elif samples == 1 and not as_json and file is None and is_terminal(sys.stdout):
-            answers.give_as_written(model.stream(begun, seed=seed, **ends, **settings), begun)
+            pieces = model.stream(begun, seed=seed, **ends, **settings)
+            answers.give_as_written(pieces, begun, seed)
         else:
             texts = model.generate_many(begun, samples=samples, seed=seed, **ends, **settings)
             for k, text in enumerate(texts):
@@ -248,6 +253,7 @@ class _Answers:
     Args:
         model: that writes.
         settings: that a JSON object tells.
+        expected: how many texts there will be.
         as_json: whether each text is one.
         kept: whether the texts are for a file.
 
@@ -256,10 +262,17 @@ class _Answers:
     """
 
     def __init__(
-        self, model: "TrainedModel", settings: dict[str, Any], *, as_json: bool, kept: bool
+        self,
+        model: "TrainedModel",
+        settings: dict[str, Any],
+        expected: int,
+        *,
+        as_json: bool,
+        kept: bool,
     ) -> None:
         self._model = model
         self._settings = settings
+        self._expected = expected
         self._as_json = as_json
         self._keeping = kept
         self.kept: list[str] = []
@@ -284,18 +297,17 @@ class _Answers:
             else:
                 write_json(answer)
             return
-        separator = "\n" if self._given else ""
-        self._given += 1
         # A pipe or a file gets every character exactly as the model wrote it.
         if self._keeping:
-            self.kept.append(f"{separator}{text}\n")
+            self.kept.append("\n" * bool(self._given) + f"{text}\n")
         else:
             shown = visible(text) if is_terminal(sys.stdout) else text
-            write_result(f"{separator}{shown}\n")
+            write_result(f"{self._between(seed)}{shown}\n")
+        self._given += 1
 
-    def give_as_written(self, pieces: Iterator[str], prefix: "Prefix") -> None:
+    def give_as_written(self, pieces: Iterator[str], prefix: "Prefix", seed: int) -> None:
         """Print a text while it is written."""
-        write_result("\n" * bool(self._given) + visible(prefix.given))
+        write_result(self._between(seed) + visible(prefix.given))
         text = prefix.given
         for piece in pieces:
             write_result(visible(piece))
@@ -303,6 +315,17 @@ class _Answers:
         write_result("\n")
         self._given += 1
         self._look(text, prefix)
+
+    def _between(self, seed: int) -> str:
+        """Return what stands before the next text: a numbered rule on a terminal."""
+        empty = "\n" * bool(self._given)
+        if self._expected < 2 or not is_terminal(sys.stdout):
+            return empty
+        console = results()
+        with console.capture() as drawn:
+            title = f"{self._given + 1:,} of {self._expected:,} · seed {seed}"
+            console.rule(title, style="dim", align="left")
+        return empty + drawn.get()
 
     def copied(self) -> str:
         """Say which is the longest passage that was copied."""
@@ -312,7 +335,7 @@ class _Answers:
             return "; nothing of four characters or more is copied"
         line, _ = self._model.learned.text.line_at(self._longest.place)
         return (
-            f"; longest copy {len(self._longest.text)} characters, "
+            f"; longest copy {count(self._longest.letters, 'character')}, "
             f"{shown_line(self._longest.text)} (line {line:,} of the training text)"
         )
 
@@ -321,7 +344,7 @@ class _Answers:
         if self._why_not is not None:
             return None
         passage = self._model.learned.longest_copy(written, prefix)
-        if passage and (self._longest is None or len(passage.text) > len(self._longest.text)):
+        if passage and (self._longest is None or passage.letters > self._longest.letters):
             self._longest = passage
         return passage
 
@@ -343,7 +366,7 @@ class _Answers:
         copy: dict[str, Any] | None = None
         if passage is not None:
             line, _ = self._model.learned.text.line_at(passage.place)
-            copy = {"characters": len(passage.text), "text": passage.text, "line": line}
+            copy = {"characters": passage.letters, "text": passage.text, "line": line}
         elif self._why_not is None:
             copy = {"characters": 0, "text": "", "line": None}
         return {

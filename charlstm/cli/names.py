@@ -36,5 +36,6 @@ def _command(command: Command) -> str:
         case "novelty":
             return "charlstm eval novelty FILE"
     assert command.name == "resume", command.name
-    typed = ["charlstm", "train", *(["-"] if command.piped else []), "--resume"]
+    text = ["-"] if command.piped else ["FILE"] if command.handed else []
+    typed = ["charlstm", "train", *text, "--resume"]
     return shlex.join([*typed, *(["--name", command.run] if command.run else [])])

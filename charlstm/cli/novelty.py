@@ -25,6 +25,7 @@ from charlstm.cli.options import (
     told_encoding,
 )
 from charlstm.cli.streams import be_quiet, check_redirections
+from charlstm.errors import count
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -92,7 +93,7 @@ def novelty(
     else:
         samples = samples or _SAMPLES
         seed = first_seed(seed)
-        measured = f"{samples:,} samples of {model.directory.name}, seed {seed}"
+        measured = f"{count(samples, 'sample')} of {model.directory.name}, seed {seed}"
         texts = model.generate_many(
             samples=samples, length=_CHARACTERS, seed=seed, temperature=temperature
         )
@@ -181,9 +182,11 @@ def _row(
     from rich.cells import cell_len
     from rich.text import Text
 
+    from charlstm.text.letters import letters
+
     opening, closing = marks
     number, _ = training.line_at(passage.place)
-    head = f"{len(passage.text):>4,}  {number:>7,}  "
+    head = f"{passage.letters:>4,}  {number:>7,}  "
     parts = (*training.around(passage, _AROUND), passage.text)
     # How wide a tab is depends on where it is.
     before, after, copied = (part.replace("\t", "␉") for part in parts)
@@ -195,9 +198,9 @@ def _row(
         # Each side gets half of what is left, and what the other side does not need.
         most = max(room // 2, room - cell_len(after))
         while cell_len(before) > most:
-            before = before[1:]
+            before = "".join(letters(before)[1:])
         while cell_len(before + after) > room:
-            after = after[:-1]
+            after = "".join(letters(after)[:-1])
     return Text.assemble(
         (head + before, "dim"), (f"{opening}{shown}{closing}", "bold yellow"), (after, "dim")
     )
@@ -207,9 +210,12 @@ def _shortened(text: str, cells: int) -> str:
     """Show text within a line, its middle left out where it takes more cells of a terminal."""
     from rich.cells import cell_len
 
+    from charlstm.text.letters import letters
+
     shown = shown_line(text)
-    ends = min(cells, len(text)) // 2  # of a long text, no end has more characters than cells
+    found = letters(text)
+    ends = min(cells, len(found)) // 2  # of a long text, no end has more letters than cells
     while cell_len(shown) > cells:
         ends -= 1
-        shown = f"{shown_line(text[:ends])} … {shown_line(text[-ends:])}"
+        shown = " … ".join(shown_line("".join(end)) for end in (found[:ends], found[-ends:]))
     return shown

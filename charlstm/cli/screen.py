@@ -23,9 +23,11 @@ from charlstm.cli.console import (
     write_result,
 )
 from charlstm.cli.names import option
-from charlstm.figures import Report, perplexity
+from charlstm.errors import count
+from charlstm.figures import Report
 from charlstm.recipes.recipe import Recipe
 from charlstm.sessions.plan import Plan
+from charlstm.sessions.progress import told
 from charlstm.sessions.session import Event, Sample, Session
 from charlstm.text.corpus import Source
 from charlstm.training.events import EpochEnd, Finished, Step, Stopped, WentBack
@@ -43,6 +45,7 @@ class Screen:
         self._session = session
         self._plan = session.plan
         self._console = notes()
+        self._speed = _SPEED[: _room_for_speed(self._console)]
         self._every = max(1, self._plan.recipe.epochs // _REPORTS)
         self._bar: tqdm[None] | None = None
         self._headed = False
@@ -135,17 +138,12 @@ class Screen:
 
     def _move_bar(self, made: Step) -> None:
         if self._bar is not None and self._bar.update(made.progress - self._bar.n):
-            loss = made.loss
-            self._bar.set_description_str(
-                f"epoch {made.epoch} · loss {loss:.3f} · ppl {perplexity(loss):,.1f} · "
-                f"{made.characters_per_second:,.0f} chars/s",
-                refresh=False,
-            )
+            self._bar.set_description_str(told(made, self._console.width), refresh=False)
 
     def _draw_report(self, report: Report, best: bool) -> None:
         if not self._headed:
             self._headed = True
-            head = "".join(f"{title:>{width}}" for title, width in _COLUMNS + _SPEED)
+            head = "".join(f"{title:>{width}}" for title, width in _COLUMNS + self._speed)
             self._line(Text(head, style="dim"))
         cells = [
             f"{report.epoch:,}",
@@ -157,8 +155,9 @@ class Screen:
         for (title, width), cell in zip(_COLUMNS, cells, strict=True):
             good = title == "held-out ppl" and best
             line.append(f"{cell:>{width}}", style="bold green" if good else "")
-        speed = _speed(report, self._before)
-        line.append(f"{report.seconds:>11,.1f}{speed:>11,.0f}")
+        figures = (f"{report.seconds:,.1f}", f"{_speed(report, self._before):,.0f}")
+        for (_, width), cell in zip(self._speed, figures, strict=False):
+            line.append(f"{cell:>{width}}")
         self._line(line)
         self._before = report
 
@@ -167,7 +166,18 @@ class Screen:
         line = Text(f"{epoch:>7,}  ", style="dim")
         line.append(visible(prefix).replace("\n", " ⏎ "), style="bold cyan")
         line.append(shown[len(visible(prefix).replace("\n", " ⏎ ")) :], style="cyan")
+        if is_terminal(sys.stderr):  # one row of it each, so that the figures stay in sight
+            line.truncate(self._console.width, overflow="ellipsis")
         self._line(line)
+
+
+def _room_for_speed(console: Console) -> int:
+    """Return how many columns of the speed a terminal has room for beside the others."""
+    if not is_terminal(sys.stderr):
+        return len(_SPEED)
+    room = console.width - sum(width for _, width in _COLUMNS)
+    widths = [width for _, width in _SPEED]
+    return next(many for many in (2, 1, 0) if sum(widths[:many]) <= max(room, 0))
 
 
 def _draw_plan(console: Console, plan: Plan) -> None:
@@ -184,12 +194,12 @@ def _draw_plan(console: Console, plan: Plan) -> None:
     into = f"embedding {architecture.embedding}" if architecture.embedding else "one-hot"
     rows = {
         "text": "\n".join(files),
-        "characters": f"{len(corpus):,} in {corpus.lines:,} lines",
-        "vocabulary": f"{len(counts.characters):,} characters, {counts.seen_once:.0%} of them seen "
-        "once",
+        "characters": f"{len(corpus):,} in {count(corpus.lines, 'line')}",
+        "vocabulary": f"{count(len(counts.characters), 'character')}, {counts.seen_once:.0%} of "
+        "them seen once",
         "split": f"{plan.training_characters:,} to learn from, {held_out}",
-        "model": f"{architecture.layers} × {architecture.cell} {architecture.hidden}, {into}, "
-        f"{architecture.parameter_count(len(counts)):,} weights",
+        "model": f"{architecture.title}, {into}, "
+        f"{count(architecture.parameter_count(len(counts)), 'weight')}",
         "recipe": plan.reason,
         "settings": _settings(recipe),
         "machine": f"{plan.backend} backend on {_device(plan)}, {recipe.precision}, about "
@@ -204,9 +214,8 @@ def _draw_plan(console: Console, plan: Plan) -> None:
             "--no-index leaves it out"
         )
     if plan.started_from is not None:
-        rows["from"] = (
-            f"the weights of {plan.started_from}; {plan.new_characters:,} characters are new"
-        )
+        new = count(plan.new_characters, "character is", "characters are")
+        rows["from"] = f"the weights of {plan.started_from}; {new} new"
     if plan.resumed_step is not None:
         rows["resumed"] = f"at step {plan.resumed_step:,} of {plan.total_steps:,}"
     if not is_terminal(sys.stderr):
@@ -252,13 +261,17 @@ def _settings(recipe: Recipe) -> str:
     if recipe.weight_decay:
         parts.append(f"weight decay {recipe.weight_decay:g}")
     if recipe.patience:
-        parts.append(f"patience {recipe.patience:,} epochs")
+        parts.append(f"patience {count(recipe.patience, 'epoch')}")
     return ", ".join(parts)
 
 
 def _time(plan: Plan) -> str:
     """Say how long it will take and how often the text will be read."""
+    if not plan.seconds:
+        return "none, it is done already"
     often = f"{plan.passes:,.0f} times" if plan.passes >= 2 else f"{plan.passes:.2g} times"
+    if often == "1 times":
+        often = "once"
     return f"{_duration(plan.seconds)}, reading the text {often}"
 
 

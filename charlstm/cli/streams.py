@@ -131,7 +131,7 @@ class StandardOutput:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         if isinstance(error, BrokenPipeError):
             raise SystemExit(0) from None
-        raise OutputError(f"The result cannot be written: {error.strerror}.") from None
+        raise OutputError(f"The result cannot be written: {error.strerror or error}.") from None
 
 
 def take_streams() -> None:

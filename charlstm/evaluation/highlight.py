@@ -2,13 +2,15 @@
 
 import html
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.outputs import PAGE
+from charlstm.text.letters import letters
 
 SHADES = (
     (1.0, None),
@@ -48,6 +50,19 @@ class Line:
     def shown(self) -> str:
         """The characters that `bits` belong to, with `LINE_END` for the line break."""
         return self.text + LINE_END * self.ended
+
+    def letters(self) -> Iterator[tuple[str, float]]:
+        """Yield the letters, as people see them, and the surprisal of each: of all its characters.
+
+        The last is `LINE_END` where a line break follows. NaN is what was not predicted.
+        """
+        at = 0
+        for letter in (*letters(self.text), *[LINE_END] * self.ended):
+            bits = self.bits[at : at + len(letter)]
+            at += len(letter)
+            if len(bits) > 1:  # of the text's first letter, all but the first character
+                bits = bits[~np.isnan(bits)]
+            yield letter, float(bits.sum())
 
     @property
     def mean(self) -> float:
@@ -97,9 +112,11 @@ body {{ max-width: 50rem; margin: 2rem auto; padding: 0 1rem; color: #222; backg
 h1 {{ font-size: 1.3rem }} h2 {{ font-size: 1.1rem; margin-top: 2.5rem }}
 p, .n {{ color: #666 }} .n {{ display: inline-block; min-width: 4.5em; font-size: .75em }}
 .text {{ white-space: pre-wrap; overflow-wrap: anywhere }}
+.r {{ display: flex; align-items: baseline }} .r p {{ flex: 1; min-width: 0 }}
+.text p {{ margin: 0; color: inherit }}
 .text span, .key span {{ border-radius: 2px; padding: .1em 0 }}
 .key span {{ padding: .1em .5em; color: #222 }}
-.e {{ color: #bbb }}
+.e {{ color: #767676 }} .e[class^="s"] {{ color: #222 }}
 {shades}
 </style>
 </head>
@@ -131,9 +148,9 @@ def page(title: str, summary: str, in_order: Sequence[Line]) -> str:
         summary=html.escape(summary),
         shades="\n".join(rules),
         key=" ".join(f'<span class="s{n}">{name}</span>' for n, name in enumerate(shade_names())),
-        text="\n".join(_marked(line) for line in in_order),
-        ranking="\n".join(
-            f'<span class="n">{line.mean:.2f}</span>{_marked(line)}'
+        text="".join(map(_marked, in_order)),
+        ranking="".join(
+            f'<div class="r"><span class="n">{line.mean:.2f}</span>{_marked(line)}</div>'
             for line in ranked(in_order)[:_RANKED]
         ),
     )
@@ -151,13 +168,15 @@ def shade_names() -> list[str]:
 def _marked(line: Line) -> str:
     colors = [color for _, color in SHADES]
     pieces = []
-    for place, (character, bits) in enumerate(zip(line.shown, line.bits, strict=True)):
-        number = colors.index(shade(float(bits)))
+    marked = list(line.letters())
+    for place, (letter, bits) in enumerate(marked, start=1):
+        number = colors.index(shade(bits))
         classes = ["s" + str(number)] if number else []
-        if place == len(line.text):
+        if line.ended and place == len(marked):
             classes.append("e")
         # The exact figure appears when a reader points at a character.
-        title = "" if np.isnan(bits) else f' title="{bits:.1f}"'
+        title = "" if math.isnan(bits) else f' title="{bits:.1f}"'
         mark = f' class="{" ".join(classes)}"' if classes else ""
-        pieces.append(f"<span{mark}{title}>{html.escape(character)}</span>")
-    return "".join(pieces)
+        pieces.append(f"<span{mark}{title}>{html.escape(letter)}</span>")
+    # Each line has a direction of its own, and the mark of its line break stands where it ends.
+    return f'<p dir="auto">{"".join(pieces)}</p>'

@@ -147,11 +147,16 @@ class Matcher:
         spans += zip(short.tolist(), reach[short].tolist(), strict=True)
         return sorted(spans, key=lambda span: (span[0] - span[1], span[0]))
 
-    def followers(self, passage: str) -> str:
-        """Return every character that follows `passage` in the text, each once, sorted."""
-        if self._followers is None or self._followers.length != len(passage):
+    def followers(self, passage: str, known: int | None = None) -> str:
+        """Return every character that follows `passage` in the text, each once, sorted.
+
+        Its places are found by its last `known` characters, by all of it where ``None``. Only
+        another number needs another order.
+        """
+        known = len(passage) if known is None else known
+        if self._followers is None or self._followers.length != known:
             self._followers = None  # lets go of the old order before the new one is made
-            self._followers = _Followers(self._text, self._codes, len(passage))
+            self._followers = _Followers(self._text, self._codes, known)
         return self._followers.after(passage)
 
     def _long_spans(
@@ -352,11 +357,12 @@ class _Followers:
         self._sorted.sort()
 
     def after(self, passage: str) -> str:
-        """Return the characters that follow `passage`, each once, sorted."""
+        """Return the characters that follow `passage`, of `length` or more, each once, sorted."""
         if passage in self._frequent:
             return self._frequent[passage]
         value = 0
-        for character in passage:
+        before = len(passage) - self.length
+        for character in passage[before:]:
             value = (value + ord(character)) * _FACTOR % 2**64
         limits = np.array([value & ~self._mask, value | self._mask], np.uint64)
         # No place has all bits set: there are fewer places than that.
@@ -364,7 +370,11 @@ class _Followers:
         places: list[int] = (self._sorted[first:last] & np.uint64(self._mask)).tolist()
         text, length = self._text, self.length
         # Another passage may have the same bits, so the characters themselves are compared.
-        characters = {text[place + length] for place in places if text.startswith(passage, place)}
+        characters = {
+            text[place + length]
+            for place in places
+            if place >= before and text.startswith(passage, place - before)
+        }
         followers = "".join(sorted(characters))
         if len(places) > _PLACES:
             self._frequent[passage] = followers

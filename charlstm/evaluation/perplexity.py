@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.errors import CorpusError
+from charlstm.errors import CorpusError, count
 from charlstm.evaluation.dynamic import dynamic_surprisal
 from charlstm.figures import bits, perplexity
 from charlstm.model.charlm import CharLM
@@ -106,8 +106,8 @@ def evaluate(
     """
     if len(text) < 2:
         raise CorpusError(
-            f"A text of {len(text)} characters cannot be measured: at least 2 are needed, since "
-            "the first is only read."
+            f"A text of {count(len(text), 'character')} cannot be measured: at least 2 are needed, "
+            "since the first is only read."
         )
     ids = vocabulary.encode(text)
     each = surprisal(model, ids, threads=Threads(threads) if threads else None)

@@ -164,6 +164,9 @@ class Network:
                 for layer in range(L)
             ]
 
+    def __repr__(self) -> str:
+        return f"<Network: {self.architecture.title}>"
+
     def start(self, streams: int = 1) -> State:
         """Return the state before any character, for `streams` streams."""
         H = self.architecture.hidden

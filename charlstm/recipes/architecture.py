@@ -35,6 +35,11 @@ class Architecture:
         check_whole("embedding", self.embedding, 0, 65_536)
 
     @property
+    def title(self) -> str:
+        """What it is called in a report: ``1 × lstm 256``."""
+        return f"{self.layers} × {self.cell} {self.hidden}"
+
+    @property
     def blocks(self) -> int:
         """How many blocks of H rows the cell's weight matrices have: one per gate or candidate."""
         return _BLOCKS[self.cell]

@@ -100,7 +100,9 @@ def explain(recipe: Recipe, characters: int, alphabet: int) -> str:
     if recipe.name != "auto":
         return recipe.name
     size = f"under {_SMALL:,}" if characters < _SMALL else f"{_SMALL:,} or more"
-    return f"auto, for {size} characters, each seen {characters / alphabet:,.0f} times on average"
+    seen = round(characters / alphabet)
+    often = "once" if seen == 1 else f"{seen:,} times"
+    return f"auto, for {size} characters, each seen {often} on average"
 
 
 def named(

@@ -5,7 +5,14 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from charlstm.checks import check_choice, check_count, check_real, check_whole, shown
+from charlstm.checks import (
+    check_choice,
+    check_count,
+    check_known,
+    check_real,
+    check_whole,
+    shown,
+)
 from charlstm.errors import RecipeError, Setting, SettingError
 from charlstm.recipes.architecture import Architecture
 from charlstm.text.corpus import TextOptions
@@ -122,8 +129,10 @@ class Recipe:
         Fields of the architecture and of the text options are named like the recipe's own.
 
         Raises:
-            RecipeError: a value is out of range, or there is no such setting.
+            RecipeError: a value is out of range.
+            UnknownSettingError: there is no such setting.
         """
+        check_known(settings.keys() - _WHOLE, SETTINGS)
         given = {name: value for name, value in settings.items() if value is not None}
         if given.get("optimizer", "adamw") != "adamw":
             given.setdefault("weight_decay", 0.0)  # the recipe's own would be in the way
@@ -132,9 +141,20 @@ class Recipe:
             names = {entry.name for entry in dataclasses.fields(old)}
             inside = {name: given.pop(name) for name in names & given.keys()}
             if inside:
-                given[part] = _replace(old, inside)
-        recipe: Recipe = _replace(self, given)
-        return recipe
+                given[part] = dataclasses.replace(old, **inside)
+        return dataclasses.replace(self, **given)
+
+
+# The parts of a recipe that are replaced as a whole, if at all.
+_WHOLE = {"name", "architecture", "text"}
+
+SETTINGS = tuple(
+    entry.name
+    for part in (Recipe, Architecture, TextOptions)
+    for entry in dataclasses.fields(part)
+    if entry.name not in _WHOLE
+)
+"""What a person can choose, by the names of the recipe and of its two parts."""
 
 
 def training_bytes(recipe: Recipe, vocabulary_size: int) -> int:
@@ -149,13 +169,6 @@ def training_bytes(recipe: Recipe, vocabulary_size: int) -> int:
     widest = 3 * vocabulary_size + 12 * architecture.hidden * architecture.layers
     widest += 3 * (architecture.embedding or 0)
     return _PROCESS_BYTES + kept + 4 * recipe.batch * recipe.window * widest
-
-
-def _replace(old: Any, changes: dict[str, Any]) -> Any:
-    unknown = changes.keys() - {entry.name for entry in dataclasses.fields(old)}
-    if unknown:
-        raise RecipeError(f"There is no setting called {', '.join(sorted(unknown))}.")
-    return dataclasses.replace(old, **changes)
 
 
 def recipe_to_json(recipe: Recipe) -> dict[str, Any]:

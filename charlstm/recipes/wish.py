@@ -6,8 +6,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from charlstm.checks import check_known
 from charlstm.recipes.named import named
-from charlstm.recipes.recipe import Recipe
+from charlstm.recipes.recipe import SETTINGS, Recipe
 from charlstm.text.corpus import TextOptions
 
 # The recipe's learning rate times this, for weights that have learned already.
@@ -25,7 +26,8 @@ class Wish:
         start_from: the name or path of a run whose weights to begin with instead of random ones.
 
     Raises:
-        RecipeError: a setting is out of range or unknown, or two cannot be combined.
+        RecipeError: a setting is out of range, or two cannot be combined.
+        UnknownSettingError: there is no such setting.
     """
 
     recipe: str = "auto"
@@ -33,6 +35,7 @@ class Wish:
     start_from: str | Path | None = None
 
     def __post_init__(self) -> None:
+        check_known(self.settings, SETTINGS)
         given = {name: value for name, value in self.settings.items() if value is not None}
         object.__setattr__(self, "settings", MappingProxyType(given))
         named(self.recipe).override(**given)

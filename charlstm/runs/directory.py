@@ -28,7 +28,7 @@ import numpy as np
 from safetensors.numpy import save as to_safetensors
 
 from charlstm.checks import shown
-from charlstm.errors import CharLSTMError, Command, RunError, Setting
+from charlstm.errors import CharLSTMError, Command, RunError, Setting, count
 from charlstm.figures import Report, finite
 from charlstm.files import (
     ADVICE,
@@ -70,6 +70,9 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def __repr__(self) -> str:
+        return f"RunDirectory({str(self.path)!r})"
 
     @property
     def name(self) -> str:
@@ -311,7 +314,7 @@ class RunDirectory:
             ) from None
         if len(text) != info.held_out_characters:
             raise RunError(
-                f"{path} is damaged: it has {len(text):,} characters, and run.json says "
+                f"{path} is damaged: it has {count(len(text), 'character')}, and run.json says "
                 f"{info.held_out_characters:,}. {ADVICE}"
             )
         return text
@@ -431,7 +434,10 @@ def _renamed(hidden: Path, path: Path) -> Path:
 
 def _runs(root: Path) -> list[Path]:
     """Return the directories of all runs; hidden ones are not runs yet, or something else."""
-    directories = (path.parent for path in root.glob("*/run.json"))
+    try:
+        directories = [path.parent for path in root.glob("*/run.json")]
+    except (OSError, ValueError):  # no directory can have such a name
+        return []
     return sorted(path for path in directories if not path.name.startswith("."))
 
 

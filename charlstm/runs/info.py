@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from charlstm.checks import check_real
-from charlstm.errors import RunError
+from charlstm.errors import RunError, count
 from charlstm.figures import LARGEST, Report, finite
 from charlstm.files import LARGEST_JSON
 from charlstm.machine import BACKENDS
@@ -41,7 +41,8 @@ class RunInfo:
         recipe: architecture, hyperparameters and text options.
         vocabulary: with the counts of the training text.
         sources: the corpus's files as they were read.
-        places: what was given to ``train``: where a resume looks for the corpus.
+        places: what was given to ``train``: where a resume looks for the corpus; nothing where
+            the text itself was handed over.
         encoding: the encoding that was asked for, if one was. One that was asked for a single file
             is that of its source.
         corpus_sha256: of the normalised text, held-out part included.
@@ -80,6 +81,22 @@ class RunInfo:
     versions: dict[str, str] = field(default_factory=dict)
     saved: float = 0.0
     apart: bool = True
+
+    def described(self) -> str:
+        """Return in a few words what was trained on how much, and how good it is."""
+        told = [
+            self.recipe.architecture.title,
+            f"{count(self.training_characters, 'character')} learned",
+            "no figure yet",
+        ]
+        if self.best is not None and self.best.validation_perplexity is not None:
+            told[-1] = f"held-out perplexity {self.best.validation_perplexity:,.2f}"
+        elif self.last is not None:
+            told[-1] = f"training perplexity {self.last.train_perplexity:,.2f}, nothing held out"
+        return ", ".join(told)
+
+    def __repr__(self) -> str:
+        return f"<RunInfo: {self.described()}>"
 
 
 def info_to_json(info: RunInfo) -> bytes:

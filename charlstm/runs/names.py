@@ -16,8 +16,8 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGN
 
 
 def name_for(places: Iterable[str | Path]) -> str:
-    """Return a run's name from the first place its corpus came from."""
-    first = str(next(iter(places), "-"))
+    """Return a run's name from the first place its corpus came from; ``text`` without any."""
+    first = str(next(iter(places), "text"))
     path = Path(first)
     if glob.has_magic(path.name) and not os.path.lexists(path):
         path = path.parent

@@ -351,7 +351,7 @@ class Comparison:
         write_whole(self.path / "compare.csv", _table(outcomes).encode())
         curves = {outcome.trial.name: outcome.reports for outcome in outcomes if outcome.reports}
         if curves:
-            write_whole(self.path / "compare.svg", draw_comparison(curves))
+            write_whole(self.path / "compare.svg", draw_comparison(curves, self.path.name))
 
 
 def _read_request(path: Path) -> object:

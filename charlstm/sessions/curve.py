@@ -1,10 +1,12 @@
-"""Learning curves as pictures."""
+"""Learning curves as pictures: perplexity, as the terminal tells it, over what was read."""
 
+import html
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from charlstm.figures import Report
+from charlstm.figures import Report, perplexity
 from charlstm.outputs import MAKER
 
 if TYPE_CHECKING:
@@ -12,82 +14,217 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _TRAINING, _HELD_OUT = "#8a8a8a", "#c2410c"
+# In inches, of which each has 72 of the picture's units.
+_WIDTH, _HEIGHT, _UNITS = 8, 4, 72
+# The share of the height that is left to the title, and what the title is set in.
+_TITLE_SHARE, _TITLE_FONT = 0.1, "14px 'DejaVu Sans', Verdana, sans-serif"
+# Time says nothing of its own while no curve is further than this from a steady speed, as a share
+# of the longest time.
+_STEADY = 0.05
+# A loss that is drawn higher is that of a training that went astray.
+_HIGHEST_LOSS = 100.0
+# The rounds of a decade that ticks stand at: the first ones that give enough.
+_ROUNDS = (
+    (1,),
+    (1, 3),
+    (1, 2, 5),
+    (1, 1.5, 2, 3, 5, 7),
+    tuple(n / 10 for n in range(10, 100, 5)),
+    tuple(n / 10 for n in range(10, 100)),
+)
+_FEWEST_TICKS = 4
 
 
-def draw_curve(reports: Sequence[Report]) -> bytes:
-    """Return an SVG of the training and the held-out loss over characters read and over time.
+def draw_curve(reports: Sequence[Report], title: str = "") -> bytes:
+    """Return an SVG of the perplexity of the training text and of the held-out text.
+
+    It is drawn over the characters read; beside it over time, where the speed was not the same
+    all along. The distances are those of the losses: twice the perplexity is as far everywhere.
 
     Args:
         reports: at least one.
+        title: the name of the run.
     """
-    figure, (over_characters, over_time) = _panels()
-    for axes, places in (
-        (over_characters, [report.characters for report in reports]),
-        (over_time, [report.seconds for report in reports]),
-    ):
+    losses = [report.train_loss for report in reports]
+    losses += [report.validation_loss for report in reports if report.validation_loss is not None]
+    figure, panels = _panels([reports], losses)
+    for axes, places in zip(panels, _places(reports), strict=False):
         dot = "." if len(reports) < 3 else None  # a line needs two ends to be seen
-        losses = [report.train_loss for report in reports]
-        axes.plot(places, losses, label="training text", color=_TRAINING, marker=dot)
+        learned = [_drawn(report.train_loss) for report in reports]
+        axes.plot(places, learned, label="training text", color=_TRAINING, marker=dot)
         measured = _held_out(reports, places)
         if measured:
             axes.plot(*zip(*measured, strict=True), label="held-out text", color=_HELD_OUT)
-            place, loss = min(measured, key=lambda point: point[1])
-            axes.plot(place, loss, "o", color=_HELD_OUT, label=f"best {loss:.4g}")
-    over_characters.legend(frameon=False)
-    return _svg(figure)
+            best = min(reports, key=_measured_loss)
+            place = places[reports.index(best)]
+            label = f"best {perplexity(_measured_loss(best)):,.2f}, epoch {best.epoch:,}"
+            axes.plot(place, _drawn(_measured_loss(best)), "o", color=_HELD_OUT, label=label)
+    panels[0].set_ylabel("perplexity")
+    panels[0].legend(frameon=False)
+    return _svg(figure, title)
 
 
-def draw_comparison(curves: Mapping[str, Sequence[Report]]) -> bytes:
-    """Return an SVG of several trainings' held-out losses over characters read and over time.
+def draw_comparison(curves: Mapping[str, Sequence[Report]], title: str = "") -> bytes:
+    """Return an SVG of the perplexity of the held-out text in several trainings.
 
-    A training that holds nothing out is drawn by its training loss, dashed.
+    A training that holds nothing out is drawn by the perplexity of its training text, dashed.
 
     Args:
         curves: the reports of each, by the name it has in the legend; at least one of them.
+        title: the name of the comparison.
     """
-    figure, (over_characters, over_time) = _panels()
+    losses = [
+        loss
+        for reports in curves.values()
+        for _, loss in _held_out(reports, _places(reports)[0])
+        or _learned(reports, _places(reports)[0])
+    ]
+    figure, panels = _panels(list(curves.values()), losses)
     for name, reports in curves.items():
         color = None
-        for axes, places in (
-            (over_characters, [report.characters for report in reports]),
-            (over_time, [report.seconds for report in reports]),
-        ):
+        for axes, places in zip(panels, _places(reports), strict=False):
             measured = _held_out(reports, places)
-            style = "-" if measured else "--"
-            points = measured or list(
-                zip(places, [report.train_loss for report in reports], strict=True)
-            )
-            marker = "." if len(points) < 3 else None
+            points = measured or _learned(reports, places)
             (line,) = axes.plot(
-                *zip(*points, strict=True), style, label=name, color=color, marker=marker
+                *zip(*points, strict=True),
+                "-" if measured else "--",
+                label=name if measured else f"{name} (training text)",
+                color=color,
+                marker="." if len(points) < 3 else None,
             )
             color = line.get_color()  # the same one in both panels
-    over_characters.legend(frameon=False)
-    return _svg(figure)
+    panels[0].set_ylabel("perplexity of the held-out text")
+    panels[0].legend(frameon=False)
+    return _svg(figure, title)
+
+
+def _places(reports: Sequence[Report]) -> tuple[list[float], list[float]]:
+    """Return where the reports stand in each panel: characters read, seconds of training."""
+    return [report.characters for report in reports], [report.seconds for report in reports]
+
+
+def _measured_loss(report: Report) -> float:
+    return math.inf if report.validation_loss is None else report.validation_loss
 
 
 def _held_out(reports: Sequence[Report], places: Sequence[float]) -> list[tuple[float, float]]:
-    losses = [report.validation_loss for report in reports]
-    return [(place, loss) for place, loss in zip(places, losses, strict=True) if loss is not None]
+    return [
+        (place, _drawn(report.validation_loss))
+        for place, report in zip(places, reports, strict=True)
+        if report.validation_loss is not None
+    ]
 
 
-def _panels() -> "tuple[Figure, Sequence[Axes]]":
+def _learned(reports: Sequence[Report], places: Sequence[float]) -> list[tuple[float, float]]:
+    learned = (_drawn(report.train_loss) for report in reports)
+    return list(zip(places, learned, strict=True))
+
+
+def _drawn(loss: float) -> float:
+    return min(loss, _HIGHEST_LOSS)
+
+
+def _panels(
+    curves: Sequence[Sequence[Report]], losses: Sequence[float]
+) -> "tuple[Figure, Sequence[Axes]]":
+    """Return a figure and its empty panels, with room for these losses."""
     # Not pyplot: it would look for a screen and keep global state.
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    panels: Sequence[Axes] = figure.subplots(1, 2, sharey=True)
-    for axes, label in zip(panels, ("characters read", "seconds of training"), strict=True):
-        axes.set_xlabel(label)
+    lowest, highest = _ends(losses)
+    ticks = _ticks(lowest, highest)
+    seconds = max(report.seconds for reports in curves for report in reports)
+    unit, length = _time_unit(seconds)
+    count = 1 if _is_steady(curves) else 2
+    figure = Figure(
+        figsize=(_WIDTH if count == 1 else _WIDTH * 1.4, _HEIGHT),
+        layout=ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - _TITLE_SHARE)),
+    )
+    panels: list[Axes] = list(figure.subplots(1, count, sharey=True, squeeze=False)[0])
+    for axes in panels:
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("loss (nats a character)")
+        axes.set_ylim(lowest, highest)
+        axes.yaxis.set_major_locator(FixedLocator([math.log(tick) for tick in ticks]))
+        axes.yaxis.set_major_formatter(FixedFormatter([_number(tick) for tick in ticks]))
+    panels[0].set_xlabel("characters read")
+    panels[0].xaxis.set_major_formatter(FuncFormatter(lambda place, _: _thousands(place)))
+    if count == 2:
+        panels[1].set_xlabel(f"{unit} of training")
+        panels[1].xaxis.set_major_formatter(FuncFormatter(lambda at, _: _number(at / length)))
     return figure, panels
 
 
-def _svg(figure: "Figure") -> bytes:
+def _is_steady(curves: Sequence[Sequence[Report]]) -> bool:
+    """Whether all were read at one speed, so that time would show the same curves once more."""
+    reports = [report for some in curves for report in some]
+    last = max(reports, key=lambda report: report.seconds)
+    if not last.characters or not last.seconds:
+        return True
+    pace = last.seconds / last.characters
+    return all(
+        abs(report.seconds - pace * report.characters) <= _STEADY * last.seconds
+        for report in reports
+    )
+
+
+def _time_unit(seconds: float) -> tuple[str, float]:
+    """Return the unit that suits a time, and how many seconds it has."""
+    if seconds < 600:
+        return "seconds", 1.0
+    return ("minutes", 60.0) if seconds < 36_000 else ("hours", 3600.0)
+
+
+def _ends(losses: Sequence[float]) -> tuple[float, float]:
+    """Return the losses at which the picture begins and ends, some room included."""
+    lowest, highest = min(map(_drawn, losses)), max(map(_drawn, losses))
+    room = max(0.06 * (highest - lowest), 0.02)
+    return lowest - room, highest + room
+
+
+def _ticks(lowest: float, highest: float) -> list[float]:
+    """Return round perplexities between two losses."""
+    decades = range(math.floor(lowest / math.log(10)), math.ceil(highest / math.log(10)) + 1)
+    ticks: list[float] = []
+    for rounds in _ROUNDS:
+        every = max(1, len(decades) // 8) if len(rounds) == 1 else 1
+        ticks = [
+            number * 10.0**decade
+            for decade in decades[::every]
+            for number in rounds
+            if lowest <= math.log(number * 10.0**decade) <= highest
+        ]
+        if len(ticks) >= _FEWEST_TICKS:
+            return ticks
+    # So near to each other that nothing that round lies between them.
+    low, high = math.exp(lowest), math.exp(highest)
+    step = 10.0 ** math.floor(math.log10(high - low))
+    step = next(step * part for part in (1, 0.5, 0.2, 0.1) if (high - low) / (step * part) >= 4)
+    return [step * n for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _number(number: float) -> str:
+    return f"{number:,.0f}" if 1000 <= number < 1e9 else f"{number:.4g}"
+
+
+def _thousands(number: float) -> str:
+    """Return a number of characters in thousands, or in millions where those would be many."""
+    if abs(number) >= 1e7:
+        return f"{number / 1e6:,.4g}M"
+    return f"{number / 1e3:,.6g}k" if number else "0"
+
+
+def _svg(figure: "Figure", title: str) -> bytes:
     from matplotlib import rc_context
 
     # Without a date and with fixed ids the same figures give the same file.
     with io.BytesIO() as file, rc_context({"svg.hashsalt": "charlstm"}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": MAKER})
-        return file.getvalue()
+        drawn = file.getvalue()
+    # A run has a name in any script, and its letters are left to the fonts of whoever looks.
+    name = html.escape("".join(letter for letter in title if letter.isprintable()))
+    middle = figure.get_figwidth() * _UNITS / 2
+    text = f'<text x="{middle:g}" y="20" style="font: {_TITLE_FONT}; text-anchor: middle">{name}'
+    end = drawn.rindex(b"</svg>")
+    return drawn[:end] + f"{text}</text>\n".encode() + drawn[end:]

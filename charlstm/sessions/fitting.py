@@ -1,6 +1,6 @@
 """A text and a recipe brought together: what is learned, what is held out, in which characters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -12,9 +12,12 @@ from charlstm.machine import machine_bytes
 from charlstm.model.devices import Computing
 from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe, training_bytes
-from charlstm.text.corpus import Corpus, TextOptions, split
+from charlstm.text.corpus import Corpus, TextOptions
+from charlstm.text.handed import ENCODING, check_places, handed_over
+from charlstm.text.locations import Text
 from charlstm.text.mapped import open_corpus
 from charlstm.text.reading import Encodings, OnRead, Told
+from charlstm.text.splitting import split
 from charlstm.text.unseen import readable
 from charlstm.text.vocabulary import Tokens, Vocabulary
 from charlstm.training.batches import fit
@@ -32,6 +35,7 @@ class Material:
         stdin: where ``-`` reads.
         on_read: called now and then with the bytes read and the bytes in all.
         apart: whether there is to be an empty line between two files.
+        text: the text itself, if it was handed over and is in no place.
     """
 
     places: Sequence[str | Path]
@@ -39,6 +43,33 @@ class Material:
     stdin: BinaryIO | None = field(default=None, repr=False)
     on_read: OnRead | None = field(default=None, repr=False)
     apart: bool = True
+    text: Text | None = field(default=None, repr=False)
+
+    @classmethod
+    def handed(
+        cls,
+        places: str | Path | Iterable[str | Path],
+        text: str | Iterable[str] | None,
+        encoding: Told = None,
+    ) -> "Material":
+        """Return what a program hands over: places or the text itself.
+
+        Args:
+            places: see `Material`.
+            text: a text, or several songs; see `charlstm.text.handed.handed_over`.
+            encoding: see `Material`.
+
+        Raises:
+            CorpusError: a place can be none, the text is none, or both are there.
+        """
+        named = check_places(places)
+        if text is None:
+            return cls(named, encoding)
+        if named:
+            raise CorpusError("Name the places of a text or hand it over as text=..., not both.")
+        if encoding is not None:
+            raise CorpusError("Text in memory is decoded already: leave encoding out.")
+        return cls((), text=handed_over(text))
 
     def open(self, cache: Path, options: TextOptions) -> Corpus:
         """Read it; see `charlstm.text.mapped.open_corpus`.
@@ -51,10 +82,10 @@ class Material:
             CorpusError: it cannot be read.
         """
         return open_corpus(
-            self.places,
+            self.places if self.text is None else [self.text],
             cache=cache,
             options=options,
-            encoding=self.encoding,
+            encoding=self.encoding if self.text is None else ENCODING,
             apart=self.apart,
             stdin=self.stdin,
             on_read=self.on_read,
@@ -124,13 +155,18 @@ class Shrunk:
     notes: tuple[Message, ...]
 
 
-def shrink(corpus: Corpus, wished: Recipe) -> Shrunk:
+def shrink(corpus: Corpus, wished: Recipe, cut: int | None = None) -> Shrunk:
     """Split a text, and shrink batch and window to it.
+
+    Args:
+        corpus: the text.
+        wished: what was asked for.
+        cut: where the text was split before; where ``None``, it is split now.
 
     Raises:
         CorpusError: it is too small to learn from.
     """
-    cut = split(len(corpus), wished.validation)
+    cut = split(corpus, wished.validation) if cut is None else cut
     batch, window = fit(cut, wished.batch, wished.window)
     notes = tuple(
         Message(f"The text is too short for a {name} of {asked:,}, so it is {possible:,}.")

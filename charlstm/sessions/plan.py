@@ -27,7 +27,7 @@ class Plan:
         reason: why the recipe is what it is, in a few words.
         started_from: the path of the run whose weights it begins with, if any.
         new_characters: how many of the vocabulary's characters that run did not know.
-        places: where the corpus was read from, as it was given.
+        places: where the corpus was read from, as it was given; nothing where the text itself was.
         notes: sentences about what differs from what was asked for.
         resumed_step: where a resumed run goes on; ``None`` for a new one.
         budget: when it will be done.

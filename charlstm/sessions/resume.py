@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from charlstm.errors import Command, CorpusError, Message, RecipeError, Setting
+from charlstm.errors import Command, CorpusError, Message, Part, RecipeError, Setting, count
 from charlstm.figures import Report
 from charlstm.files import damaged
 from charlstm.machine import Machine
@@ -26,6 +26,7 @@ from charlstm.sessions.tensorboard import has_tensorboard
 from charlstm.text.corpus import Corpus
 from charlstm.text.mapped import DIRECTORY
 from charlstm.text.reading import Encodings
+from charlstm.text.splitting import may_be_split
 from charlstm.training.trainer import Trainer
 
 # What may change when a run is resumed: how long it goes on. All else decides its weights.
@@ -82,10 +83,10 @@ def resume_session(
     elif origin is not None:
         trainer.begin_from(origin.weights())
     _check_more_to_do(directory, trainer)
-    notes: tuple[Message, ...] = ()
+    notes = _how_to_go_on(directory, trainer)
     if info.tensorboard and not has_tensorboard():
         note = "TensorBoard is not installed here any more, so nothing is written for it."
-        notes, info = (Message(note),), replace(info, tensorboard=False)
+        notes, info = (*notes, Message(note)), replace(info, tensorboard=False)
     info = replace(info, recipe=fitted.recipe, backend=backend, finished=None, versions=versions())
     plan = Plan(
         directory=directory,
@@ -114,7 +115,14 @@ def resume_session(
 
 def _read_again(directory: RunDirectory, info: RunInfo, material: Material) -> Corpus:
     """Read the run's corpus, and check that it is the same."""
-    if not material.places and "-" in info.places:
+    if material.text is None and not material.places and not info.places:
+        raise CorpusError(
+            f"{directory.path} learned from text that was handed over in memory and is kept "
+            "nowhere: hand the same text over again, with ",
+            Command("resume", directory.handle, handed=True),
+            ".",
+        )
+    if material.text is None and not material.places and "-" in info.places:
         raise CorpusError(
             f"{directory.path} learned from standard input, which is gone: pipe the same text in "
             "again, with ",
@@ -132,7 +140,7 @@ def _read_again(directory: RunDirectory, info: RunInfo, material: Material) -> C
     corpus = again.open(directory.path.parent / DIRECTORY, info.recipe.text)
     if corpus.sha256 != info.corpus_sha256:
         raise CorpusError(
-            f"The text of {', '.join(source.name for source in corpus.sources[:3])} is not the one "
+            f"The text in {', '.join(source.name for source in corpus.sources[:3])} is not the one "
             f"that {directory.path} was trained on, so it cannot go on from there. Restore the "
             "text, or train anew without ",
             Setting("resume"),
@@ -156,13 +164,14 @@ def _longer(recipe: Recipe, wish: Wish) -> Recipe:
 
 def _fit_again(directory: RunDirectory, info: RunInfo, corpus: Corpus, wished: Recipe) -> Fitted:
     """Fit the recipe to the text as it was when the run began, and check that it is the same."""
-    shrunk = shrink(corpus, wished)
-    _refuse_changes(directory, info.recipe, shrunk.recipe)
-    held_out = len(corpus) - shrunk.cut
-    if (shrunk.cut, held_out) != (info.training_characters, info.held_out_characters):
+    cut = info.training_characters
+    whole = cut + info.held_out_characters == len(corpus)
+    if not (whole and may_be_split(corpus, info.recipe.validation, cut)):
         raise damaged(
             directory.path / "run.json", ValueError("it does not say how its text was split")
         )
+    shrunk = shrink(corpus, wished, cut)
+    _refuse_changes(directory, info.recipe, shrunk.recipe)
     check_prefixes(info.prefixes, info.vocabulary, shrunk.recipe.text)
     return Fitted(corpus, shrunk.recipe, shrunk.cut, info.vocabulary)
 
@@ -189,13 +198,38 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
 def _check_more_to_do(directory: RunDirectory, trainer: Trainer) -> None:
     if trainer.step > trainer.budget.steps:
         raise RecipeError(
-            f"{directory.path} has made {trainer.step:,} steps already, and would have been done "
-            f"after {trainer.budget.steps:,} with these ",
+            f"{directory.path} has made {count(trainer.step, 'step')} already, and would have been "
+            f"done after {trainer.budget.steps:,} with these ",
             Setting("epochs"),
             " or ",
             Setting("steps"),
             "; ask for more.",
         )
+
+
+def _how_to_go_on(directory: RunDirectory, trainer: Trainer) -> tuple[Message, ...]:
+    """Say of a training that is over what would make it longer."""
+    recipe, reason = trainer.recipe, trainer.over
+    if reason is None:
+        return ()
+    longer: list[Setting] = []
+    if trainer.step >= recipe.epochs * trainer.windows.steps:
+        longer.append(Setting("epochs", _more(recipe.epochs)))
+    if recipe.steps is not None and trainer.step >= recipe.steps:
+        longer.append(Setting("steps", _more(recipe.steps)))
+    if not longer and recipe.minutes is not None and trainer.progress >= 1:
+        longer.append(Setting("minutes", _more(math.ceil(recipe.minutes))))
+    if not longer and recipe.patience is not None:
+        longer.append(Setting("patience", _more(recipe.patience)))
+    parts: list[Part] = [f"{directory.path} is done: {reason}. To make it longer, ask for "]
+    for setting in longer:
+        parts += [setting, " and "]
+    return (Message(*parts[:-1], "."),)
+
+
+def _more(present: int) -> int:
+    """Return a fifth more, as much as anybody would try first."""
+    return present + max(present // 5, 1)
 
 
 def _step_seconds(trainer: Trainer, fitted: Fitted, computing: Computing) -> float:

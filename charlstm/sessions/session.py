@@ -85,6 +85,10 @@ class Session:
         self._saved_best_loss: float | None = None
         self._drawn: list[Report] = []
 
+    def __repr__(self) -> str:
+        steps = f"step {self.trainer.step:,} of {self.plan.total_steps:,}"
+        return f"<Session of {str(self.plan.directory.path)!r}: {steps}>"
+
     @property
     def best(self) -> Report | None:
         """The report with the lowest held-out loss so far; ``None`` when nothing is held out."""
@@ -168,7 +172,7 @@ class Session:
         # Last, because it completes the save: a resume starts from this file.
         directory.write_resume(snapshot, self._history, self._samples)
         if self._history and self._history != self._drawn:
-            directory.write_curve(draw_curve(self._history))
+            directory.write_curve(draw_curve(self._history, directory.name))
             self._drawn = list(self._history)
         self._saved_at = time.monotonic()
 

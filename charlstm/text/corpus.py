@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checks import check_whole, shown
-from charlstm.errors import SettingError
+from charlstm.errors import SettingError, count
 from charlstm.text.guessing import Guess
 
 _CODE_POINTS = 0x110000
@@ -203,6 +203,9 @@ class Corpus:
         self.sha256 = sha256
         self._mapped = mapped
 
+    def __repr__(self) -> str:
+        return f"<Corpus: {count(len(self), 'character')} of {count(len(self.sources), 'source')}>"
+
     def __len__(self) -> int:
         """How many characters there are."""
         return len(self.ids)
@@ -224,8 +227,9 @@ class Corpus:
 
     @property
     def lines(self) -> int:
-        """How many lines there are."""
-        return 1 + self.counts().get("\n", 0)
+        """How many lines there are; the last one may end with a line break or without."""
+        breaks = self.counts().get("\n", 0)
+        return breaks + (self.alphabet.decode(self.ids[-1:]) != "\n")
 
     @property
     def text(self) -> str:
@@ -259,11 +263,6 @@ class Corpus:
 def narrowest(size: int) -> np.dtype[np.unsignedinteger[Any]]:
     """Return the type for the ids of this many characters."""
     return np.dtype("<u2" if size <= 1 << 16 else "<u4")
-
-
-def split(characters: int, validation: float) -> int:
-    """Return where a text of this many characters is cut: what follows is held out."""
-    return characters - int(characters * validation)
 
 
 def code_points(text: str) -> NDArray[np.uint32]:

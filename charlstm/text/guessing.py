@@ -1,10 +1,10 @@
 """Which encoding a text is in that says nothing of it: how well each explains the bytes.
 
 Every candidate reads the same bytes, and each reading is compared with what languages look like
-(`charlstm.text.languages`): how likely are its characters, does a letter of another script or a sign
-stand inside a word, does a word go on in capitals. The logarithms of these probabilities are summed
-over the text, so the reading that explains all bytes best wins, whether it takes one or two of them
-for a character.
+(`charlstm.text.languages`): how likely are its characters, does a letter of another script or a
+sign stand inside a word, does a word go on in capitals. The logarithms of these probabilities are
+summed over the text, so the reading that explains all bytes best wins, whether it takes one or two
+of them for a character.
 """
 
 import codecs

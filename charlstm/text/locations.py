@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from charlstm.errors import CorpusError
+from charlstm.errors import CorpusError, shortened
 
 PIECE = 1 << 22
 """How many bytes are read at once."""
@@ -33,6 +33,8 @@ _KEPT_IN_MEMORY = 1 << 26
 _MOST_PIPED = 1 << 30
 # No text has as many zeros in a row, in whatever encoding.
 _ZEROS = bytes(16)
+# Of a longer name, its beginning and its end are shown.
+_LONGEST_SHOWN = 500
 # No text packs this well. Below this many bytes it does no harm, however well it packs.
 _MOST_PACKED = 100
 _HARMLESS = 1 << 26
@@ -82,26 +84,32 @@ class Text:
                 raise OSError(errno.EAGAIN, "there is nothing to read yet")
 
 
+Place = str | Path | Text
+"""Where a text is: a name, or the text itself."""
+
+
 class Locations:
     """What a user named as the corpus; `texts` can be gone through several times.
 
     Args:
         names: files, directories (every ``*.txt`` below, in sorted order), globs, ``.zip`` and
-            ``.gz`` text, or ``-`` for standard input. A file reached twice is read once.
+            ``.gz`` text, ``-`` for standard input, or a text itself. A file reached twice is read
+            once.
         stdin: where ``-`` reads; the process's standard input if ``None``.
 
     Raises:
         CorpusError: a place does not exist or cannot be listed.
     """
 
-    def __init__(self, names: Sequence[str | Path], stdin: BinaryIO | None = None) -> None:
+    def __init__(self, names: Sequence[Place], stdin: BinaryIO | None = None) -> None:
         if not names:
             raise CorpusError("No corpus was given: name a text file, a directory or - for a pipe.")
         self._stdin = stdin
         self._kept: dict[str, tempfile.SpooledTemporaryFile[bytes]] = {}
         # By the place that they lead to; there may be a file called - as well.
         self._paths: dict[str, str] = {}
-        for name in map(str, names):
+        self._handed = [name for name in names if isinstance(name, Text)]
+        for name in (str(name) for name in names if not isinstance(name, Text)):
             if name == "-":
                 self._paths.setdefault("-", "standard input")
                 continue
@@ -125,6 +133,7 @@ class Locations:
         Raises:
             CorpusError: a place cannot be opened.
         """
+        yield from self._handed
         for place, path in self._paths.items():
             if place == "-":
                 yield Text(path, lambda: self._kept_open("-", _standard_input(self._stdin)))
@@ -214,8 +223,8 @@ def _readable(name: str, errors: type[Exception]) -> Iterator[None]:
 
 
 def _shown(name: str) -> str:
-    """Return the name of a file on one line: it may contain line breaks."""
-    return "⏎".join(name.splitlines())
+    """Return the name of a file on one line: it may contain line breaks, and be a whole song."""
+    return "⏎".join(shortened(name, _LONGEST_SHOWN).splitlines())
 
 
 def _refuse_bomb(name: str, unpacked: int, packed: int) -> None:

@@ -22,6 +22,7 @@ from filelock import FileLock
 from charlstm.errors import CorpusError, RunError
 from charlstm.files import opened, read_bytes, write_whole
 from charlstm.text.corpus import Alphabet, Corpus, IdArray, TextOptions, narrowest
+from charlstm.text.locations import Place
 from charlstm.text.reading import Encodings, OnRead, Reading, Told, held_in_memory
 
 DIRECTORY = ".charlstm-cache"
@@ -37,7 +38,7 @@ _PIECE = 1 << 24
 
 
 def open_corpus(
-    places: Sequence[str | Path],
+    places: Sequence[Place],
     *,
     cache: Path,
     options: TextOptions,

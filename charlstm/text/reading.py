@@ -17,7 +17,7 @@ from charlstm.errors import CorpusError, Setting
 from charlstm.text.corpus import Alphabet, Corpus, Source, TextOptions, narrowest
 from charlstm.text.encodings import Found, check_encoding, decoded, find_encoding
 from charlstm.text.kinds import text_kind
-from charlstm.text.locations import Locations, Text
+from charlstm.text.locations import Locations, Place, Text
 
 OnRead = Callable[[int, int], object]
 
@@ -99,7 +99,7 @@ class Reading:
 
     def __init__(
         self,
-        places: Sequence[str | Path],
+        places: Sequence[Place],
         *,
         options: TextOptions,
         encoding: Told | Encodings = None,

@@ -2,12 +2,21 @@
 
 import functools
 import importlib.util
+import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from charlstm.errors import Message, Part, Setting, SettingError, UnknownCharactersError
+from charlstm.checks import shown
+from charlstm.errors import (
+    Message,
+    Part,
+    RecipeError,
+    Setting,
+    SettingError,
+    UnknownCharactersError,
+)
 from charlstm.text.corpus import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
@@ -163,6 +172,40 @@ def lookalike(character: str, vocabulary: Vocabulary) -> str | None:
 def named(characters: str) -> str:
     """Return characters one by one, quoted for a message."""
     return ", ".join(map(_shown, characters))
+
+
+def stop_text(given: str, options: TextOptions, vocabulary: Vocabulary) -> str:
+    """Return a text to stop at in the form of the training text.
+
+    Raises:
+        RecipeError: the model can never write it.
+    """
+    if not given:
+        raise RecipeError("A text to stop at cannot be empty.")
+    # Where line breaks were spaces, a text does not stop at its first space.
+    text = replace(options, newline="keep").apply(given)
+    never = "".join(dict.fromkeys(c for c in text if c not in vocabulary))
+    if vocabulary.counts[0]:
+        never = never.replace("\ufffd", "")  # which it writes for <unk>
+    if not never:
+        return text
+    quoted = shown(given).replace("\\\\", "\\")  # as it was typed
+    if "\\" in never and re.search(r"\\[nrt]", text):
+        raise RecipeError(
+            f"{quoted} has a backslash and a letter where a line break or a tab may be "
+            "meant, and the model never writes a backslash. Most shells type a line break as "
+            "$'\\n' and a tab as $'\\t'; a number of lines is asked for with ",
+            Setting("lines"),
+            ".",
+        )
+    raise RecipeError(
+        f"The model never writes {named(never)}, so it would never stop at {quoted}: ",
+        "change ",
+        Setting("stop"),
+        ", or ask for a number of lines with ",
+        Setting("lines"),
+        ".",
+    )
 
 
 def _written_otherwise(character: str, characters: str) -> list[str]:

@@ -72,6 +72,9 @@ class Vocabulary:
         kept = [counts[character] for character in characters]
         return Vocabulary(characters, [counts.total() - sum(kept), *kept])
 
+    def __repr__(self) -> str:
+        return f"<Vocabulary: {len(self.characters):,} characters>"
+
     def __len__(self) -> int:
         """V: the number of ids, ``<unk>`` among them."""
         return len(self.characters) + 1

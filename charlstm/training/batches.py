@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charlstm.errors import CorpusError, Setting
+from charlstm.errors import CorpusError, Setting, count
 from charlstm.text.vocabulary import Ids
 
 FEWEST_CHARACTERS = 100
@@ -38,8 +38,9 @@ def fit(characters: int, batch: int, window: int) -> tuple[int, int]:
     """
     if characters < FEWEST_CHARACTERS:
         raise CorpusError(
-            f"The training text has {characters:,} characters; at least {FEWEST_CHARACTERS:,} are "
-            "needed (10,000 or more before it learns to spell). Add text, or hold out less with ",
+            f"The training text has {count(characters, 'character')}; at least "
+            f"{FEWEST_CHARACTERS:,} are needed (10,000 or more before it learns to spell). "
+            "Add text, or hold out less with ",
             Setting("validation"),
             ".",
         )

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from charlstm.errors import Setting, TrainingError
+from charlstm.errors import Setting, TrainingError, count
 from charlstm.figures import Report, perplexity
 from charlstm.model.charlm import CharLM
 from charlstm.model.devices import Computing, check_precision
@@ -161,7 +161,7 @@ class Trainer:
             if self._loss_count and self._at_epoch_end():
                 yield self._end_epoch()
                 self._good = self.snapshot()
-            if reason := self._finished():
+            if reason := self.over:
                 yield Finished(reason)
                 return
             if self.stopping:
@@ -301,11 +301,14 @@ class Trainer:
     def _at_epoch_end(self) -> bool:
         return self.step % self.windows.steps == 0 or self.progress >= 1
 
-    def _finished(self) -> str | None:
+    @property
+    def over(self) -> str | None:
+        """Why there is nothing more to do; ``None`` while there is."""
         if self.step >= self.budget.steps:
-            return f"all {self.budget.steps:,} steps are done"
+            steps = self.budget.steps
+            return f"all {steps:,} steps are done" if steps > 1 else "its only step is done"
         if self.progress >= 1:
-            return f"the {self.recipe.minutes:g} minutes are over"
+            return f"the {count(self.recipe.minutes or 0.0, 'minute is', 'minutes are')} over"
         patience = self.recipe.patience
         read = self.step // self.windows.steps  # whole epochs: one under way is not judged yet
         if patience and self.best_epoch and read - self.best_epoch >= patience:

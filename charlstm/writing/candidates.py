@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.model.network import Array, Memory, State
+from charlstm.text.letters import counts, joining, last_letter
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
-from charlstm.writing.constraints import Constraint, LineSoFar, counts, line_ends
+from charlstm.writing.constraints import Constraint, LineSoFar, line_ends
 from charlstm.writing.decoding import Decoding, Processor
 from charlstm.writing.drawer import Drawer
 from charlstm.writing.point import Point
@@ -149,7 +150,10 @@ class CandidateWriter:
         self._break_ids = _ids(vocabulary, self.breaks)
         self.newline = int(vocabulary.encode("\n")[0])
         inside = [c for c in vocabulary.characters if c not in (*self.breaks, "\n")]
-        self._inside, self._first = "".join(inside), "".join("".join(inside).split())
+        self._inside = "".join(inside)
+        # Nor does a line begin with a part of a letter, unless there is nothing else.
+        first = "".join(self._inside.split())
+        self._first = "".join(c for c in first if unicodedata.category(c)[0] != "M") or first
         self._marks = "".join(c for c in inside if _is_mark(c))
         self._ids: dict[tuple[str, ...], NDArray[np.intp]] = {}
 
@@ -309,6 +313,7 @@ class CandidateWriter:
         allowed = [
             characters for c in self._constraints if (characters := c.allowed(so_far)) is not None
         ]
+        completing = self._completing(row.line, allowed) if must_end else ""
         if spelling is not None:
             letters, complete = spelling.next(row.line[row.unit :])
             allowed.append(letters)
@@ -316,7 +321,7 @@ class CandidateWriter:
             must_end = must_end or not letters
         inside = (self._inside if row.line else self._first, *allowed)
         if must_end:
-            inside = (_closing(row.line, self._marks),)
+            inside = (_closing(row.line, self._marks) + completing,)
         kept = self._ids_of(inside)
         if may_end:
             kept = np.concatenate((kept, self._break_ids))
@@ -324,6 +329,12 @@ class CandidateWriter:
         logits.fill(-np.inf)
         logits[kept] = values
         row.barred = bool(len(kept)) and values.max() == -np.inf
+
+    def _completing(self, line: str, allowed: Sequence[str]) -> str:
+        """Return what may still follow as a part of the last letter of a line that is full."""
+        letter = last_letter(line)
+        parts = joining(letter, self._inside) if counts(letter) else ""
+        return "".join(c for c in parts if all(c in characters for characters in allowed))
 
     def _ids_of(self, characters: tuple[str, ...]) -> NDArray[np.intp]:
         """Return the ids of the characters that several strings have in common."""

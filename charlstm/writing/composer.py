@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from charlstm.errors import FormError, Part, RecipeError, Setting
+from charlstm.text.letters import letters
 from charlstm.text.unseen import Prefix
 from charlstm.writing.candidates import (
     COLDEST,
@@ -34,7 +35,7 @@ _RETURNS = 3
 _PLACINGS = 4
 # Marks after which a text goes on.
 _PAUSES = ("，", "；", "、", "：")
-# An error shows at most this many characters of a line.
+# An error shows at most this many letters of a line.
 _SHOWN = 60
 # Of lines that fit equally well the likelier one is taken more often, by this power of the
 # geometric mean of its characters' probabilities: it is a small model's worst lines that a reader
@@ -108,7 +109,8 @@ class Composer:
     def after(self, point: Point, line: str, end: str | None = None) -> Point:
         """Return the point after one more line, which may hold any characters.
 
-        What the model has never seen it reads as the nearest that it knows, or as ``<unk>``.
+        What the model has never seen it reads as the nearest that it knows, or as ``<unk>``. A
+        line of somebody's own, which has no `end`, is brought into the form of the training text.
 
         Args:
             point: where the text stands.
@@ -119,9 +121,11 @@ class Composer:
         Raises:
             RecipeError: the line does not begin as it should.
         """
+        sampler = self._sampler
+        if end is None:
+            line = sampler.text.apply(line)
         if not line.startswith(point.begun):
             raise RecipeError(f"The line {line!r} must begin with {point.begun!r}.")
-        sampler = self._sampler
         if end is None:
             end = "" if line.endswith(tuple(self._breaks)) else self._breaks[:1]
         rest = sampler.prefix(line[len(point.begun) :], "map").read + end
@@ -272,7 +276,8 @@ class Composer:
         nearest = min(whole, key=lambda row: (len(unmet[id(row)]), -sum(row.log_shares)))
         blamed = Counter(c.wish for wishes in unmet.values() for c in wishes).most_common(1)
         meets = (" that meets ", blamed[0][0]) if blamed else ()
-        line_shown = nearest.line if len(nearest.line) <= _SHOWN else f"{nearest.line[:_SHOWN]}…"
+        found = letters(nearest.line)
+        line_shown = f"{''.join(found[:_SHOWN])}…" if len(found) > _SHOWN else nearest.line
         shown = f"The nearest was: {line_shown}" if nearest.line else "None came near"
         return FormError(
             f"{line} was found",
@@ -313,6 +318,7 @@ def compose_form(
         CharLSTMError: as `Form.constraints`, and as `Composer.compose`.
     """
     begun = sampler.prefix(prefix, unknown)
+    form = form.as_read(sampler.text)
     tries = _PLACINGS if form.must else 1
     while True:
         parts = form.constraints(sampler.vocabulary, generator, words)

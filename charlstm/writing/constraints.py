@@ -4,16 +4,16 @@ A `Constraint` is one wish about one line at a time. `charlstm.writing.form` mak
 what a user asks for, and `charlstm.writing.composer` writes lines that meet them.
 """
 
-import unicodedata
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from charlstm.errors import Part
+from charlstm.text.letters import counted, first_letter, last_letter, letters, parting
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.rhyme import ending, endings_on, rhyme, sounds, words_ending_in
 from charlstm.writing.spelling import Spelling
+from charlstm.writing.words import APOSTROPHES, first_word, has_word, in_word, may_begin
 
-_APOSTROPHES = ("'", "’")
 # Marks after which a Chinese line of verse ends, though the text line goes on.
 _CLAUSE_MARKS = "，。！？；"
 # At least this many units must rhyme with the first of a rhyme, so that it can be answered; fewer
@@ -44,8 +44,8 @@ class LineSoFar:
         return len(self.before)
 
     @property
-    def letters(self) -> str:
-        """The part of it that counts for its length: neither punctuation nor spaces."""
+    def letters(self) -> tuple[str, ...]:
+        """The letters that count for its length, as people see them: no punctuation, no spaces."""
         return counted(self.text)
 
 
@@ -104,20 +104,9 @@ def line_ends(vocabulary: Vocabulary) -> str:
     return "".join(sorted([*marks, *spaces], key=lambda mark: -frequency[mark]))
 
 
-@lru_cache(maxsize=1 << 14)
-def counts(character: str) -> bool:
-    """Return whether a character counts for a line's length: letters, digits and Han do."""
-    return unicodedata.category(character)[0] in "LN"
-
-
-def counted(line: str) -> str:
-    """Return `line` without what does not count: its punctuation, its spaces."""
-    return "".join(character for character in line if counts(character))
-
-
 @dataclass(frozen=True)
 class LineLength(Constraint):
-    """Lines of a given number of characters, not counting punctuation and spaces.
+    """Lines of a given number of letters, not counting punctuation and spaces.
 
     Attributes:
         lengths: the least and the most for each line; after the last they begin again.
@@ -146,12 +135,12 @@ class LineLength(Constraint):
 
 @dataclass(frozen=True)
 class Acrostic(Constraint):
-    """The n-th line begins with the n-th of some characters (藏头诗).
+    """The n-th line begins with the n-th of some letters (藏头诗).
 
     A capital letter is written as one, a small one in either case.
 
     Attributes:
-        letters: one for each line; lines after them are free.
+        letters: one for each line, as people see them; lines after them are free.
         characters: the model's.
         words: the words in Latin letters, in lower case, that lines are led to begin with, if any
             of them begins with the letter; where ``None``, whatever the model makes of it.
@@ -166,25 +155,44 @@ class Acrostic(Constraint):
     def fits(self, so_far: LineSoFar) -> bool:
         """See `Constraint`."""
         asked = self._asked(so_far)
-        return not asked or so_far.letters[:1].casefold() == asked.casefold()
+        return not asked or "".join(so_far.letters[:1]).casefold() == asked.casefold()
 
     def allowed(self, so_far: LineSoFar) -> str | None:
         """See `Constraint`."""
         asked = self._asked(so_far)
         if not asked:
             return None
-        if not so_far.letters:
-            return asked if asked.isupper() else asked + asked.swapcase()
+        if left := self._left(so_far):
+            return left[0] if asked.isupper() else left[0] + left[0].swapcase()
         led = self._next(so_far)
-        if led is None:
-            return None
-        letters, complete = led
-        return letters + self._between_words if complete else letters
+        follow = None
+        if led is not None:
+            follow = led[0] + self._between_words if led[1] else led[0]
+        if so_far.letters == (last := last_letter(so_far.text),):
+            # What would make another letter of it may not follow.
+            apart = parting(last, self.characters)
+            if apart != self.characters:
+                return apart if follow is None else "".join(c for c in follow if c in apart)
+        return follow
 
     def may_end(self, so_far: LineSoFar) -> bool:
         """See `Constraint`."""
+        if so_far.letters and self._left(so_far):
+            return False
         led = self._next(so_far)
         return led is None or led[1]
+
+    def _left(self, so_far: LineSoFar) -> str:
+        """Return what is left to write of the letter asked for; empty once another is begun."""
+        asked, begun = self._asked(so_far), so_far.letters
+        if len(asked) < 2:
+            return "" if begun else asked
+        last = last_letter(so_far.text)
+        if begun and begun != (last,):
+            return ""
+        if last and asked.casefold().startswith(last.casefold()):
+            return asked[len(last) :]
+        return "" if begun else asked
 
     def _next(self, so_far: LineSoFar) -> tuple[str, bool] | None:
         """Return the letters that lead on within the first word, and whether it is complete.
@@ -192,14 +200,18 @@ class Acrostic(Constraint):
         ``None`` if it is led nowhere: after it, and if it was given and begins none of the words.
         """
         spelling = self._spellings.get(self._asked(so_far).casefold())
-        begun = _first_word(so_far.text)
+        begun = first_word(so_far.text)
         if spelling is None or not begun:
             return None
         letters, complete = spelling.next(begun)
         return (letters, complete) if letters or complete else None
 
     def _asked(self, so_far: LineSoFar) -> str:
-        return self.letters[so_far.number : so_far.number + 1]
+        return "".join(self._letters[so_far.number : so_far.number + 1])
+
+    @cached_property
+    def _letters(self) -> list[str]:
+        return letters(self.letters)
 
     @cached_property
     def _spellings(self) -> dict[str, Spelling]:
@@ -207,20 +219,20 @@ class Acrostic(Constraint):
         by_letter: dict[str, set[str]] = {}
         for word in self.words or ():
             by_letter.setdefault(word[0], set()).add(word)
-        asked = frozenset(self.letters.casefold()) & by_letter.keys()
+        asked = {letter.casefold() for letter in self._letters} & by_letter.keys()
         return {c: Spelling(frozenset(by_letter[c]), self.characters) for c in asked}
 
     @cached_property
     def _between_words(self) -> str:
-        return "".join(c for c in self.characters if not in_word(c) and c not in _APOSTROPHES)
+        return "".join(c for c in self.characters if not in_word(c) and c not in APOSTROPHES)
 
 
 @dataclass(frozen=True)
 class AcrosticEnd(Constraint):
-    """The n-th line ends with the n-th of some characters, in either case.
+    """The n-th line ends with the n-th of some letters, in either case.
 
     Attributes:
-        letters: one for each line; lines after them are free.
+        letters: one for each line, as people see them; lines after them are free.
         characters: the model's.
         words: the words in Latin letters, in lower case, that lines are led to end on, if any of
             them fit; where ``None``, those of the whole dictionary, rare names included.
@@ -246,21 +258,27 @@ class AcrosticEnd(Constraint):
         return self._endings.get(so_far.number)
 
     @cached_property
+    def _letters(self) -> list[str]:
+        return letters(self.letters)
+
+    @cached_property
     def _endings(self) -> dict[int, frozenset[str]]:
         """The units that lines are led to end on, by the number of the line."""
         spellings = {}
-        for number, asked in enumerate(self.letters):
+        for number, asked in enumerate(self._letters):
             # Without the dictionary the line must come to the letter by itself.
-            words = (
-                frozenset({asked}) if is_unit(asked) else words_ending_in(asked, self.characters)
-            )
+            words = None
+            if is_unit(asked):
+                words = frozenset({asked})
+            elif len(asked) == 1:
+                words = words_ending_in(asked, self.characters)
             if words is not None:
                 spellings[number] = _preferred(words, self.words)
         return spellings
 
     def _met(self, so_far: LineSoFar) -> bool:
-        asked = self.letters[so_far.number : so_far.number + 1]
-        return not asked or so_far.letters[-1:].casefold() == asked.casefold()
+        asked = "".join(self._letters[so_far.number : so_far.number + 1])
+        return not asked or "".join(so_far.letters[-1:]).casefold() == asked.casefold()
 
 
 @dataclass(frozen=True)
@@ -353,23 +371,25 @@ class Must(Constraint):
             return None
         word, line = missing[0], so_far.text
         for length in range(min(len(word) - 1, len(line)), 0, -1):
-            if line.endswith(word[:length]) and _may_begin(word, line[:-length]):
+            if line.endswith(word[:length]) and may_begin(word, line[:-length]):
                 return word[length]
         due = len(counted(line)) >= int(so_far.chance * (self._room(so_far) + 1))
-        return word[0] if due and _may_begin(word, line) else None
+        return word[0] if due and may_begin(word, line) else None
 
     def may_end(self, so_far: LineSoFar) -> bool:
         """See `Constraint`."""
         return not self._missing(so_far)
 
     def _missing(self, so_far: LineSoFar) -> list[str]:
-        return [word for word in self._asked(so_far) if not _has(so_far.text, word)]
+        return [word for word in self._asked(so_far) if not has_word(so_far.text, word)]
 
     def _asked(self, so_far: LineSoFar) -> list[str]:
         """Return the words that this line must have."""
         if self.line not in (None, so_far.number):
             return []
-        new = [word for word in self.words if not any(_has(line, word) for line in so_far.before)]
+        new = [
+            word for word in self.words if not any(has_word(line, word) for line in so_far.before)
+        ]
         if self.line is not None:
             return new
         most = self._most(so_far)
@@ -379,18 +399,11 @@ class Must(Constraint):
         """Return how many characters may come before the first of them."""
         asked, most = self._asked(so_far), self._most(so_far)
         if most is None:
-            return _ROOM_LATIN if in_word(asked[0][0]) else _ROOM_HAN
+            return _ROOM_LATIN if in_word(first_letter(asked[0])) else _ROOM_HAN
         return most - sum(len(counted(word)) for word in asked)
 
     def _most(self, so_far: LineSoFar) -> int | None:
         return self.lengths[so_far.number % len(self.lengths)][1] if self.lengths else None
-
-
-def _first_word(line: str) -> str:
-    """Return the word that `line` consists of so far; empty if there is more, or none."""
-    start = next((place for place, c in enumerate(line) if counts(c)), len(line))
-    word = line[start:]
-    return word if all(in_word(c) or c in _APOSTROPHES for c in word) else ""
 
 
 def _unit(line: str) -> str:
@@ -412,34 +425,6 @@ def _answers_to(
     return _preferred(endings_on(heard, characters), words)
 
 
-def is_unit(character: str) -> bool:
+def is_unit(letter: str) -> bool:
     """Return whether this is a Han character, which is a unit by itself."""
-    return bool(character) and not in_word(character) and ending(character) == (0, 1)
-
-
-@lru_cache(maxsize=1 << 14)
-def in_word(character: str) -> bool:
-    """Return whether a character belongs to words that are separated by spaces."""
-    name = unicodedata.name(character, "") if character else ""
-    return character.isalpha() and not name.startswith(("CJK", "HIRAGANA", "KATAKANA"))
-
-
-def _may_begin(word: str, line: str) -> bool:
-    """Return whether `word` may follow `line` without becoming part of a longer word."""
-    before = line[:-1] if line.endswith(_APOSTROPHES) else line
-    return not (in_word(word[0]) and in_word(before[-1:]))
-
-
-def _has(line: str, word: str) -> bool:
-    """Return whether `word` occurs in `line`, and not only as part of a longer word."""
-    start = line.find(word)
-    while start >= 0:
-        end = start + len(word)
-        # can is a part of can't: an apostrophe with a letter after it continues the word.
-        goes_on = in_word(line[end : end + 1]) or (
-            line[end : end + 1] in _APOSTROPHES and in_word(line[end + 1 : end + 2])
-        )
-        if _may_begin(word, line[:start]) and not (in_word(word[-1]) and goes_on):
-            return True
-        start = line.find(word, start + 1)
-    return False
+    return len(letter) == 1 and not in_word(letter) and ending(letter) == (0, 1)

@@ -13,6 +13,7 @@ import numpy as np
 
 from charlstm.checks import check_real, check_whole
 from charlstm.model.network import Array
+from charlstm.text.letters import last_letter, last_letters, number_of_letters, parting
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
 
 Processor = Callable[[str, Array], None]
@@ -104,10 +105,10 @@ class NoRepeat:
 
 
 class MaxCopy:
-    """Rules out what would copy more than a given number of characters in a row.
+    """Rules out what would copy more than a given number of letters in a row.
 
     Args:
-        most: how many may be copied, from 1.
+        most: how many letters, as people see them, may be copied, from 1.
         followers: returns every character that follows a passage in what must not be copied, as
             `charlstm.evaluation.novelty.TrainingText.followers` does.
         vocabulary: of the logits.
@@ -121,9 +122,12 @@ class MaxCopy:
 
     def __call__(self, written: str, logits: Array) -> None:
         """Rule out in place; see `Processor`."""
-        if len(written) >= self._most:
-            copied_on = self._followers(written[-self._most :])
-            logits[self._vocabulary.encode(copied_on)] = -np.inf
+        passage = last_letters(written, self._most)
+        if number_of_letters(passage) < self._most:
+            return
+        # What belongs to the last letter makes the passage no longer.
+        copied_on = parting(last_letter(passage), self._followers(passage))
+        logits[self._vocabulary.encode(copied_on)] = -np.inf
 
 
 class NoLoops:

@@ -7,7 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from charlstm.checks import check_whole
-from charlstm.errors import RecipeError, Setting
+from charlstm.errors import RecipeError, Setting, count
+from charlstm.text.corpus import TextOptions
+from charlstm.text.letters import counted, counts, letters, number_of_letters
 from charlstm.text.unseen import readable
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.constraints import (
@@ -17,8 +19,6 @@ from charlstm.writing.constraints import (
     LineLength,
     Must,
     Rhyme,
-    counted,
-    counts,
     is_unit,
     line_ends,
 )
@@ -36,14 +36,14 @@ _UNBOUNDED = 10**6
 
 @dataclass(frozen=True)
 class Form:
-    """What a text should be; its parts are combined.
+    """What a text should be; its parts are combined, and its letters are those that people see.
 
     Attributes:
         lines: how many; where ``None``, as many as the other parts imply, else four.
-        line_length: characters per line, not counting punctuation and spaces: ``"7"``, ``"6-9"``,
+        line_length: letters per line, not counting punctuation and spaces: ``"7"``, ``"6-9"``,
             ``"5,7,5,7"``.
-        acrostic: the first characters of the lines, together.
-        acrostic_end: their last characters, together.
+        acrostic: the first letters of the lines, together.
+        acrostic_end: their last letters, together.
         rhyme: a letter for each line: ``"AABA"``.
         must: words that occur somewhere.
 
@@ -100,10 +100,10 @@ class Form:
                 Setting("must"), " needs a word, without spaces or line breaks around it."
             )
         for word in self.must:
-            if len(word) > _LONGEST:
+            if number_of_letters(word) > _LONGEST:
                 raise RecipeError(
                     Setting("must"),
-                    f" can have at most {_LONGEST} characters, not {len(word):,}.",
+                    f" can have at most {_LONGEST} characters, not {number_of_letters(word):,}.",
                 )
 
     @property
@@ -125,6 +125,15 @@ class Form:
         parts = (_letters(self.acrostic), _letters(self.acrostic_end), self.rhyme)
         return self.lines or max(several, *map(len, parts)) or _LINES
 
+    def as_read(self, options: TextOptions) -> "Form":
+        """Return this form with its texts in the form of a training text."""
+        return replace(
+            self,
+            acrostic=options.apply(self.acrostic),
+            acrostic_end=options.apply(self.acrostic_end),
+            must=tuple(map(options.apply, self.must)),
+        )
+
     def constraints(
         self,
         vocabulary: Vocabulary,
@@ -134,7 +143,7 @@ class Form:
         """Return the parts of this form.
 
         Args:
-            vocabulary: the model's.
+            vocabulary: the model's; the texts are as it reads them, see `as_read`.
             generator: chooses the line for each word of `must`; where ``None``, as for a text whose
                 end is open, each line has one of them until all have occurred.
             words: the words in Latin letters, in lower case, that lines are led to begin and to end
@@ -151,18 +160,18 @@ class Form:
         if self.lengths:
             parts.append(LineLength(self.lengths, Setting("line_length", self.line_length)))
         if self.acrostic:
-            letters = _letters(self.acrostic)
-            self._check_known(letters, "acrostic", vocabulary, either_case=True)
-            letters = "".join(c if c in vocabulary else c.swapcase() for c in letters)
+            asked = "".join(_letters(self.acrostic))
+            self._check_known(asked, "acrostic", vocabulary, either_case=True)
+            asked = "".join(c if c in vocabulary else c.swapcase() for c in asked)
             wish = Setting("acrostic", self.acrostic)
             # A word that must occur may be none of them, and come first.
             leading = None if self.must else words
-            parts.append(Acrostic(letters, vocabulary.characters, leading, wish))
+            parts.append(Acrostic(asked, vocabulary.characters, leading, wish))
         if self.acrostic_end:
-            letters = _letters(self.acrostic_end)
-            self._check_known(letters, "acrostic_end", vocabulary, either_case=True)
+            asked = "".join(_letters(self.acrostic_end))
+            self._check_known(asked, "acrostic_end", vocabulary, either_case=True)
             wish = Setting("acrostic_end", self.acrostic_end)
-            parts.append(AcrosticEnd(letters, vocabulary.characters, words, wish))
+            parts.append(AcrosticEnd(asked, vocabulary.characters, words, wish))
         if self.rhyme:
             require_rhyme_libraries()
             require_rhyming_language(vocabulary, words)
@@ -205,7 +214,7 @@ class Form:
             if not roomy:
                 raise RecipeError(
                     Setting("must", word),
-                    f" finds no room beside the others in {self.count} lines of ",
+                    f" finds no room beside the others in {count(self.count, 'line')} of ",
                     Setting("line_length", self.line_length),
                     ".",
                 )
@@ -260,5 +269,6 @@ class Form:
                     )
 
 
-def _letters(acrostic: str) -> str:
-    return "".join(acrostic.split())
+def _letters(acrostic: str) -> list[str]:
+    """Return the letters asked for; spaces between them do not matter."""
+    return letters("".join(acrostic.split()))

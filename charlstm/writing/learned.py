@@ -44,6 +44,10 @@ class Learned:
         self._many_words = many_words
         self._quick_to_read = quick_to_read
 
+    def __repr__(self) -> str:
+        kept = "kept" if self.is_kept else "not kept"
+        return f"<Learned: {self._info.training_characters:,} characters, {kept}>"
+
     @property
     def is_kept(self) -> bool:
         """Whether the run keeps what it learned from, so that copies can be looked for."""
@@ -140,5 +144,6 @@ class Learned:
 def keeping_short(
     max_copy: int, text: TrainingText, vocabulary: Vocabulary
 ) -> tuple[Processor, ...]:
-    """Return what lets no more than `max_copy` characters in a row be copied from `text`."""
-    return (MaxCopy(max_copy, text.followers, vocabulary),)
+    """Return what lets no more than `max_copy` letters in a row be copied from `text`."""
+    # Passages of so many letters have different lengths, and so many characters at least.
+    return (MaxCopy(max_copy, lambda passage: text.followers(passage, max_copy), vocabulary),)

@@ -1,21 +1,21 @@
 """Continuing a prefix, with NumPy alone."""
 
-import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.checks import check_whole, shown
-from charlstm.errors import Part, RecipeError, Setting
+from charlstm.checks import check_known, check_whole
+from charlstm.errors import Part, RecipeError
 from charlstm.model.network import Network, State
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import TextOptions
-from charlstm.text.unseen import Prefix, named
+from charlstm.text.letters import LONGEST, is_plain, joining, joins, last_letter
+from charlstm.text.unseen import Prefix, stop_text
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import Decoding, Processor
 from charlstm.writing.drawer import Drawer, choose
@@ -32,8 +32,9 @@ class SamplingSettings(TypedDict, total=False):
     """How a prefix is continued; every part may be left out.
 
     Attributes:
-        length: how many characters to write at most, not counting the prefix; by default 200, or
-            that many for each of `lines`.
+        length: how many letters to write at most, not counting the prefix; by default 200, or that
+            many for each of `lines`. They are letters as people see them, see
+            `charlstm.text.letters`: no text ends inside one.
         lines: how many lines to write, not counting empty ones; one that the prefix begins is the
             first.
         stop: texts at which to end; they are not part of what is written.
@@ -54,6 +55,11 @@ class SamplingSettings(TypedDict, total=False):
     unknown: str
 
 
+def _check_settings(settings: SamplingSettings) -> None:
+    drawn = {part.name: f"decoding=Decoding({part.name}=...)" for part in fields(Decoding)}
+    check_known(settings, SamplingSettings.__optional_keys__, drawn)
+
+
 @dataclass(frozen=True)
 class Sampler:
     """A model that writes.
@@ -67,6 +73,9 @@ class Sampler:
     network: Network
     vocabulary: Vocabulary
     text: TextOptions = field(default_factory=TextOptions)
+
+    def __repr__(self) -> str:
+        return f"<Sampler: {self.network}, {len(self.vocabulary.characters):,} characters known>"
 
     def prefix(
         self, given: str | Prefix, unknown: str = "error", *, what: Part = "the prefix"
@@ -99,8 +108,10 @@ class Sampler:
 
         Raises:
             UnknownCharactersError: with ``unknown="error"``, naming each of them.
+            UnknownSettingError: there is no such setting.
             RecipeError: a setting is out of range, or leaves nothing to write.
         """
+        _check_settings(settings)
         begun = self.prefix(prefix, settings.get("unknown", "error"))
         return (piece for (piece,) in self._write(begun, 1, **settings) if piece)
 
@@ -126,6 +137,7 @@ class Sampler:
             RecipeError: as in `stream`.
         """
         check_whole("samples", samples, 1)
+        _check_settings(settings)
         begun = self.prefix(prefix, settings.get("unknown", "error"))
         first = first_seed(settings.get("seed"))
         texts: list[str] = []
@@ -175,39 +187,6 @@ class Sampler:
             self.network.step(state, int(character))
         return log_probabilities
 
-    def _stop(self, given: str) -> str:
-        """Return a text to stop at in the form of the training text.
-
-        Raises:
-            RecipeError: the model can never write it.
-        """
-        if not given:
-            raise RecipeError("A text to stop at cannot be empty.")
-        # Where line breaks were spaces, a text does not stop at its first space.
-        text = replace(self.text, newline="keep").apply(given)
-        never = "".join(dict.fromkeys(c for c in text if c not in self.vocabulary))
-        if self.vocabulary.counts[0]:
-            never = never.replace("\ufffd", "")  # which it writes for <unk>
-        if not never:
-            return text
-        quoted = shown(given).replace("\\\\", "\\")  # as it was typed
-        if "\\" in never and re.search(r"\\[nrt]", text):
-            raise RecipeError(
-                f"{quoted} has a backslash and a letter where a line break or a tab may be "
-                "meant, and the model never writes a backslash. Most shells type a line break as "
-                "$'\\n' and a tab as $'\\t'; a number of lines is asked for with ",
-                Setting("lines"),
-                ".",
-            )
-        raise RecipeError(
-            f"The model never writes {named(never)}, so it would never stop at {quoted}: ",
-            "change ",
-            Setting("stop"),
-            ", or ask for a number of lines with ",
-            Setting("lines"),
-            ".",
-        )
-
     def _read(self, text: str) -> State:
         state = self.network.start()
         if "\n" in self.vocabulary:
@@ -236,16 +215,24 @@ class Sampler:
             check_whole("lines", lines, 1)
         if isinstance(stop, str):  # which is a sequence of texts too
             stop = (stop,)
-        stop = [self._stop(text) for text in stop]
+        stop = [stop_text(text, self.text, self.vocabulary) for text in stop]
         if lines is not None and "\n" not in self.vocabulary:
             raise RecipeError("The model knows no line breaks, so it cannot count lines.")
         begun = prefix.normalised
-        ends = [_End(begun, lines, stop) for _ in range(samples if lines or stop else 0)]
+        length = _LENGTH * (lines or 1) if length is None else length
+        # Where every character is a letter, they need not be looked at one by one.
+        known = self.vocabulary.characters
+        most = None if is_plain(known) else length
+        # A line break stays one: where the text has spaces in its place, it is never met.
+        stop = tuple(self.text.apply(text) if text.strip() else text for text in stop)
+        ended = lines or stop or most is not None
+        ends = [_End(begun, lines, stop, most, known) for _ in range(samples if ended else 0)]
+        if most:
+            length = most * LONGEST + 1
         texts = _Texts([begun] * samples, list(range(samples)))
         decoding = decoding or Decoding()
         processors = (*decoding.processors(self.vocabulary), *processors)
         generators = [np.random.default_rng(first + k) for k in range(samples)]
-        length = _LENGTH * (lines or 1) if length is None else length
         ids = self._draw(prefix.read, texts, length, decoding, processors, generators)
         return self._pieces(ids, texts, ends)
 
@@ -339,23 +326,48 @@ class _Texts:
 class _End:
     """Notices where one text ends, and holds back what may be the beginning of a stop text.
 
+    Args:
+        prefix: what the text begins with.
+        lines: how many it has; ``None`` for any number.
+        stop: the texts at which it ends.
+        letters: how many it has at most, after the prefix; ``None`` does not count them.
+        characters: those that may follow.
+
     Attributes:
         reached: whether it has ended.
     """
 
-    def __init__(self, prefix: str, lines: int | None, stop: Sequence[str]) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        lines: int | None,
+        stop: Sequence[str],
+        letters: int | None,
+        characters: str,
+    ) -> None:
         self.reached = False
         self._lines_left = lines
         self._in_line = bool(prefix.rpartition("\n")[2].strip())
         self._stop = tuple(stop)
         self._held = ""
+        self._letters_left = letters
+        self._letter = last_letter(prefix)
+        self._characters = characters
 
     def push(self, character: str) -> str:
         """Take the next character; return what is certain to be part of the text by now."""
-        if self.reached:
-            return ""
+        if self.reached or self._is_full(character):
+            return self.rest()
+        certain = self._certain(character)
+        if self._letters_left == 0 and not joining(self._letter, self._characters):
+            certain += self.rest()
+        return certain
+
+    def _certain(self, character: str) -> str:
         # Only one character came, so a stop text that is here now ends here.
         stops = [text for text in self._stop if (self._held + character).endswith(text)]
+        if self._letters_left is not None:  # a part of a letter is not what was meant
+            stops = [text for text in stops if len(text) >= len(self._letter)]
         if stops:
             self._held = (self._held + character).removesuffix(max(stops, key=len))
             return self.rest()
@@ -374,6 +386,17 @@ class _End:
         certain = self._held[: len(self._held) - kept]
         self._held = self._held[len(certain) :]
         return certain
+
+    def _is_full(self, character: str) -> bool:
+        """Whether the next character would begin a letter too many."""
+        if self._letters_left is None:
+            return False
+        if len(self._letter) < LONGEST and joins(self._letter, character):
+            self._letter += character
+            return False
+        self._letter = character
+        self._letters_left -= 1
+        return self._letters_left < 0
 
     def rest(self) -> str:
         """Return what was held back: the text has ended."""

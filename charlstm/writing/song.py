@@ -14,6 +14,7 @@ import numpy as np
 from charlstm.checks import check_whole
 from charlstm.errors import FormError, RecipeError
 from charlstm.evaluation.novelty import Passage, TrainingText
+from charlstm.text.letters import start_of_letter
 from charlstm.writing.candidates import Candidate
 from charlstm.writing.composer import Composer
 from charlstm.writing.decoding import Decoding, Processor
@@ -138,9 +139,10 @@ class Song:
                 )
             vocabulary = self._sampler.vocabulary
             processors = keeping_short(max_copy, self._training_text, vocabulary)
+        asked = form.as_read(self._sampler.text)
         return Composer(
             self._sampler,
-            form.constraints(self._sampler.vocabulary, None, self._words),
+            asked.constraints(self._sampler.vocabulary, None, self._words),
             decoding=decoding,
             processors=processors,
             read_processors=processors,
@@ -233,7 +235,7 @@ class Song:
         if self._training_text is None:
             return Proposal(candidate, math.exp(likely.mean()), None, False)
         # What the song ends on may be the beginning of what the line copies.
-        before = point.read[-_BEFORE:]
+        before = point.read[start_of_letter(point.read, max(len(point.read) - _BEFORE, 0)) :]
         novelty = self._training_text.novelty([before + candidate.line], after=len(before), most=1)
         copied, verbatim = novelty.longest, novelty.verbatim_lines > 0
         if copied is not None:

@@ -45,7 +45,7 @@ def watched(
         room.Session = often  # type: ignore[attr-defined]
     # Drawing takes ten times as long as everything else that a save does.
     charlstm.sessions.session.draw_curve = (  # type: ignore[attr-defined]
-        lambda reports: b"<svg/>" * len(reports)
+        lambda reports, title="": b"<svg/>" * len(reports)
     )
     mark = os.open(MARK, os.O_CREAT | os.O_WRONLY)
     counts = os.open(count_in, os.O_CREAT | os.O_WRONLY | os.O_APPEND) if count_in else None

@@ -14,7 +14,7 @@ from charlstm.cli.streams import open_inputs
 from charlstm.cli.write import page
 from charlstm.cli.write.prompt import LONGEST_LINE, Ask
 from charlstm.cli.write.settings import EXAMPLES, apply, command, told
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, count
 
 if TYPE_CHECKING:
     from charlstm.runs.directory import RunDirectory
@@ -142,7 +142,7 @@ class Desk:
 
     def _offer(self, ask: Ask, lines: list[str]) -> str:
         """Ask whether to go on with the draft; return y, n or q."""
-        size = f"{len(lines):,} line{'s' * (len(lines) != 1)}"
+        size = count(len(lines), "line")
         if not is_terminal(sys.stdin):
             self._say(f"Going on with the draft ({size}); --new begins anew.")
             return "y"
@@ -152,6 +152,10 @@ class Desk:
             plain = unicodedata.normalize("NFKC", _cleaned(typed)).strip().lower()
             if plain in _ANSWERS:
                 return _ANSWERS[plain]
+            self._say(
+                f"{shown_line(typed.strip())} is no answer here: y goes on with the draft, n puts "
+                "it aside and begins anew, q quits."
+            )
         return "q"
 
     def _take_up(self, kept: "Settings", given: Container[str]) -> None:

@@ -77,9 +77,11 @@ def draw(console: "Console", name: str, song: "Song", proposals: "Sequence[Propo
 
 def _title(name: str, song: "Song") -> str:
     """Return the run and the settings, and how far the stanza has come with its acrostic."""
+    from charlstm.text.letters import number_of_letters
+
     asked = {setting: value for setting, value in settings(song).items() if value}
     for setting in asked.keys() & {"acrostic", "end"}:
-        done, letters = len(song.stanza), len("".join(asked[setting].split()))
+        done, letters = len(song.stanza), number_of_letters("".join(asked[setting].split()))
         far = f"{done}/{letters}" if done < letters else "complete, b begins a stanza"
         asked[setting] += f" {far}"
     return visible(" · ".join([name, *(f"{setting} {asked[setting]}" for setting in asked)]))
@@ -98,22 +100,25 @@ def _table(proposals: "Sequence[Proposal]", *, passages: bool) -> "Table":
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("", style="bold cyan", no_wrap=True)
-    table.add_column("the next line", overflow="fold")
     table.add_column("likely", justify="right", no_wrap=True)
-    table.add_column("copied", overflow="fold", style="dim", no_wrap=not passages)
+    table.add_column("copied", justify="right", no_wrap=True, style="dim")
+    # After the figures: how wide a terminal draws a text is not always what is computed here.
+    table.add_column("the next line", overflow="fold")
+    table.add_column("", overflow="fold", style="dim")
     for number, proposal in enumerate(proposals, start=1):
-        copied = ""
+        copied = passage = ""
         if proposal.verbatim:
-            copied = "all of it" if passages else "all"
+            copied = "all"
         elif proposal.copied is not None:
-            passage = proposal.copied.text
+            copied = f"{proposal.copied.letters}"
             # The quotes show the spaces at its edges.
-            copied = f"{len(passage)}: «{shown_line(passage)}»" if passages else f"{len(passage)}"
+            passage = f"«{shown_line(proposal.copied.text)}»" if passages else ""
         table.add_row(
             str(number),
-            Text(visible(proposal.line)),
             f"{proposal.probability:.1%}",
             Text(copied, style="yellow" if proposal.verbatim else ""),
+            Text(visible(proposal.line)),
+            Text(passage),
         )
     return table
 

@@ -112,7 +112,10 @@ class _Piped:
 
     def _read_on(self) -> None:
         """Read what is there, and wait only where nothing is."""
-        data = os.read(sys.stdin.fileno(), _PIECE)
+        try:
+            data = os.read(sys.stdin.fileno(), _PIECE)
+        except OSError as error:
+            raise CorpusError(f"Standard input cannot be read: {error.strerror}.") from None
         self._ended = not data
         try:
             *lines, self._begun = (
