@@ -251,20 +251,16 @@ class TrainedModel:
         return text
 
     def read(self, places: Sequence[str | Path], *, encoding: Told = None) -> str:
-        """Return the text of files, normalised as the training text was.
+        """Return the text of files, as the training text was normalised, or raise `CorpusError`.
 
         Args:
             places: files, directories, globs or ``-``.
             encoding: as in `train`.
-
-        Raises:
-            CorpusError: they cannot be read.
         """
         return self.read_corpus(places, encoding=encoding).text
 
     def read_corpus(self, places: Sequence[str | Path], *, encoding: Told = None) -> Corpus:
-        """Return files as one text with what is known of each, its encoding for one; see `read`."""
-        # The whole of what is named is measured, whatever part of its corpus was learned.
+        """Return all of some files as one text, with the encoding of each; see `read`."""
         options = replace(self.info.recipe.text, limit=None)
         named, apart = check_places(places), self.info.apart
         return read_corpus(named, options=options, encoding=encoding, apart=apart)
@@ -364,8 +360,7 @@ def train(
         root: where runs live.
         prefixes: what the model continues while it learns.
         sample_every: epochs between two samples, 0 for none; a quarter of all where ``None``.
-        encoding: of the corpus, found out where ``None``; or a mapping from files to encodings:
-            ``{"d.txt": "big5", "*": "utf-8"}``, with ``"*"`` for all others.
+        encoding: of the corpus, or by file, ``"*"`` for all others; found out where ``None``.
         backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         threads: for torch, in this process; where ``None``, as many as are fastest.
