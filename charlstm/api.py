@@ -16,8 +16,9 @@ from charlstm.recipes.recipe import SETTINGS
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.info import RunInfo
-from charlstm.text.corpus import read_corpus
+from charlstm.text.corpus import Corpus
 from charlstm.text.handed import check_places
+from charlstm.text.reading import Told, read_corpus
 from charlstm.text.unseen import Prefix
 from charlstm.writing.composer import compose_form
 from charlstm.writing.constraints import Constraint
@@ -249,19 +250,20 @@ class TrainedModel:
             )
         return text
 
-    def read(self, places: Sequence[str | Path], *, encoding: str | None = None) -> str:
-        """Return the text of files, normalised as the training text was.
+    def read(self, places: Sequence[str | Path], *, encoding: Told = None) -> str:
+        """Return the text of files, as the training text was normalised, or raise `CorpusError`.
 
         Args:
             places: files, directories, globs or ``-``.
-            encoding: of the files; found out where ``None``.
-
-        Raises:
-            CorpusError: they cannot be read.
+            encoding: as in `train`.
         """
-        # The whole of what is named is measured, whatever part of its corpus was learned.
+        return self.read_corpus(places, encoding=encoding).text
+
+    def read_corpus(self, places: Sequence[str | Path], *, encoding: Told = None) -> Corpus:
+        """Return all of some files as one text, with the encoding of each; see `read`."""
         options = replace(self.info.recipe.text, limit=None)
-        return read_corpus(check_places(places), options=options, encoding=encoding).text
+        named, apart = check_places(places), self.info.apart
+        return read_corpus(named, options=options, encoding=encoding, apart=apart)
 
     def perplexity(
         self,
@@ -335,7 +337,7 @@ def train(
     root: str | Path = ROOT,
     prefixes: Sequence[str] = (),
     sample_every: int | None = None,
-    encoding: str | None = None,
+    encoding: Told = None,
     backend: str = "auto",
     device: str = "auto",
     threads: int | None = None,
@@ -358,7 +360,7 @@ def train(
         root: where runs live.
         prefixes: what the model continues while it learns.
         sample_every: epochs between two samples, 0 for none; a quarter of all where ``None``.
-        encoding: of the corpus; found out where ``None``.
+        encoding: of the corpus, or by file, ``"*"`` for all others; found out where ``None``.
         backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         threads: for torch, in this process; where ``None``, as many as are fastest.

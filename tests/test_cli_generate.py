@@ -398,3 +398,33 @@ def test_a_form_without_copies_is_written_without_torch(trained: Path) -> None:
     answer, modules = result.stdout.splitlines()
     assert len(json.loads(answer)["text"].split("\n")) == 4
     assert modules == "[]"
+
+
+# What a model cannot read or write is told.
+
+
+def test_a_line_break_typed_as_two_characters_is_an_error_that_says_how(generate: Charlstm) -> None:
+    result = generate("--stop", r"\n")
+    assert (result.code, result.stdout) == (1, "")
+    assert r"Most shells type a line break as $'\n'" in result.stderr
+    assert "with --lines." in result.stderr
+    assert "The model never writes 'X', so" in generate("--stop", "你X").stderr
+    assert generate("--stop", "\n", "--prefix", "我在").stdout.count("\n") == 1
+
+
+def test_what_is_mapped_or_left_out_is_said_on_standard_error(
+    generate: Charlstm, tmp_path: Path
+) -> None:
+    mapped = generate("--prefix", "說我X", "--unknown", "map", "--length", "5")
+    assert mapped.stdout.startswith("說我X")
+    assert (
+        "Of the prefix the model reads '說' as '说'; and it reads 'X' as <unk>, which nothing "
+        "resembles." in " ".join(mapped.stderr.split())
+    )
+    skipped = generate("--prefix", "我X", "--unknown", "skip", "--length", "5")
+    assert "Of the prefix the model leaves out 'X'." in skipped.stderr
+    lines = tmp_path / "lines.txt"
+    lines.write_text("我\n\n說\n", encoding="utf-8")
+    several = generate("--prefix-file", str(lines), "--unknown", "map", "--length", "5")
+    assert "Of prefix 2 the model reads '說' as '说'." in several.stderr
+    assert "Of the prefix" not in generate("--prefix", "我", "--unknown", "map").stderr

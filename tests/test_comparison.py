@@ -20,7 +20,7 @@ from charlstm.sessions.comparison import Begun, Comparison, Outcome, Trial, tria
 from charlstm.sessions.fitting import Material
 from charlstm.sessions.session import Event, Saved
 from charlstm.text import mapped
-from charlstm.text.corpus import OnRead
+from charlstm.text.reading import OnRead
 from charlstm.training.events import (
     EpochEnd,
     Finished,

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from charlstm.errors import CorpusError, SettingError
 from charlstm.text import corpus, locations
-from charlstm.text.corpus import Reading, TextOptions, held_in_memory, read_corpus
+from charlstm.text.corpus import TextOptions
+from charlstm.text.reading import Reading, held_in_memory, read_corpus
 
 SIMPLIFIED = (
     "夜里的街灯还亮着，我一个人走在回家的路上。\n"
@@ -88,7 +89,7 @@ def test_the_limit_counts_characters_of_the_finished_text(tmp_path: Path) -> Non
 
 def test_the_limit_runs_over_all_files_together(tmp_path: Path) -> None:
     first, second = file(tmp_path / "1.txt", "abc"), file(tmp_path / "2.txt", "def")
-    assert read_corpus([first, second], options=TextOptions(limit=6)).text == "abc\nde"
+    assert read_corpus([first, second], options=TextOptions(limit=6)).text == "abc\n\nd"
 
 
 # A text comes in pieces, wherever they are cut.
@@ -187,15 +188,20 @@ def test_a_corpus_is_the_same_however_little_of_it_is_read_at_once(
         whole = read_corpus(files)
         patch.setattr(locations, "PIECE", size)
         cut = read_corpus(files)
+        patch.undo()
+        joined = read_corpus(files, apart=False)
     assert cut.text == whole.text
     assert (cut.sha256, cut.sources, len(cut)) == (whole.sha256, whole.sources, len(whole))
     assert cut.sha256 == hashlib.sha256(cut.text.encode()).hexdigest()
     assert cut.counts() == whole.counts() == Counter(whole.text)
-    expected = ""
-    for text in texts:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-        expected += "\n" * (not expected.endswith("\n") and expected != "") + "分开" + text
-    assert whole.text == unicodedata.normalize("NFC", expected)
+    for read, breaks in ((joined, 1), (whole, 2)):
+        expected = ""
+        for text in texts:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+            while expected and not expected.endswith("\n" * breaks):
+                expected += "\n"
+            expected += "分开" + text
+        assert read.text == unicodedata.normalize("NFC", expected)
 
 
 def test_a_line_break_at_the_end_of_a_file_is_not_one_with_that_at_the_beginning_of_the_next(
@@ -203,15 +209,16 @@ def test_a_line_break_at_the_end_of_a_file_is_not_one_with_that_at_the_beginning
 ) -> None:
     first, second = file(tmp_path / "1.txt", "a\r"), file(tmp_path / "2.txt", "\nb")
     empty = file(tmp_path / "3.txt", "")
-    assert read_corpus([first, second]).text == "a\n\nb"
-    assert read_corpus([first, empty, second]).text == "a\n\nb"
+    for places in ([first, second], [first, empty, second]):
+        assert read_corpus(places).text == "a\n\n\nb"
+        assert read_corpus(places, apart=False).text == "a\n\nb"
 
 
 def test_a_mark_at_the_beginning_of_a_file_is_not_set_on_the_last_letter_of_another(
     tmp_path: Path,
 ) -> None:
     first, second = file(tmp_path / "1.txt", "e"), file(tmp_path / "2.txt", "\u0301")
-    assert read_corpus([first, second]).text == "e\n\u0301"
+    assert read_corpus([first, second]).text == "e\n\n\u0301"
 
 
 def test_the_limit_is_kept_however_little_is_read_at_once(

@@ -229,7 +229,7 @@ def outcome(data: bytes, size: int, encoding: str | None) -> tuple[str, str]:
 
     try:
         found = find_encoding(pieces, name="song.txt", encoding=encoding)
-        return found, "".join(decoded(pieces, found, name="song.txt"))
+        return found.encoding, "".join(decoded(pieces, found.encoding, name="song.txt"))
     except CorpusError as error:
         return "refused", str(error)
 
@@ -256,5 +256,31 @@ def test_utf_16_without_a_mark_is_read_where_the_order_of_its_bytes_is_told() ->
 
 def test_a_picture_is_not_a_text() -> None:
     picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\0\0\0\x10\x08\x06\0\0\0" + bytes(range(256))
-    with pytest.raises(CorpusError, match=r"^song\.txt (is not plain text|cannot be decoded)"):
+    with pytest.raises(CorpusError, match=r"^song\.txt is a picture"):
         decode(picture, name="song.txt")
+
+
+# What is no text at all is called by its name.
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj", "a PDF"),
+        (b"PK\x03\x04\x14\0\0\0[Content_Types].xmlPK\x03\x04word/document.xml", "a Word document"),
+        (b"PK\x03\x04\n\0\0\0mimetypeapplication/epub+zipPK", r"an e-book \(ePub\)"),
+        (b"PK\x03\x04\n\0\0\0anything", r"an archive \(zip\)"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", r"a picture \(PNG\)"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", r"a picture \(JPEG\)"),
+    ],
+)
+def test_a_document_or_a_picture_is_called_what_it_is_and_not_utf_16(
+    data: bytes, kind: str
+) -> None:
+    with pytest.raises(CorpusError, match=rf"^song\.txt is {kind}.*, not plain text: save ") as got:
+        decode(data, name="song.txt")
+    assert "UTF-16" not in str(got.value)
+
+
+def test_a_song_about_a_pdf_is_a_song() -> None:
+    assert decode(b"PK and %PDF- are two words\n", name="song.txt")[1] == "utf-8"

@@ -10,8 +10,8 @@ from commandline import Charlstm
 
 import charlstm
 from charlstm.errors import CorpusError
-from charlstm.text.corpus import read_corpus
 from charlstm.text.handed import check_places, handed_over
+from charlstm.text.reading import read_corpus
 
 SMALL: dict[str, Any] = {"hidden": 16, "embedding": 6, "batch": 4, "window": 16, "threads": 1}
 

@@ -20,7 +20,8 @@ import pytest
 
 from charlstm.errors import CorpusError
 from charlstm.text import locations
-from charlstm.text.corpus import Corpus, TextOptions, read_corpus
+from charlstm.text.corpus import Corpus, TextOptions
+from charlstm.text.reading import read_corpus
 
 ENGLISH = "The rain has stopped and nobody is waiting at the station tonight.\n"
 
@@ -79,13 +80,13 @@ def test_a_source_says_its_name_its_encoding_its_characters_and_the_hash_of_its_
 
 def test_places_are_read_in_the_order_given(tmp_path: Path) -> None:
     b, a = file(tmp_path / "b.txt", "b\n"), file(tmp_path / "a.txt", "a\n")
-    assert read_corpus([b, str(a)]).text == "b\na\n"
+    assert read_corpus([b, str(a)]).text == "b\n\na\n"
 
 
 def test_the_lines_of_two_files_never_run_together(tmp_path: Path) -> None:
     texts = ["", "first", "", "second\n", "third\r\n", "fourth\r", "fifth"]
     places = [file(tmp_path / f"{place}.txt", text) for place, text in enumerate(texts)]
-    assert read_corpus(places).text == "first\nsecond\nthird\nfourth\nfifth"
+    assert read_corpus(places).text == "first\n\nsecond\n\nthird\n\nfourth\n\nfifth"
     spaced = read_corpus(places, options=TextOptions(newline="space"))
     assert spaced.text == "first second third fourth fifth"
 
@@ -97,8 +98,8 @@ def test_a_directory_gives_every_text_file_below_it_in_sorted_order(tmp_path: Pa
     file(tmp_path / "songs" / "notes.md", "no text")
     (tmp_path / "songs" / "folder.txt").mkdir()
     corpus = read_corpus([tmp_path / "songs"])
-    assert corpus.text.split("\n") == [
-        *("a.txt", "b/1.TXT", "b/2.txt", "b/deep/er/0.txt", "c d/分开.txt", "z.txt", "")
+    assert corpus.text.split("\n\n") == [
+        *("a.txt", "b/1.TXT", "b/2.txt", "b/deep/er/0.txt", "c d/分开.txt", "z.txt\n")
     ]
     assert names(corpus)[0] == str(tmp_path / "songs" / "a.txt")
 
@@ -107,16 +108,36 @@ def test_a_directory_without_text_is_an_error(tmp_path: Path) -> None:
     file(tmp_path / "cover.png", "no text")
     with pytest.raises(CorpusError) as caught:
         read_corpus([tmp_path])
-    assert str(caught.value) == (f"There is no *.txt file in the directory {tmp_path} or below it.")
+    assert str(caught.value) == (
+        f"There is no *.txt file in the directory {tmp_path} or below it, but there is 1 .png: if "
+        f"that is text, name it, as in '{tmp_path}/**/*.png'."
+    )
+
+
+def test_a_directory_of_other_texts_is_told_by_what_is_there(tmp_path: Path) -> None:
+    nothing = f"There is no *.txt file in the directory {tmp_path} or below it"
+    with pytest.raises(CorpusError, match=re.escape(f"{nothing}.")):
+        read_corpus([tmp_path])
+    for place in range(12):
+        file(tmp_path / "a" / f"{place}.LRC", "[00:01.00]la\n")
+    for name in ("1.md", "2.md", "x.csv", "x.yaml", "._x.lrc", ".hidden", "Makefile"):
+        file(tmp_path / name, "la\n")
+    with pytest.raises(CorpusError) as caught:
+        read_corpus([tmp_path])
+    assert str(caught.value) == (
+        f"{nothing}, but there are 12 .lrc, 2 .md and 1 .csv: if that is text, name it, as in "
+        f"'{tmp_path}/**/*.lrc'."
+    )
+    assert len(read_corpus([f"{tmp_path}/**/*.md"]).sources) == 2
 
 
 def test_a_glob_gives_the_files_that_match_in_sorted_order(tmp_path: Path) -> None:
     for name in ("song2.txt", "song1.txt", "song10.txt", "other.txt", "deep/er/song3.txt"):
         file(tmp_path / name, name + "\n")
     (tmp_path / "song_folder").mkdir()
-    assert read_corpus([f"{tmp_path}/song*"]).text == "song1.txt\nsong10.txt\nsong2.txt\n"
+    assert read_corpus([f"{tmp_path}/song*"]).text == "song1.txt\n\nsong10.txt\n\nsong2.txt\n"
     assert read_corpus([f"{tmp_path}/song[2-9].txt"]).text == "song2.txt\n"
-    assert read_corpus([f"{tmp_path}/**/song[23].txt"]).text == "deep/er/song3.txt\nsong2.txt\n"
+    assert read_corpus([f"{tmp_path}/**/song[23].txt"]).text == "deep/er/song3.txt\n\nsong2.txt\n"
 
 
 def test_a_name_that_looks_like_a_glob_is_a_name_when_there_is_such_a_file(
@@ -174,13 +195,13 @@ def test_a_file_that_is_reached_twice_is_read_once(tmp_path: Path) -> None:
 
 def test_two_files_that_say_the_same_are_both_read(tmp_path: Path) -> None:
     places = [file(tmp_path / "1.txt", "same\n"), file(tmp_path / "2.txt", "same\n")]
-    assert read_corpus(places).text == "same\nsame\n"
+    assert read_corpus(places).text == "same\n\nsame\n"
 
 
 def test_standard_input_is_read_in_its_place(tmp_path: Path) -> None:
     path = file(tmp_path / "song.txt", "file")
     corpus = read_corpus([path, "-", tmp_path], stdin=io.BytesIO("管道".encode("gb18030") * 9))
-    assert corpus.text == "file\n" + "管道" * 9
+    assert corpus.text == "file\n\n" + "管道" * 9
     assert names(corpus) == [str(path), "standard input"]
     assert corpus.sources[1].encoding == "gb18030"
 
@@ -220,9 +241,9 @@ def test_two_stars_stand_for_any_directories_but_hidden_ones(tmp_path: Path) -> 
     for name in ("a.txt", "d/a.txt", "d/e/a.txt", "d/.e/a.txt", ".d/a.txt", "d/e/b.md"):
         file(tmp_path / name, name + "\n")
     read = read_corpus([f"{tmp_path}/**/a.txt"])
-    assert read.text == "a.txt\nd/a.txt\nd/e/a.txt\n"
-    assert read_corpus([f"{tmp_path}/**/d/**/*.txt"]).text == "d/a.txt\nd/e/a.txt\n"
-    assert read_corpus([f"{tmp_path}/d/**"]).text == "d/a.txt\nd/e/a.txt\nd/e/b.md\n"
+    assert read.text == "a.txt\n\nd/a.txt\n\nd/e/a.txt\n"
+    assert read_corpus([f"{tmp_path}/**/d/**/*.txt"]).text == "d/a.txt\n\nd/e/a.txt\n"
+    assert read_corpus([f"{tmp_path}/d/**"]).text == "d/a.txt\n\nd/e/a.txt\n\nd/e/b.md\n"
     assert read_corpus([f"{tmp_path}/**/.e/*"]).text == "d/.e/a.txt\n"
 
 
@@ -259,7 +280,7 @@ def test_a_file_called_by_a_bare_hyphen_is_not_standard_input(
     monkeypatch.chdir(tmp_path)
     assert read_corpus(["?"], stdin=io.BytesIO(b"pipe")).text == "file"
     assert read_corpus(["-"], stdin=io.BytesIO(b"pipe")).text == "pipe"
-    assert read_corpus(["-", "./-"], stdin=io.BytesIO(b"pipe")).text == "pipe\nfile"
+    assert read_corpus(["-", "./-"], stdin=io.BytesIO(b"pipe")).text == "pipe\n\nfile"
 
 
 def test_links_that_lead_in_circles_do_not(tmp_path: Path) -> None:
@@ -271,10 +292,10 @@ def test_links_that_lead_in_circles_do_not(tmp_path: Path) -> None:
         file(below / "song.txt", "la\n")
     (tmp_path / "self.txt").symlink_to("self.txt")
     with quick():
-        assert read_corpus([tmp_path]).text == "la\n" * 12
-        assert read_corpus([f"{tmp_path}/**/*.txt"]).text == "la\n" * 12
-        assert read_corpus([f"{tmp_path}/**/**/**/d/*.txt"]).text == "la\n" * 12
-        assert read_corpus([f"{tmp_path}/d/*/*/song.txt"]).text == "la\n" * 2
+        assert read_corpus([tmp_path]).text == "\n".join(["la\n"] * 12)
+        assert read_corpus([f"{tmp_path}/**/*.txt"]).text == "\n".join(["la\n"] * 12)
+        assert read_corpus([f"{tmp_path}/**/**/**/d/*.txt"]).text == "\n".join(["la\n"] * 12)
+        assert read_corpus([f"{tmp_path}/d/*/*/song.txt"]).text == "la\n\nla\n"
     assert message_of(tmp_path / "self.txt").startswith("There is no file or directory called ")
     (tmp_path / "gone.txt").symlink_to("nowhere")
     assert message_of(tmp_path / "gone.txt").startswith("There is no file or directory called ")
@@ -329,7 +350,7 @@ def test_reading_takes_one_handle_however_many_files_there_are(tmp_path: Path) -
         (tmp_path / "packed" / f"{place}.gz").write_bytes(gzip.compress(b"la\n"))
     program = """if True:
         import os, resource, sys
-        from charlstm.text.corpus import read_corpus
+        from charlstm.text.reading import read_corpus
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
         before = os.listdir("/dev/fd")
         read = read_corpus(sys.argv[1:])
@@ -338,7 +359,7 @@ def test_reading_takes_one_handle_however_many_files_there_are(tmp_path: Path) -
     """
     command = [sys.executable, "-c", program, f"{tmp_path}/songs", f"{tmp_path}/packed/*"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (ended.stdout, ended.stderr) == ("700 2100\n", "")
+    assert (ended.stdout, ended.stderr) == ("700 2799\n", "")
 
 
 # Pipes.
@@ -379,13 +400,14 @@ def test_a_pipe_is_read_to_its_end_however_slowly_it_is_written(
 
 def test_the_output_of_commands_is_read_in_the_shell_s_own_way() -> None:
     program = (
-        "import sys; from charlstm.text.corpus import read_corpus as r; print(r(sys.argv[1:]).text)"
+        "import sys; from charlstm.text.reading import read_corpus as r; "
+        "print(r(sys.argv[1:]).text)"
     )
     shell = '"$0" -c "$1" <(sleep 0.1; printf la) <(printf 分; sleep 0.1; printf 开)'
     ended = subprocess.run(
         ["bash", "-c", shell, sys.executable, program], capture_output=True, text=True, check=False
     )
-    assert (ended.stdout, ended.stderr) == ("la\n分开\n", "")
+    assert (ended.stdout, ended.stderr) == ("la\n\n分开\n", "")
 
 
 def test_a_pipe_that_breaks_leaves_nothing_open(
@@ -424,7 +446,7 @@ def test_a_zip_archive_gives_its_text_files_in_sorted_order_without_mac_shadows(
         },
     )
     corpus = read_corpus([path])
-    assert corpus.text == "a\nb"
+    assert corpus.text == "a\n\nb"
     assert names(corpus) == [f"{path}/a/分开.TXT", f"{path}/b.txt"]
     assert corpus.sources[1].sha256 == hashlib.sha256(b"b").hexdigest()
 
@@ -512,7 +534,7 @@ def test_texts_of_the_same_name_in_an_archive_are_all_read(tmp_path: Path) -> No
         opened.writestr("a.txt", "first\n")
         with pytest.warns(UserWarning, match="Duplicate"):
             opened.writestr("a.txt", "second\n")
-    assert read_corpus([path]).text == "first\nsecond\n"
+    assert read_corpus([path]).text == "first\n\nsecond\n"
 
 
 @pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 97])
@@ -616,7 +638,7 @@ def test_a_member_that_says_more_than_it_holds_is_what_it_holds(tmp_path: Path) 
 
 def test_a_text_that_repeats_itself_is_no_bomb(tmp_path: Path) -> None:
     path = archive(tmp_path / "songs.zip", {"a.txt": "la " * 100_000, "b.txt": "la " * 100_000})
-    assert len(read_corpus([path])) == 600_001
+    assert len(read_corpus([path])) == 600_002
     packed = tmp_path / "song.gz"
     packed.write_bytes(gzip.compress(b"la " * 100_000))
     assert len(read_corpus([packed])) == 300_000

@@ -23,8 +23,9 @@ from trainings import resume_session, start_session
 
 from charlstm.errors import CharLSTMError, CorpusError
 from charlstm.text import corpus, mapped
-from charlstm.text.corpus import Alphabet, Corpus, TextOptions, read_corpus
+from charlstm.text.corpus import Alphabet, Corpus, TextOptions
 from charlstm.text.mapped import open_corpus
+from charlstm.text.reading import read_corpus
 from charlstm.text.vocabulary import Tokens, Vocabulary
 
 SONG = "夜里的街灯还亮着，我一个人走在回家的路上。\r\nLa la e\u0301 😀\r" * 3

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from charlstm.errors import MissingLibraryError
+from charlstm.errors import MissingLibraryError, RecipeError
+from charlstm.text.vocabulary import Vocabulary
+from charlstm.writing.form import Form
 from charlstm.writing.rhyme import ending, endings_on, require_rhyme_libraries, rhyme, sounds
 
 # Chosen by hand, some in both scripts. Easily misplaced are those whose final is written otherwise
@@ -347,3 +349,54 @@ def test_the_libraries_are_imported_only_where_they_are_needed() -> None:
     )
     assert result.stdout.splitlines() == ["", "pypinyin", "love", "pronouncing pypinyin"]
     assert result.stderr == ""
+
+
+# Whose rhymes are known.
+
+REFUSED = (
+    "Rhymes are known for Chinese and for English only, and the text that the model learned from"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "seems"),
+    [
+        ("der Regen fällt, ich höre müde Vögel und große Flüsse\n", "accented Latin letters"),
+        ("la lluvia calló en la estación, mañana volveré\n", "accented Latin letters"),
+        ("星がひとつ落ちた\n夜の駅で君を待つ\n", "Japanese"),
+        ("дождь затих на крыше вокзала\n", "Cyrillic letters"),
+        ("비가 그쳤네 너는 이름을 썼지\n", "Hangul letters"),
+        ("η βροχή σταμάτησε\n", "Greek letters"),
+        ("הגשם נדם על גג התחנה\n", "Hebrew letters"),
+    ],
+)
+def test_rhymes_are_refused_at_once_in_another_language(text: str, seems: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        Form(rhyme="AABB").constraints(Vocabulary.build(text * 9))
+    written = seems if seems == "Japanese" else f"written in {seems}"
+    assert str(caught.value) == f"{REFUSED} seems to be {written}: leave rhyme out."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the rain gave up above the station\n",
+        "the rain gave up above the station\n" * 20 + "a café, so naïve\n",
+        "雨停在车站的屋檐下\n",
+        "雨停在車站的屋簷下\nla la la ça va, très bien\n",
+        "ＬＯＶＥ ｍｅ\n",
+        "дождь затих на крыше\n" + "the rain gave up above the station\n",  # both
+        "123 456\n",  # nothing is known, and nothing seems to be
+    ],
+)
+def test_rhymes_are_looked_for_where_enough_of_a_text_is_chinese_or_english(text: str) -> None:
+    assert Form(rhyme="AABB").constraints(Vocabulary.build(text * 9))
+
+
+def test_another_language_without_accents_is_known_by_its_words() -> None:
+    vocabulary = Vocabulary.build("hujan berhenti di atas stasiun\n" * 9)
+    dutch = frozenset(f"{a}{b}{c}" for a in "hvgz" for b in ("ij", "ui", "oe") for c in "gkvz")
+    with pytest.raises(RecipeError, match="another language in Latin letters: leave rhyme out"):
+        Form(rhyme="AABB").constraints(vocabulary, words=dutch)
+    english = frozenset({"rain", "stop", "station", "above", "night", "xyzzy"})
+    assert Form(rhyme="AABB").constraints(vocabulary, words=english)

@@ -1,6 +1,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -590,7 +591,7 @@ def written(
         ("分开不说我们", ["我"], "分开不说"),
         ("分开不说我们", ["分"], ""),
         ("分开不说我们", ["不说我"], "分开"),
-        ("分开不说我们", ["离"], "分开不说我们"),
+        ("分开不说我们", ["我我"], "分开不说我们"),
         ("分开不说我们", ["我们", "不说"], "分开"),
         ("abab abc", ["abc"], "abab "),
         ("aaab", ["aab"], "a"),
@@ -610,6 +611,44 @@ def test_a_text_ends_before_a_stop_text(
 ) -> None:
     assert written(sampler, text, stop=stop, length=len(text)) == expected
     assert written(sampler, text, "我们", stop=stop, length=len(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("stop", "message"),
+    [
+        (
+            "开离X",
+            "The model never writes '离', 'X', so it would never stop at '开离X': change stop, or "
+            "ask for a number of lines with lines.",
+        ),
+        (
+            r"\n",
+            r"'\n' has a backslash and a letter where a line break or a tab may be meant, and the "
+            r"model never writes a backslash. Most shells type a line break as $'\n' and a tab as "
+            r"$'\t'; a number of lines is asked for with lines.",
+        ),
+        ("", "A text to stop at cannot be empty."),
+    ],
+)
+def test_a_stop_text_that_can_never_be_written_is_refused_at_once(
+    sampler: Sampler, stop: str, message: str
+) -> None:
+    for stops in (stop, ["我", stop]):
+        with pytest.raises(RecipeError) as caught:
+            sampler.stream("我们", stop=stops)
+        assert str(caught.value) == message
+
+
+def test_a_stop_text_is_brought_into_the_form_of_the_training_text(sampler: Sampler) -> None:
+    assert written(sampler, "abcé我", stop=["e\u0301"], length=5) == "abc"
+    assert written(sampler, "分\n开我", stop=["\r\n"], length=4) == "分"
+
+
+def test_a_model_without_line_breaks_never_stops_at_one() -> None:
+    spaced = trained(Architecture(hidden=12), len(ONE_LINE), seed=8)
+    model = replace(sampler_of(spaced, ONE_LINE), text=TextOptions(newline="space"))
+    with pytest.raises(RecipeError, match=r"^The model never writes U\+000A, so"):
+        model.stream(stop=["\n"])
 
 
 def test_a_stop_text_in_the_prefix_or_over_its_end_does_not_count(sampler: Sampler) -> None:
@@ -750,7 +789,7 @@ def test_lines_and_stop_texts_end_a_text_together(sampler: Sampler) -> None:
     assert written(sampler, text, lines=2, stop=["们"]) == "分开\n我"
     assert written(sampler, text, lines=1, stop=["们"]) == "分开"
     # What was held back for a stop text is part of the line.
-    assert written(sampler, text, lines=1, stop=["开离"]) == "分开"
+    assert written(sampler, text, lines=1, stop=["开我"]) == "分开"
     assert written(sampler, text, lines=2, stop=["开\n我不"]) == "分开\n我们"
 
 

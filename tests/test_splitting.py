@@ -7,8 +7,9 @@ from trainings import resume_session, start_session
 
 import charlstm
 from charlstm.sessions import fitting
-from charlstm.text.corpus import Alphabet, Corpus, TextOptions, code_points, read_corpus
+from charlstm.text.corpus import Alphabet, Corpus, TextOptions, code_points
 from charlstm.text.letters import may_cut
+from charlstm.text.reading import read_corpus
 from charlstm.text.splitting import may_be_split, split
 
 FAMILY = "👨\u200d👩\u200d👧"

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import charlstm
 from charlstm.errors import CorpusError
-from charlstm.text.corpus import read_corpus
 from charlstm.text.encodings import decode
+from charlstm.text.reading import read_corpus
 
 CODECS = ("utf-8", "utf-8-sig", "utf-16", "gb18030", "utf-16-le", "utf-16-be", "big5", "cp1252")
 MARKS = {"utf-8-sig": b"\xef\xbb\xbf", "gb18030": b"\x84\x31\x95\x33"}

@@ -10,7 +10,7 @@ from charlstm.sessions import resume, start
 from charlstm.sessions.fitting import Material
 from charlstm.sessions.session import Session
 from charlstm.sessions.start import Keeping
-from charlstm.text.corpus import OnRead
+from charlstm.text.reading import OnRead
 from charlstm.training.events import Step
 
 

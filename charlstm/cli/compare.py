@@ -11,10 +11,17 @@ from charlstm.cli.console import (
     progress_bar,
     reading_bar,
     results,
+    say_guesses,
     visible,
     write_result,
 )
-from charlstm.cli.options import DeviceOption, EncodingOption, QuietOption, ThreadsOption
+from charlstm.cli.options import (
+    DeviceOption,
+    EncodingOption,
+    QuietOption,
+    ThreadsOption,
+    told_encoding,
+)
 from charlstm.cli.streams import be_quiet, check_redirections
 
 if TYPE_CHECKING:
@@ -79,7 +86,7 @@ def compare(
         from charlstm.sessions.fitting import Material
 
     comparison = Comparison(
-        Material(corpus, encoding),
+        Material(corpus, told_encoding(encoding)),
         trials(_list(cells), _list(backends), widths, rates),
         name=name,
         wish=Wish(settings={"epochs": epochs, "minutes": minutes, "seed": seed}),
@@ -127,6 +134,8 @@ def _follow(comparison: "Comparison") -> "tuple[list[Outcome], int]":
         for event in comparison.run():
             match event:
                 case Begun():
+                    if session is None:
+                        say_guesses(event.session.plan.corpus.sources)
                     session = event.session
                     if stopping:
                         session.stop()

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -17,6 +17,8 @@ from charlstm.errors import OutputError
 if TYPE_CHECKING:
     from rich.console import Console
     from tqdm import tqdm
+
+    from charlstm.text.corpus import Source
 
 # What can control a terminal, reverse the order of a line, end it, or hide something in it.
 # Characters that Arabic, Hebrew, Persian, Thai and emoji need are not among them: their letters,
@@ -44,6 +46,8 @@ if hasattr(signal, "SIGHUP"):  # Windows has none
 
 # This much of a long text is shown from its beginning and from its end.
 _ENDS = 30
+# This much of a line is shown of a text whose encoding was guessed.
+_SHOWN = 60
 # What is read in less time needs no bar.
 _PATIENCE_SECONDS = 0.5
 
@@ -54,6 +58,26 @@ def notes() -> "Console":
 
     plain = not is_terminal(sys.stderr)
     return Console(stderr=True, highlight=False, emoji=False, soft_wrap=plain)
+
+
+def text_lines(source: "Source") -> list[str]:
+    """Say in which encoding a file is read; if that was guessed, also what its text looks like."""
+    guess = source.guess
+    if guess is None:
+        return [f"{source.name} ({source.encoding})"]
+    others = f", else {' or '.join(guess.others)}" if guess.others else ""
+    line = guess.line if len(guess.line) <= _SHOWN else f"{guess.line[:_SHOWN]}…"
+    return [
+        f"{source.name} ({source.encoding}, guessed: {guess.sure:.0%} sure{others})",
+        f"  read as: {line}",
+    ]
+
+
+def say_guesses(sources: "Iterable[Source]") -> None:
+    """Say of which texts the encoding was guessed."""
+    for source in sources:
+        if source.guess is not None:
+            notes().print(visible("\n".join(text_lines(source))), style="yellow", markup=False)
 
 
 def results() -> "Console":

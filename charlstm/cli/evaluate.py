@@ -13,6 +13,7 @@ from charlstm.cli.console import (
     notes,
     progress_bar,
     results,
+    say_guesses,
     visible,
     write_json,
     write_result,
@@ -25,6 +26,7 @@ from charlstm.cli.options import (
     QuietOption,
     RunOption,
     ThreadsOption,
+    told_encoding,
 )
 from charlstm.cli.streams import be_quiet, check_redirections, open_inputs
 from charlstm.errors import count
@@ -114,7 +116,9 @@ def perplexity(
         written.check()  # before what may take long
     if text:
         measured = ", ".join(text)
-        read = model.read(text, encoding=encoding)
+        corpus = model.read_corpus(text, encoding=told_encoding(encoding))
+        say_guesses(corpus.sources)
+        read = corpus.text
     else:
         measured = f"held-out text of {model.directory.name}"
         read = model.held_out()

@@ -177,6 +177,10 @@ def generate(
         prefixes = [model.sampler.prefix(prefix, unknown)]
     else:
         prefixes = _read_prefixes(prefix_file, model, unknown)
+    for number, begun in enumerate(prefixes, start=1):
+        what = "the prefix" if prefix_file is None else f"prefix {number:,}"
+        if (changes := begun.changes(what)) is not None:
+            notes().print(visible(changes.told(option)), style="yellow", markup=False)
     first = first_seed(seed)
     settings: dict[str, Any] = {
         "temperature": temperature,
@@ -215,15 +219,23 @@ def generate(
 
 def _read_prefixes(path: Path, model: "TrainedModel", unknown: str) -> "list[Prefix]":
     """Return the lines of a file that are not empty, as the model reads them."""
-    from charlstm.text.encodings import decode
+    from charlstm.text.encodings import decode, find_encoding
     from charlstm.text.locations import read_short
 
     name = "standard input" if str(path) == "-" else str(path)
     data = read_short(path, _LONGEST_LIST)
     try:
-        text, _ = decode(data, name=name)
+        found = find_encoding(lambda: [data], name=name)
+        text, _ = decode(data, name=name, encoding=found.encoding)
     except CorpusError:
         raise CorpusError(f"{name} cannot be decoded: save it as UTF-8.") from None
+    if (guess := found.guess) is not None:
+        notes().print(
+            f"{visible(name)} is read as {guess.encoding}, guessed, {guess.sure:.0%} sure; UTF-8 "
+            "would be certain",
+            style="yellow",
+            markup=False,
+        )
     prefixes = []
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     for number, line in enumerate(lines, start=1):

@@ -10,6 +10,7 @@ from charlstm.cli.console import (
     loading,
     notes,
     results,
+    say_guesses,
     shown_line,
     visible,
     write_json,
@@ -21,6 +22,7 @@ from charlstm.cli.options import (
     RunOption,
     TemperatureOption,
     is_given,
+    told_encoding,
 )
 from charlstm.cli.streams import be_quiet, check_redirections
 from charlstm.errors import count
@@ -73,7 +75,7 @@ def novelty(
     for option in ("samples", "seed", "temperature"):
         if text and is_given(context, option):
             raise typer.BadParameter(f"a TEXT and --{option} cannot be combined.")
-    if encoding is not None and not text:
+    if encoding and not text:
         raise typer.BadParameter("--encoding is for a TEXT, and none was given.")
     be_quiet(quiet)
     check_redirections(text or ())
@@ -85,7 +87,9 @@ def novelty(
     training = model.learned.text
     if text:
         measured = ", ".join(text)
-        texts = [model.read(text, encoding=encoding)]
+        corpus = model.read_corpus(text, encoding=told_encoding(encoding))
+        say_guesses(corpus.sources)
+        texts = [corpus.text]
     else:
         samples = samples or _SAMPLES
         seed = first_seed(seed)

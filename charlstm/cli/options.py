@@ -1,8 +1,11 @@
 """Options that several commands share."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from charlstm.text.reading import Told
 
 RunOption = Annotated[
     str | None,
@@ -23,8 +26,12 @@ ThreadsOption = Annotated[
     typer.Option(min=1, help="Processor threads for torch.", show_default="as is fastest"),
 ]
 EncodingOption = Annotated[
-    str | None,
-    typer.Option(help="The text's encoding, if detection fails.", show_default="detected"),
+    list[str] | None,
+    typer.Option(
+        help="The text's encoding, if detection fails; big5 for all files, d.txt=big5 for one of "
+        "them. Repeatable.",
+        show_default="detected",
+    ),
 ]
 QuietOption = Annotated[
     bool,
@@ -36,6 +43,18 @@ ForceOption = Annotated[
 ]
 
 _FORM = "Form"
+
+
+def told_encoding(given: list[str] | None) -> "Told":
+    """Return what --encoding says, given any number of times."""
+    told: dict[str, str] = {}
+    for entry in given or ():
+        name, _, encoding = entry.rpartition("=")
+        if (name or "*") in told:
+            of = name or "all files"
+            raise typer.BadParameter(f"--encoding is given twice for {of}; once is enough.")
+        told[name or "*"] = encoding
+    return told or None
 
 
 def is_given(context: typer.Context, name: str) -> bool:

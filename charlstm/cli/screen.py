@@ -6,6 +6,7 @@ not a terminal there is no bar and no colour, and every event is one plain line.
 
 import shlex
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -13,7 +14,14 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from charlstm.cli.console import is_terminal, notes, progress_bar, visible, write_result
+from charlstm.cli.console import (
+    is_terminal,
+    notes,
+    progress_bar,
+    text_lines,
+    visible,
+    write_result,
+)
 from charlstm.cli.names import option
 from charlstm.errors import count
 from charlstm.figures import Report
@@ -21,6 +29,7 @@ from charlstm.recipes.recipe import Recipe
 from charlstm.sessions.plan import Plan
 from charlstm.sessions.progress import told
 from charlstm.sessions.session import Event, Sample, Session
+from charlstm.text.corpus import Source
 from charlstm.training.events import EpochEnd, Finished, Step, Stopped, WentBack
 
 # More lines than this tell nobody more; history.jsonl has every epoch.
@@ -176,9 +185,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
     recipe, corpus = plan.recipe, plan.corpus
     architecture = recipe.architecture
     counts = plan.vocabulary
-    files = [f"{source.name} ({source.encoding})" for source in corpus.sources]
-    if len(files) > 5:
-        files = [*files[:4], f"… and {len(files) - 4:,} more"]
+    files = _files(corpus.sources)
     held_out = (
         f"{plan.held_out_characters:,} held out"
         if plan.held_out_characters
@@ -229,6 +236,17 @@ def _device(plan: Plan) -> str:
     if plan.device != "cpu":
         return plan.device
     return f"cpu with {plan.threads} thread{'s' * (plan.threads != 1)}"
+
+
+def _files(sources: Sequence[Source]) -> list[str]:
+    """Return a line for each file, at most five files, those first whose encoding was guessed."""
+    if len(sources) <= 5:
+        return [line for source in sources for line in text_lines(source)]
+    ordered = sorted(sources, key=lambda source: source.guess is None)
+    guessed = sum(1 for source in ordered[4:] if source.guess is not None)
+    also = f", {guessed:,} of them guessed as well" if guessed else ""
+    lines = [line for source in ordered[:4] for line in text_lines(source)]
+    return [*lines, f"… and {len(sources) - 4:,} more{also}"]
 
 
 def _settings(recipe: Recipe) -> str:

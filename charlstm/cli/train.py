@@ -11,6 +11,7 @@ from charlstm.cli.options import (
     EncodingOption,
     QuietOption,
     ThreadsOption,
+    told_encoding,
 )
 from charlstm.cli.streams import be_quiet, check_redirections
 
@@ -336,7 +337,7 @@ def train(
                 "--log": log,
                 "--prefix": prefix,
                 "--sample-every": sample_every,
-                "--encoding": encoding,
+                "--encoding": encoding or None,
                 "--no-index": no_index or None,
             }
         )
@@ -352,7 +353,7 @@ def train(
     wish = Wish(recipe or "auto", settings, start_from)
     machine = Machine(backend, device, threads, deterministic)
     with reading_bar() as on_read:
-        material = Material(corpus or (), encoding, on_read=on_read)
+        material = Material(corpus or (), told_encoding(encoding), on_read=on_read)
         if resume:
             session = resume_session(name, material, wish, machine)
         else:

@@ -51,7 +51,8 @@ class RunInfo:
         sources: the corpus's files as they were read.
         places: what was given to ``train``: where a resume looks for the corpus; nothing where
             the text itself was handed over.
-        encoding: the encoding that was asked for, if one was.
+        encoding: the encoding that was asked for, if one was. One that was asked for a single file
+            is that of its source.
         corpus_sha256: of the normalised text, held-out part included.
         training_characters: how many were learned from.
         held_out_characters: how many were not.
@@ -65,6 +66,8 @@ class RunInfo:
         finished: why training ended, or ``None`` while it has not.
         versions: of Python and of the libraries that wrote this.
         saved: when it was written, in seconds since 1970.
+        apart: whether there is an empty line between any two of the files; there was none before
+            0.2.0.
     """
 
     recipe: Recipe
@@ -85,6 +88,7 @@ class RunInfo:
     finished: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
     saved: float = 0.0
+    apart: bool = True
 
     def described(self) -> str:
         """Return in a few words what was trained on how much, and how good it is."""
@@ -120,10 +124,11 @@ def info_to_json(info: RunInfo) -> bytes:
         "corpus": {
             "places": list(info.places),
             "encoding": info.encoding,
+            "apart": info.apart,
             "sha256": info.corpus_sha256,
             "training_characters": info.training_characters,
             "held_out_characters": info.held_out_characters,
-            "sources": [vars(source) for source in info.sources],
+            "sources": [_source_to_json(source) for source in info.sources],
         },
         "samples": {"prefixes": list(info.prefixes), "every": info.sample_every},
         "best": info.best and info.best.to_json(),
@@ -180,7 +185,17 @@ def info_from_json(value: dict[str, Any]) -> RunInfo:
         finished=typed(value, "finished", str, type(None)),
         versions={name: typed(versions, name, str) for name in versions},
         saved=float(value["saved"]),
+        apart=typed(corpus, "apart", bool) if "apart" in corpus else False,
     )
+
+
+def _source_to_json(source: Source) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "encoding": source.encoding,
+        "characters": source.characters,
+        "sha256": source.sha256,
+    }
 
 
 def _source(value: object) -> Source:

@@ -29,9 +29,9 @@ from charlstm.sessions.fitting import Material
 from charlstm.sessions.resume import resume_session
 from charlstm.sessions.session import DIVERGED, Event, Session
 from charlstm.sessions.start import Keeping, start_session
-from charlstm.text.corpus import OnRead
 from charlstm.text.locations import Locations
 from charlstm.text.mapped import DIRECTORY
+from charlstm.text.reading import OnRead
 from charlstm.training.events import Stopped
 from charlstm.writing.sampler import open_sampler
 

@@ -12,10 +12,11 @@ from charlstm.machine import machine_bytes
 from charlstm.model.devices import Computing
 from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe, training_bytes
-from charlstm.text.corpus import Corpus, OnRead, TextOptions
+from charlstm.text.corpus import Corpus, TextOptions
 from charlstm.text.handed import ENCODING, check_places, handed_over
 from charlstm.text.locations import Text
 from charlstm.text.mapped import open_corpus
+from charlstm.text.reading import Encodings, OnRead, Told
 from charlstm.text.splitting import split
 from charlstm.text.unseen import readable
 from charlstm.text.vocabulary import Tokens, Vocabulary
@@ -29,16 +30,19 @@ class Material:
 
     Attributes:
         places: files, directories, globs or ``-``; see `charlstm.text.locations.Locations`.
-        encoding: of its files; found out where ``None``.
+        encoding: of its files, or of some of them by their names; found out where ``None``. See
+            `charlstm.text.reading.Encodings`.
         stdin: where ``-`` reads.
         on_read: called now and then with the bytes read and the bytes in all.
+        apart: whether there is to be an empty line between two files.
         text: the text itself, if it was handed over and is in no place.
     """
 
     places: Sequence[str | Path]
-    encoding: str | None = None
+    encoding: Told | Encodings = None
     stdin: BinaryIO | None = field(default=None, repr=False)
     on_read: OnRead | None = field(default=None, repr=False)
+    apart: bool = True
     text: Text | None = field(default=None, repr=False)
 
     @classmethod
@@ -46,7 +50,7 @@ class Material:
         cls,
         places: str | Path | Iterable[str | Path],
         text: str | Iterable[str] | None,
-        encoding: str | None = None,
+        encoding: Told = None,
     ) -> "Material":
         """Return what a program hands over: places or the text itself.
 
@@ -82,6 +86,7 @@ class Material:
             cache=cache,
             options=options,
             encoding=self.encoding if self.text is None else ENCODING,
+            apart=self.apart,
             stdin=self.stdin,
             on_read=self.on_read,
         )

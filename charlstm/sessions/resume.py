@@ -25,6 +25,7 @@ from charlstm.sessions.start import versions
 from charlstm.sessions.tensorboard import has_tensorboard
 from charlstm.text.corpus import Corpus
 from charlstm.text.mapped import DIRECTORY
+from charlstm.text.reading import Encodings
 from charlstm.text.splitting import may_be_split
 from charlstm.training.trainer import Trainer
 
@@ -128,7 +129,14 @@ def _read_again(directory: RunDirectory, info: RunInfo, material: Material) -> C
             Command("resume", directory.handle, piped=True),
             ".",
         )
-    again = replace(material, places=material.places or info.places, encoding=info.encoding)
+    # In the encodings that it was read in then, whatever would be guessed today.
+    known = {source.sha256: source.encoding for source in info.sources}
+    again = replace(
+        material,
+        places=material.places or info.places,
+        encoding=Encodings(info.encoding, known=known),
+        apart=info.apart,
+    )
     corpus = again.open(directory.path.parent / DIRECTORY, info.recipe.text)
     if corpus.sha256 != info.corpus_sha256:
         raise CorpusError(

@@ -28,7 +28,9 @@ from charlstm.sessions.probe import (
 )
 from charlstm.sessions.session import Session
 from charlstm.sessions.tensorboard import require_tensorboard
+from charlstm.text.corpus import Corpus
 from charlstm.text.mapped import DIRECTORY
+from charlstm.text.reading import Encodings
 
 # Looking for copies in a longer text takes a minute and gigabytes, so it gets no index.
 _MOST_INDEXED = 50_000_000
@@ -119,7 +121,7 @@ def start_session(
         new_characters=0 if known is None else len(fitted.vocabulary) - len(known),
         reason=explain(fitted.recipe, *corpus.size),
         places=made.info.places,
-        notes=(*fitted.notes, *timed.notes, *made.notes),
+        notes=(*_kinds(corpus), *fitted.notes, *timed.notes, *made.notes),
         resumed_step=None,
         budget=trainer.budget,
         epoch_steps=trainer.windows.steps,
@@ -194,7 +196,8 @@ def _make_run(
         vocabulary=fitted.vocabulary,
         sources=corpus.sources,
         places=tuple(str(place) for place in material.places),
-        encoding=material.encoding,
+        encoding=Encodings.of(material.encoding).plain,
+        apart=material.apart,
         corpus_sha256=corpus.sha256,
         training_characters=cut,
         held_out_characters=fitted.held_out,
@@ -214,6 +217,23 @@ def _make_run(
         other = keeping.root / wished
         notes.append(f"{other} is another run, so this one is called {directory.name}.")
     return _Made(directory, info, tuple(map(Message, notes)), index_seconds)
+
+
+def _kinds(corpus: Corpus) -> tuple[Message, ...]:
+    """Say which files look like something else than plain text."""
+    notes = []
+    looks = [source for source in corpus.sources if source.kind is not None]
+    for kind in dict.fromkeys(source.kind for source in looks if source.kind is not None):
+        alike = [source.name for source in looks if source.kind == kind]
+        more = f" and {len(alike) - 1:,} more" if len(alike) > 1 else ""
+        verb = "look" if more else "looks"
+        notes.append(
+            Message(
+                f"{alike[0]}{more} {verb} like {kind[0]}: the {kind[1]} are learned like words. "
+                "If they should not be, save the words alone as text."
+            )
+        )
+    return tuple(notes)
 
 
 def versions() -> dict[str, str]:

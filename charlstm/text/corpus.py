@@ -1,26 +1,21 @@
-"""From files to one text, in the form that a model reads, and where each part came from.
+"""One text, in the form that a model reads, and where each part of it came from.
 
 A corpus is kept as the ids of its own alphabet, two or four bytes a character, in memory or, if
 it is long, in a mapped file (`charlstm.text.mapped`).
 """
 
-import hashlib
 import mmap
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from itertools import zip_longest
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checks import check_whole, shown
-from charlstm.errors import CorpusError, SettingError, count
-from charlstm.text.encodings import decoded, find_encoding
-from charlstm.text.locations import Locations, Place, Text
+from charlstm.errors import SettingError, count
+from charlstm.text.guessing import Guess
 
 _CODE_POINTS = 0x110000
 # Corpora are gone through this many characters at a time.
@@ -33,7 +28,6 @@ _LONGEST_WORD = 4096
 _MARKS = 256
 
 IdArray = NDArray[np.unsignedinteger[Any]]
-OnRead = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
@@ -128,15 +122,24 @@ def _composed(text: str) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """One file of a corpus: its name as shown, the encoding found, its characters, its bytes' hash.
+    """One file of a corpus.
 
-    ``characters`` counts decoded characters before normalisation.
+    Attributes:
+        name: as it is shown.
+        encoding: that it was read in.
+        characters: how many were decoded, before normalisation.
+        sha256: of its bytes.
+        guess: how its encoding was guessed, where it was; not kept in a run.
+        kind: what it looks like if it is not plain text, and what else than words it holds; not
+            kept in a run.
     """
 
     name: str
     encoding: str
     characters: int
     sha256: str
+    guess: Guess | None = None
+    kind: tuple[str, str] | None = None
 
 
 class Alphabet:
@@ -255,169 +258,6 @@ class Corpus:
         """Release the memory taken by what was read of a mapped file."""
         if self._mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             self._mapped.madvise(mmap.MADV_DONTNEED)
-
-
-class Reading:
-    """Places that are read twice: for what is in them, then for their text; a context.
-
-    Args:
-        places: see `charlstm.text.locations.Locations`.
-        options: the form of the text.
-        encoding: decode everything with this codec instead of detecting one.
-        stdin: where ``-`` reads; the process's standard input if ``None``.
-        on_read: called now and then with the bytes read and the bytes in all.
-
-    Attributes:
-        bytes: how many bytes the texts have, unpacked.
-        hashes: of the bytes of each text.
-        encodings: of each text.
-        characters: of each text that was gone through, before normalisation.
-
-    Raises:
-        CorpusError: a place does not exist, cannot be read, or its encoding is not found.
-    """
-
-    def __init__(
-        self,
-        places: Sequence[Place],
-        *,
-        options: TextOptions,
-        encoding: str | None = None,
-        stdin: BinaryIO | None = None,
-        on_read: OnRead | None = None,
-    ) -> None:
-        self.options = options
-        self.bytes = 0
-        self.hashes: list[str] = []
-        self.encodings: list[str] = []
-        self.characters: list[int] = []
-        self._places = Locations(places, stdin)
-        self._on_read = on_read or (lambda _done, _total: None)
-        self._names: list[str] = []
-        self._read = 0
-        self._sha256 = hashlib.sha256()
-        try:
-            for text in self._places.texts():
-                codec = find_encoding(text.pieces, name=text.name, encoding=encoding)
-                hashed = hashlib.sha256()
-                for data in text.pieces():
-                    hashed.update(data)
-                    self.bytes += len(data)
-                self.encodings.append(codec)
-                self._names.append(text.name)
-                self.hashes.append(hashed.hexdigest())
-        except BaseException:
-            self._places.close()
-            raise
-
-    def __enter__(self) -> "Reading":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._places.close()
-
-    @property
-    def sha256(self) -> str:
-        """Of the text that was gone through, in UTF-8."""
-        return self._sha256.hexdigest()
-
-    def ids(self, alphabet: Alphabet) -> Iterator[NDArray[np.uint32]]:
-        """Yield the normalised text as ids of an alphabet, which grows by what is new.
-
-        Raises:
-            CorpusError: a text cannot be read or decoded, was changed meanwhile, or there is none.
-        """
-        self.characters, self._read, self._sha256 = [], 0, hashlib.sha256()
-        left = self.options.limit
-        has_text = False
-        for piece in self.options.apply_to(self._decoded()):
-            text = piece[:left]
-            if left is not None:
-                left = max(left - len(text), 0)
-            self._sha256.update(text.encode())
-            has_text = has_text or bool(text)
-            yield alphabet.encode(text)
-        if not has_text:
-            raise CorpusError(f"There is no text in {self._named()}: the corpus is empty.")
-
-    def sources(self, characters: Sequence[int]) -> tuple[Source, ...]:
-        """Return what the texts are, given how many characters each has."""
-        sources = zip(self._names, self.encodings, characters, self.hashes, strict=True)
-        return tuple(Source(*source) for source in sources)
-
-    def _decoded(self) -> Iterator[str]:
-        """Yield the characters of all texts, no line of one running into the next."""
-        last = ""
-        known = zip(self.encodings, self.hashes, strict=True)
-        for text, was in zip_longest(self._places.texts(), known):
-            if text is None or was is None:
-                raise _changed()
-            encoding, sha256 = was
-            characters, hashed = 0, hashlib.sha256()
-            for piece in decoded(partial(self._counted, text, hashed), encoding, name=text.name):
-                if piece:
-                    # A line that ends with \r and an empty one that follows are two, not \r\n.
-                    if (
-                        not characters
-                        and last
-                        and (last not in "\r\n" or last + piece[0] == "\r\n")
-                    ):
-                        yield "\n"
-                    characters += len(piece)
-                    last = piece[-1]
-                    yield piece
-            if hashed.hexdigest() != sha256:
-                raise _changed()
-            self.characters.append(characters)
-
-    def _counted(self, text: Text, hashed: "hashlib._Hash") -> Iterator[bytes]:
-        for data in text.pieces():
-            hashed.update(data)
-            self._read += len(data)
-            self._on_read(self._read, self.bytes)
-            yield data
-
-    def _named(self) -> str:
-        more = f" and {len(self._names) - 3:,} more" if len(self._names) > 3 else ""
-        return ", ".join(self._names[:3]) + more
-
-
-def _changed() -> CorpusError:
-    return CorpusError(
-        "The corpus changed while it was being read: run the command again when it no longer "
-        "changes."
-    )
-
-
-def read_corpus(
-    places: Sequence[str | Path],
-    *,
-    options: TextOptions | None = None,
-    encoding: str | None = None,
-    stdin: BinaryIO | None = None,
-) -> Corpus:
-    """Read every place, in the order given, as one text in memory.
-
-    Args:
-        places: see `charlstm.text.locations.Locations`.
-        options: the form of the text; the defaults if ``None``.
-        encoding: see `Reading`.
-        stdin: see `Reading`.
-
-    Raises:
-        CorpusError: a place does not exist, cannot be read or decoded, or holds no text.
-    """
-    options = options or TextOptions()
-    with Reading(places, options=options, encoding=encoding, stdin=stdin) as reading:
-        return held_in_memory(reading)
-
-
-def held_in_memory(reading: Reading) -> Corpus:
-    """Go through a reading and keep its text in memory."""
-    alphabet = Alphabet()
-    parts = [ids.astype(narrowest(len(alphabet))) for ids in reading.ids(alphabet)]
-    sources = reading.sources(reading.characters)
-    return Corpus(np.concatenate(parts), alphabet, sources, reading.options, reading.sha256)
 
 
 def narrowest(size: int) -> np.dtype[np.unsignedinteger[Any]]:

@@ -7,9 +7,12 @@ of the offending byte and what to try.
 import codecs
 import reprlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 
 from charlstm.errors import CorpusError, Setting
+from charlstm.text.guessing import SUREST, Guess, first_line, guesses, telling_lines
+from charlstm.text.kinds import binary_kind
 
 # The longest first: the UTF-32 mark begins with the UTF-16 one.
 _BYTE_ORDER_MARKS = (
@@ -26,21 +29,27 @@ _OF_HOSTS = frozenset({"idna", "punycode"})
 # This many bytes of a long text are looked at to guess its encoding; the guess is refused unless
 # the whole text decodes.
 _LOOKED_AT = 1 << 20
-
-
-# Together they make up more than a tenth of any Chinese text, Tang poems and pop songs alike, and
-# they hardly ever appear where something else is read as GB18030.
-_COMMON_HANZI = frozenset(
-    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后"
-    "作里无山风日春天花月水心如何相此去见"
-)
-# All that a Western European text has beyond ASCII.
-_WESTERN = frozenset(
-    "àâäãåæçéèêëîïíìñôöóòõøœùûüúýÿßÀÂÄÃÅÆÇÉÈÊËÎÏÍÌÑÔÖÓÒÕØŒÙÛÜÚÝŸ“”‘’„‚«»–—…¿¡°·€£§\u00a0"
-)
+# Japanese and Korean mail: escapes into two ASCII bytes a character, and the codecs for them.
+_ESCAPES = (b"\x1b$@", b"\x1b$B", b"\x1b$)C", b"\x1b$(D")
+_ESCAPING = ("iso2022_jp", "iso2022_jp_2", "iso2022_jp_ext", "iso2022_kr")
+# How sure a guess is that no language bears out.
+_HARDLY = 0.3
 
 Pieces = Callable[[], Iterable[bytes]]
 """The bytes of a text, a piece at a time, from its beginning at every call."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The encoding that a text is read in.
+
+    Attributes:
+        encoding: the codec.
+        guess: how it was guessed; ``None`` where it was told, or is certain.
+    """
+
+    encoding: str
+    guess: Guess | None = None
 
 
 def decode(data: bytes, *, name: str, encoding: str | None = None) -> tuple[str, str]:
@@ -49,31 +58,33 @@ def decode(data: bytes, *, name: str, encoding: str | None = None) -> tuple[str,
     Raises:
         CorpusError: see `find_encoding` and `decoded`.
     """
-    codec = find_encoding(lambda: [data], name=name, encoding=encoding)
+    codec = find_encoding(lambda: [data], name=name, encoding=encoding).encoding
     return "".join(decoded(lambda: [data], codec, name=name)), codec
 
 
-def find_encoding(pieces: Pieces, *, name: str, encoding: str | None = None) -> str:
+def find_encoding(pieces: Pieces, *, name: str, encoding: str | None = None) -> Found:
     """Return the encoding that a text is read in.
 
-    Tried in this order: the given encoding and nothing else; a byte order mark; UTF-8; Windows-1252
-    and GB18030 where the result looks Western or Chinese; the best guess of charset-normalizer. A
-    text with a NUL byte is refused unless the encoding is given or there is a mark.
+    Tried in this order: the given encoding and nothing else; a byte order mark; ISO-2022-JP by its
+    escapes; UTF-8; what explains the bytes best (`charlstm.text.guessing`); the best guess of
+    charset-normalizer. What is a document, a picture or sound is refused, and so is a text with a
+    NUL byte, unless the encoding is given or there is a mark.
 
     Raises:
         CorpusError: naming `name`, the offset in bytes and what to try.
     """
     if encoding is not None:
-        if not _exists(encoding):
-            raise CorpusError(
-                f"There is no encoding called {reprlib.repr(encoding)}; try utf-8, gb18030, big5 "
-                "or utf-16."
-            )
-        return encoding
+        check_encoding(encoding)
+        return Found(encoding)
     head = _between(pieces, 0, _LOOKED_AT)
     for mark, codec in _BYTE_ORDER_MARKS:
         if head.startswith(mark):
-            return codec
+            return Found(codec)
+    if (kind := binary_kind(head)) is not None:
+        raise CorpusError(
+            f"{name} is {kind}, not plain text: save its words as plain text (UTF-8) with the "
+            "program that it belongs to, and name that file."
+        )
     if (offset := _find_nul(pieces)) is not None:
         raise CorpusError(
             f"{name} is not plain text: there is a NUL byte at offset {offset}. If it is UTF-16 "
@@ -81,8 +92,26 @@ def find_encoding(pieces: Pieces, *, name: str, encoding: str | None = None) -> 
             Setting("encoding", "utf-16-le"),
             " or utf-16-be.",
         )
+    if (guess := _escaped(pieces, head)) is not None:
+        return Found(guess.encoding, guess)
     offset = _first_undecodable(pieces, "utf-8")
-    return "utf-8" if offset is None else _foreign(pieces, head, offset, name)
+    if offset is None:
+        return Found("utf-8")
+    guess = _foreign(pieces, head, offset, name)
+    return Found(guess.encoding, guess)
+
+
+def check_encoding(encoding: str) -> None:
+    """Check that there is such an encoding.
+
+    Raises:
+        CorpusError: there is none, or it is none for texts.
+    """
+    if not _exists(encoding):
+        raise CorpusError(
+            f"There is no encoding called {reprlib.repr(encoding)}; try utf-8, gb18030, big5 "
+            "or utf-16."
+        )
 
 
 def _exists(encoding: str) -> bool:
@@ -183,50 +212,44 @@ def _between(pieces: Pieces, start: int, end: int) -> bytes:
     return bytes(stretch)
 
 
-def _foreign(pieces: Pieces, head: bytes, offset: int, name: str) -> str:
-    """Find the encoding of what is not UTF-8, unless it is UTF-8 that was damaged at `offset`.
+def _escaped(pieces: Pieces, head: bytes) -> Guess | None:
+    """Return a guess for a text that escapes into Japanese or Korean, in ASCII bytes alone."""
+    if not any(mark in head for mark in _ESCAPES) or not head.isascii():
+        return None
+    for codec in _ESCAPING:
+        if _first_undecodable(pieces, codec) is None:
+            return Guess(codec, SUREST, ("utf-8",), first_line(head.decode(codec, "ignore")))
+    return None
+
+
+def _foreign(pieces: Pieces, head: bytes, offset: int, name: str) -> Guess:
+    """Guess the encoding of what is not UTF-8, unless it is UTF-8 that was damaged at `offset`.
 
     Nearly every byte string is valid in some codec, so a UTF-8 file with one broken byte would
     otherwise be turned into mojibake from its first line to its last.
     """
-    around = _between(pieces, max(0, offset - _LOOKED_AT // 2), offset + _LOOKED_AT // 2)
+    start = max(0, offset - _LOOKED_AT // 2)
+    around = _between(pieces, start, offset + _LOOKED_AT // 2)
     replaced = around.decode("utf-8", "replace")
     broken = replaced.count("\ufffd")
     sound = sum(1 for character in replaced if character > "\x7f") - broken
     if sound > 4 * broken:
         raise _undecodable(pieces, name, offset, tried="utf-8")
-    for codec, looks_right in (("cp1252", _looks_western), ("gb18030", _looks_chinese)):
-        # What is looked at includes the first bytes that are not UTF-8, wherever they are.
-        text = around.decode(codec, "ignore")
-        if looks_right(text) and _first_undecodable(pieces, codec) is None:
-            return codec
+    whole = around.partition(b"\n")[2] if start else around
+    # What is looked at includes the first bytes that are not UTF-8, wherever they are. It may begin
+    # inside a character, but not after the end of a line.
+    for guess in guesses(telling_lines(whole or around)):
+        if _first_undecodable(pieces, guess.encoding) is None:
+            return guess
     from charset_normalizer import from_bytes  # slow to import, seldom needed
 
-    guess = from_bytes(head if offset < len(head) else around).best()
-    if guess is None or _first_undecodable(pieces, guess.encoding) is not None:
+    looked_at = head if offset < len(head) else around
+    matches = from_bytes(looked_at)
+    best = matches.best()
+    if best is None or _first_undecodable(pieces, best.encoding) is not None:
         raise _undecodable(pieces, name, offset, tried="utf-8")
-    return guess.encoding
-
-
-def _looks_western(text: str) -> bool:
-    """Whether it has the letters of Western Europe, here and there among plain ones."""
-    foreign = sum(1 for character in text if character > "\x7f")
-    western = sum(1 for character in text if character in _WESTERN)
-    letters = sum(1 for character in text if character.isalpha())
-    return western == foreign and 3 * foreign < letters
-
-
-def _looks_chinese(text: str) -> bool:
-    """Whether the commonest characters are there: GB18030 accepts nearly all other bytes too."""
-    foreign = [character for character in text if character > "\x7f"]
-    common = sum(1 for character in foreign if character in _COMMON_HANZI)
-    # A few words may lack them; then it is enough that all are everyday characters or punctuation,
-    # rows 0xB0-0xD7 and 0xA1-0xA9 of GB 2312.
-    few = len(foreign) < 50 and all(
-        b"\xa1" <= row <= b"\xa9" or b"\xb0" <= row <= b"\xd7"
-        for row in (character.encode("gb2312", "ignore")[:1] for character in foreign)
-    )
-    return few or common >= 0.04 * len(foreign)
+    others = tuple(match.encoding for match in matches if match.encoding != best.encoding)[:2]
+    return Guess(best.encoding, _HARDLY, others, first_line(str(best)))
 
 
 def _undecodable(pieces: Pieces, name: str, offset: int, tried: str) -> CorpusError:

@@ -15,7 +15,8 @@ import stat
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -272,19 +273,41 @@ def _find(place: str) -> list[Path]:
 
 def _files_below(path: Path) -> Iterator[Path]:
     nothing = True
+    others: Counter[str] = Counter()
     for directory, below, names in _walk(path, _refuse_directory):
         if "run.json" in names:
             below.clear()  # a run's held-out text and its samples are nobody's corpus
             continue
         for file in (Path(directory, name) for name in names):
             # macOS leaves a shadow ._NAME of each file on foreign disks; it is not text.
-            if file.suffix.lower() == ".txt" and not file.name.startswith("._") and _is_file(file):
+            if file.name.startswith("._") or not _is_file(file):
+                continue
+            if file.suffix.lower() == ".txt":
                 nothing = False
                 yield file
+            elif not file.name.startswith("."):
+                others[file.suffix.lower()] += 1
     if nothing:
         raise CorpusError(
-            f"There is no *.txt file in the directory {_shown(str(path))} or below it."
+            f"There is no *.txt file in the directory {_shown(str(path))} or below it"
+            f"{_instead(path, others)}."
         )
+
+
+def _instead(path: Path, others: Mapping[str, int]) -> str:
+    """Say what a directory holds instead of texts, and how to name it."""
+    kinds = [
+        (suffix, number)
+        for suffix, number in sorted(others.items(), key=lambda kind: (-kind[1], kind[0]))
+        if suffix
+    ]
+    if not kinds:
+        return ""
+    listed = [f"{number:,} {suffix}" for suffix, number in kinds[:3]]
+    found = f"{', '.join(listed[:-1])} and {listed[-1]}" if len(listed) > 1 else listed[0]
+    verb = "is" if len(kinds) == 1 and kinds[0][1] == 1 else "are"
+    pattern = _shown(str(path / "**" / f"*{kinds[0][0]}"))
+    return f", but there {verb} {found}: if that is text, name it, as in '{pattern}'"
 
 
 def _walk(

@@ -21,17 +21,9 @@ from filelock import FileLock
 
 from charlstm.errors import CorpusError, RunError
 from charlstm.files import opened, read_bytes, write_whole
-from charlstm.text.corpus import (
-    Alphabet,
-    Corpus,
-    IdArray,
-    OnRead,
-    Reading,
-    TextOptions,
-    held_in_memory,
-    narrowest,
-)
+from charlstm.text.corpus import Alphabet, Corpus, IdArray, TextOptions, narrowest
 from charlstm.text.locations import Place
+from charlstm.text.reading import Encodings, OnRead, Reading, Told, held_in_memory
 
 DIRECTORY = ".charlstm-cache"
 """What the directory for the files is called, beside the runs."""
@@ -40,7 +32,7 @@ LONGEST_IN_MEMORY = 1 << 26
 """A corpus of more bytes than this is kept in a file while it is learned from."""
 
 # The version of what is kept: a file of another one is not found.
-_FORMAT = 2
+_FORMAT = 3
 # This much of a file is read at once.
 _PIECE = 1 << 24
 
@@ -50,7 +42,8 @@ def open_corpus(
     *,
     cache: Path,
     options: TextOptions,
-    encoding: str | None = None,
+    encoding: Told | Encodings = None,
+    apart: bool = True,
     stdin: BinaryIO | None = None,
     on_read: OnRead | None = None,
 ) -> Corpus:
@@ -60,7 +53,8 @@ def open_corpus(
         places: see `charlstm.text.locations.Locations`.
         cache: the directory for the files.
         options: the form of the text.
-        encoding: see `charlstm.text.corpus.Reading`.
+        encoding: see `charlstm.text.reading.Reading`.
+        apart: see there.
         stdin: where ``-`` reads.
         on_read: called now and then with the bytes read and the bytes in all.
 
@@ -69,7 +63,12 @@ def open_corpus(
         RunError: what is known of them cannot be written.
     """
     with Reading(
-        places, options=options, encoding=encoding, stdin=stdin, on_read=on_read
+        places,
+        options=options,
+        encoding=encoding,
+        apart=apart,
+        stdin=stdin,
+        on_read=on_read,
     ) as reading:
         if reading.bytes <= LONGEST_IN_MEMORY:
             return held_in_memory(reading)
@@ -87,7 +86,8 @@ def open_corpus(
 
 
 def _key(reading: Reading) -> str:
-    known = [_FORMAT, reading.hashes, reading.encodings, asdict(reading.options)]
+    encodings = [found.encoding for found in reading.found]
+    known = [_FORMAT, reading.hashes, encodings, asdict(reading.options), reading.apart]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
 

@@ -1,12 +1,27 @@
 """What a text begins with, and how a model reads characters that it has never seen."""
 
+import functools
+import importlib.util
+import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from charlstm.errors import Part, Setting, SettingError, UnknownCharactersError
+from charlstm.checks import shown
+from charlstm.errors import (
+    Message,
+    Part,
+    RecipeError,
+    Setting,
+    SettingError,
+    UnknownCharactersError,
+)
 from charlstm.text.corpus import TextOptions
 from charlstm.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from opencc_purepy import OpenCC
 
 _ADVICE: tuple[Part, ...] = (
     "Change the prefix, or use ",
@@ -26,11 +41,14 @@ class Prefix:
         normalised: in the form of the training text; a text that goes on from it begins so.
         read: what the model reads of it: no character that it has never seen, unless nothing
             resembles it and it is read as ``<unk>``.
+        changed: each character that the model has never seen, and what it reads instead: nothing
+            where it is left out, ``None`` where it is ``<unk>``.
     """
 
     given: str
     normalised: str
     read: str
+    changed: tuple[tuple[str, str | None], ...] = ()
 
     @classmethod
     def of(
@@ -44,7 +62,31 @@ class Prefix:
     ) -> "Prefix":
         """Make a prefix; for the arguments and errors see `readable`."""
         normalised = options.apply(given)
-        return cls(given, normalised, readable(normalised, vocabulary, unknown, what=what))
+        read = readable(normalised, vocabulary, unknown, what=what)
+        strangers = dict.fromkeys(c for c in normalised if c not in vocabulary)
+        changed = ((c, "" if unknown == "skip" else lookalike(c, vocabulary)) for c in strangers)
+        return cls(given, normalised, read, tuple(changed))
+
+    def changes(self, what: Part = "the prefix") -> Message | None:
+        """Say what the model reads otherwise than it was given; ``None`` if nothing.
+
+        Args:
+            what: what the message calls it.
+        """
+        if not self.changed:
+            return None
+        mapped = [f"{_shown(c)} as {_shown(instead)}" for c, instead in self.changed if instead]
+        skipped = [_shown(c) for c, instead in self.changed if instead == ""]
+        unread = [_shown(c) for c, instead in self.changed if instead is None]
+        parts = []
+        if mapped:
+            parts.append(f"reads {', '.join(mapped)}")
+        if skipped:
+            parts.append(f"leaves out {', '.join(skipped)}")
+        if unread:
+            parts.append(f"reads {', '.join(unread)} as <unk>, which nothing resembles")
+        advice = _advice("".join(unread))
+        return Message("Of ", what, f" the model {'; and it '.join(parts)}.", advice)
 
 
 def readable(
@@ -84,12 +126,13 @@ def readable(
     if unknown == "map":
         # What resembles nothing stays as it is, and the vocabulary reads it as <unk>.
         return "".join(strangers.get(character) or character for character in prefix)
-    named = [
+    listed = [
         f"{_shown(character)} (it has {_shown(instead)})" if instead else _shown(character)
         for character, instead in strangers.items()
     ]
+    more = _advice("".join(c for c, instead in strangers.items() if not instead))
     raise UnknownCharactersError(
-        f"The model has never seen {', '.join(named)} of ", what, ". ", *advice
+        f"The model has never seen {', '.join(listed)} of ", what, ". ", *advice, more
     )
 
 
@@ -102,7 +145,10 @@ _PUNCTUATION = {
 
 
 def lookalike(character: str, vocabulary: Vocabulary) -> str | None:
-    """Return what the vocabulary has in the place of `character`: another width, case or form."""
+    """Return what the vocabulary has in the place of `character`: another width, case or form.
+
+    A Chinese character has its traditional or its simplified form, if opencc-purepy is installed.
+    """
     candidates: list[str] = [
         unicodedata.normalize("NFKC", character),
         character.swapcase(),
@@ -116,10 +162,101 @@ def lookalike(character: str, vocabulary: Vocabulary) -> str | None:
     parts = unicodedata.normalize("NFKD", character)
     if all(unicodedata.combining(mark) for mark in parts[1:]):
         candidates.append(parts[0])  # é -> e
+    candidates += _written_otherwise(character, vocabulary.characters)
     for candidate in candidates:
         if candidate and all(part in vocabulary for part in candidate):
             return candidate
     return None
+
+
+def named(characters: str) -> str:
+    """Return characters one by one, quoted for a message."""
+    return ", ".join(map(_shown, characters))
+
+
+def stop_text(given: str, options: TextOptions, vocabulary: Vocabulary) -> str:
+    """Return a text to stop at in the form of the training text.
+
+    Raises:
+        RecipeError: the model can never write it.
+    """
+    if not given:
+        raise RecipeError("A text to stop at cannot be empty.")
+    # Where line breaks were spaces, a text does not stop at its first space.
+    text = replace(options, newline="keep").apply(given)
+    never = "".join(dict.fromkeys(c for c in text if c not in vocabulary))
+    if vocabulary.counts[0]:
+        never = never.replace("\ufffd", "")  # which it writes for <unk>
+    if not never:
+        return text
+    quoted = shown(given).replace("\\\\", "\\")  # as it was typed
+    if "\\" in never and re.search(r"\\[nrt]", text):
+        raise RecipeError(
+            f"{quoted} has a backslash and a letter where a line break or a tab may be "
+            "meant, and the model never writes a backslash. Most shells type a line break as "
+            "$'\\n' and a tab as $'\\t'; a number of lines is asked for with ",
+            Setting("lines"),
+            ".",
+        )
+    raise RecipeError(
+        f"The model never writes {named(never)}, so it would never stop at {quoted}: ",
+        "change ",
+        Setting("stop"),
+        ", or ask for a number of lines with ",
+        Setting("lines"),
+        ".",
+    )
+
+
+def _written_otherwise(character: str, characters: str) -> list[str]:
+    """Return those of `characters` that are another form of a Chinese character."""
+    if not "\u3400" <= character <= "\U0003ffff" or not _has_opencc():
+        return []
+    simplified = _simplified(character)
+    return [simplified, *_forms(characters).get(simplified, ())]
+
+
+def _has_opencc() -> bool:
+    return importlib.util.find_spec("opencc_purepy") is not None
+
+
+def _simplified(character: str) -> str:
+    return _converter().convert(character)
+
+
+@functools.cache
+def _converter() -> "OpenCC":
+    from opencc_purepy import OpenCC
+
+    return OpenCC("t2s")
+
+
+@functools.lru_cache(maxsize=4)
+def _forms(characters: str) -> dict[str, list[str]]:
+    """Return Chinese characters by their simplified forms, in the order that they are given in."""
+    forms: dict[str, list[str]] = {}
+    for character in characters:
+        if "\u3400" <= character <= "\U0003ffff":
+            forms.setdefault(_simplified(character), []).append(character)
+    return forms
+
+
+def _advice(unread: str) -> str:
+    """Say what to install where it would find what resembles one of these characters."""
+    if _has_opencc() or not any(map(_has_another_form, unread)):
+        return ""
+    return (
+        " With pip install 'charlstm[chinese]' traditional and simplified characters stand for "
+        "each other."
+    )
+
+
+def _has_another_form(character: str) -> bool:
+    """Whether a Chinese character is likely to be of the one kind only."""
+    # The standards of the two kinds hold what is in use there.
+    return "\u4e00" <= character <= "\u9fff" and (
+        bool(character.encode("gb2312", "ignore")) != bool(character.encode("big5", "ignore"))
+    )
 
 
 def _shown(text: str) -> str:

@@ -22,7 +22,7 @@ from charlstm.writing.constraints import (
     is_unit,
     line_ends,
 )
-from charlstm.writing.rhyme import require_rhyme_libraries, rhyme
+from charlstm.writing.rhyme import require_rhyme_libraries, require_rhyming_language, rhyme
 
 # Where nothing says how many lines there are.
 _LINES = 4
@@ -152,7 +152,8 @@ class Form:
 
         Raises:
             UnknownCharactersError: a part has characters that the model has never seen.
-            RecipeError: two parts cannot be combined.
+            RecipeError: two parts cannot be combined, or rhymes are asked for in a language whose
+                rhymes are not known.
             MissingLibraryError: see `charlstm.writing.rhyme.require_rhyme_libraries`.
         """
         parts: list[Constraint] = []
@@ -173,6 +174,7 @@ class Form:
             parts.append(AcrosticEnd(asked, vocabulary.characters, words, wish))
         if self.rhyme:
             require_rhyme_libraries()
+            require_rhyming_language(vocabulary, words)
             scheme = self.rhyme.upper()
             wish = Setting("rhyme", self.rhyme)
             wanted = Rhyme(scheme, vocabulary.characters, words, wish=wish)

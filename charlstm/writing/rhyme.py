@@ -8,8 +8,10 @@ import functools
 import importlib.util
 import re
 import unicodedata
+from collections import Counter
 
-from charlstm.errors import MissingLibraryError, Setting
+from charlstm.errors import MissingLibraryError, RecipeError, Setting
+from charlstm.text.vocabulary import Vocabulary
 
 # The finals of standard Chinese as pypinyin spells them when it is strict: v for ü, iou for iu, and
 # i for the i of shi and zi too. er has no track of its own and goes with i, as on the stage.
@@ -37,6 +39,14 @@ _OPENED = re.compile(r"(?<!\w)['‘]")
 _WORD = re.compile("[a-z]+('[a-z]+)*'?")
 _DROPPED_G = re.compile(r".*[aeiouy].*in", re.IGNORECASE)  # lovin, not thin
 
+# English has hardly any letters with accents, and Chinese no kana; other languages have more.
+_FOREIGN_ACCENTS = 0.008
+_FOREIGN_KANA = 0.05
+# Of the words of an English text far more than this are in the dictionary, of others far fewer.
+_KNOWN_WORDS = 0.65
+# Rhymes are looked for where at least this share of a text is in a language that has them.
+_ENOUGH = 0.2
+
 _RHYMING = re.compile(r"\w+[12](?!.*[12]).*")  # from the last vowel with stress 1 or 2 on
 
 
@@ -53,6 +63,61 @@ def require_rhyme_libraries() -> None:
             Setting("rhyme"),
             " out.",
         )
+
+
+def require_rhyming_language(vocabulary: Vocabulary, words: frozenset[str] | None = None) -> None:
+    """Check that a model's text is in a language whose rhymes are known: Chinese or English.
+
+    Args:
+        vocabulary: the model's, with the counts of its training text.
+        words: the words of that text in Latin letters, in lower case, if they are known.
+
+    Raises:
+        RecipeError: it seems to be in another; a part of a fifth in one of the two is enough.
+    """
+    scripts: Counter[str] = Counter()
+    for character, count in zip(vocabulary.characters, vocabulary.counts[1:], strict=True):
+        if (script := _script(character)) is not None:
+            scripts[script] += count
+    letters = scripts.total()
+    chinese, english = scripts["Han"], scripts["plain"]
+    seems = max(scripts, key=lambda script: scripts[script]) if letters else ""
+    if scripts["kana"] > _FOREIGN_KANA * (scripts["Han"] + scripts["kana"]):
+        chinese, seems = 0, "Japanese"
+    if scripts["accented"] > _FOREIGN_ACCENTS * (scripts["plain"] + scripts["accented"]):
+        english, seems = 0, seems if seems not in ("plain", "accented") else "accented Latin"
+    elif words is not None and english > chinese and _known_share(words) < _KNOWN_WORDS:
+        english, seems = 0, "another language in Latin"
+    if letters and chinese + english < _ENOUGH * letters:
+        named = seems if seems == "Japanese" else f"written in {seems} letters"
+        raise RecipeError(
+            "Rhymes are known for Chinese and for English only, and the text that the model "
+            f"learned from seems to be {named}: leave ",
+            Setting("rhyme"),
+            " out.",
+        )
+
+
+def _script(character: str) -> str | None:
+    """Return what a letter is written in; ``None`` for what is none."""
+    if _HAN.match(character):
+        return "Han"
+    if "\u3041" <= character <= "\u30ff":
+        return "kana"
+    if not character.isalpha():
+        return None
+    if character.isascii():
+        return "plain"
+    if _LATIN.match(character):
+        return "plain" if unicodedata.normalize("NFKC", character).isascii() else "accented"
+    return unicodedata.name(character, "other").partition(" ")[0].capitalize()
+
+
+def _known_share(words: frozenset[str]) -> float:
+    """Return the share of words that the CMU dictionary has."""
+    known = {word for rhyming in _words().values() for word in rhyming}
+    plain = {_plain(word) for word in words}
+    return len(plain & known) / max(len(plain), 1)
 
 
 def ending(line: str) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import TextOptions
 from charlstm.text.letters import LONGEST, is_plain
-from charlstm.text.unseen import Prefix
+from charlstm.text.unseen import Prefix, stop_text
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import Decoding, Processor
 from charlstm.writing.drawer import Drawer, choose
@@ -216,8 +216,7 @@ class Sampler:
             check_whole("lines", lines, 1)
         if isinstance(stop, str):  # which is a sequence of texts too
             stop = (stop,)
-        if not all(stop):
-            raise RecipeError("A text to stop at cannot be empty.")
+        stop = [stop_text(text, self.text, self.vocabulary) for text in stop]
         if lines is not None and "\n" not in self.vocabulary:
             raise RecipeError("The model knows no line breaks, so it cannot count lines.")
         begun = prefix.normalised

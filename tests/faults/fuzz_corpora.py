@@ -33,7 +33,8 @@ from typing import Any
 
 import charlstm.sessions.session
 from charlstm.text import locations, mapped
-from charlstm.text.corpus import Corpus, TextOptions, read_corpus
+from charlstm.text.corpus import Corpus, TextOptions
+from charlstm.text.reading import read_corpus
 
 from .cases import SECONDS, Outcome, arguments_of, report
 

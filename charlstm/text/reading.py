@@ -1,0 +1,284 @@
+"""From places to one text: each file found, decoded, and put after the one before it."""
+
+import codecs
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path, PurePath
+from types import MappingProxyType
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.errors import CorpusError, Setting
+from charlstm.text.corpus import Alphabet, Corpus, Source, TextOptions, narrowest
+from charlstm.text.encodings import Found, check_encoding, decoded, find_encoding
+from charlstm.text.kinds import text_kind
+from charlstm.text.locations import Locations, Place, Text
+
+OnRead = Callable[[int, int], object]
+
+Told = str | Mapping[str, str] | None
+"""Encodings as somebody tells them: one for all files, or by names, with ``"*"`` for all others."""
+
+# This much of a text is looked at to say what it looks like.
+_LOOKED_AT = 1 << 15
+
+
+@dataclass(frozen=True)
+class Encodings:
+    """The encodings that files are read in, where they need not be found out.
+
+    Attributes:
+        plain: of all files that have none of their own.
+        named: of files by their names, which may be the ends of paths: ``d.txt``, ``songs/d.txt``.
+        known: of files by the hashes of their bytes: those that a run has learned from.
+
+    Raises:
+        CorpusError: there is no such encoding.
+    """
+
+    plain: str | None = None
+    named: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    known: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        for encoding in (self.plain, *self.named.values()):
+            if encoding is not None:
+                check_encoding(encoding)
+
+    @classmethod
+    def of(cls, told: "Told | Encodings") -> "Encodings":
+        """Return what somebody told as a value."""
+        if isinstance(told, Encodings):
+            return told
+        if told is None or isinstance(told, str):
+            return cls(told)
+        named = {str(name): encoding for name, encoding in told.items() if name != "*"}
+        return cls(told.get("*"), MappingProxyType(named))
+
+    def of_file(self, path: str) -> tuple[str | None, str | None]:
+        """Return the name that means a file, the longest of them, and what it is to be read in."""
+        parts = PurePath(path).parts
+        means = [
+            name
+            for name in self.named
+            if PurePath(name).parts == parts[-len(PurePath(name).parts) :]
+            or (name == "-" and path == "standard input")
+        ]
+        if not means:
+            return None, self.plain
+        name = max(means, key=len)
+        return name, self.named[name]
+
+
+class Reading:
+    """Places that are read twice: for what is in them, then for their text; a context.
+
+    Args:
+        places: see `charlstm.text.locations.Locations`.
+        options: the form of the text.
+        encoding: what is not to be found out; see `Encodings`.
+        apart: whether an empty line is put between two texts that have none there; runs from before
+            0.2.0 have only a line break.
+        stdin: where ``-`` reads; the process's standard input if ``None``.
+        on_read: called now and then with the bytes read and the bytes in all.
+
+    Attributes:
+        bytes: how many bytes the texts have, unpacked.
+        hashes: of the bytes of each text.
+        found: the encoding of each text.
+        characters: of each text that was gone through, before normalisation.
+
+    Raises:
+        CorpusError: a place does not exist, cannot be read, or its encoding is not found.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        *,
+        options: TextOptions,
+        encoding: Told | Encodings = None,
+        apart: bool = True,
+        stdin: BinaryIO | None = None,
+        on_read: OnRead | None = None,
+    ) -> None:
+        self.options = options
+        # Where line breaks are spaces, an empty line would be two of them and no more.
+        self.apart = apart and options.newline == "keep"
+        self.bytes = 0
+        self.hashes: list[str] = []
+        self.found: list[Found] = []
+        self.characters: list[int] = []
+        self._places = Locations(places, stdin)
+        self._on_read = on_read or (lambda _done, _total: None)
+        self._names: list[str] = []
+        self._kinds: list[tuple[str, str] | None] = []
+        self._read = 0
+        self._sha256 = hashlib.sha256()
+        try:
+            self._find(Encodings.of(encoding))
+        except BaseException:
+            self._places.close()
+            raise
+
+    def _find(self, encodings: Encodings) -> None:
+        """Go through all texts for the first time."""
+        meant = set()
+        for text in self._places.texts():
+            hashed, head = hashlib.sha256(), b""
+            for data in text.pieces():
+                hashed.update(data)
+                self.bytes += len(data)
+                head = head or data[:_LOOKED_AT]
+            name, told = encodings.of_file(text.name)
+            meant.add(name)
+            told = encodings.known.get(hashed.hexdigest(), told)
+            found = find_encoding(text.pieces, name=text.name, encoding=told)
+            self.found.append(found)
+            self.hashes.append(hashed.hexdigest())
+            self._names.append(text.name)
+            self._kinds.append(_kind(head, found.encoding))
+        for name in encodings.named.keys() - meant:
+            raise CorpusError(
+                Setting("encoding"),
+                f" names {name}, and no file of the corpus is called so: there is {self._named()}.",
+            )
+
+    def __enter__(self) -> "Reading":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._places.close()
+
+    @property
+    def sha256(self) -> str:
+        """Of the text that was gone through, in UTF-8."""
+        return self._sha256.hexdigest()
+
+    def ids(self, alphabet: Alphabet) -> Iterator[NDArray[np.uint32]]:
+        """Yield the normalised text as ids of an alphabet, which grows by what is new.
+
+        Raises:
+            CorpusError: a text cannot be read or decoded, was changed meanwhile, or there is none.
+        """
+        self.characters, self._read, self._sha256 = [], 0, hashlib.sha256()
+        left = self.options.limit
+        has_text = False
+        for piece in self.options.apply_to(self._decoded()):
+            text = piece[:left]
+            if left is not None:
+                left = max(left - len(text), 0)
+            self._sha256.update(text.encode())
+            has_text = has_text or bool(text)
+            yield alphabet.encode(text)
+        if not has_text:
+            raise CorpusError(f"There is no text in {self._named()}: the corpus is empty.")
+
+    def sources(self, characters: Sequence[int]) -> tuple[Source, ...]:
+        """Return what the texts are, given how many characters each has."""
+        known = zip(self._names, self.found, characters, self.hashes, self._kinds, strict=True)
+        return tuple(
+            Source(name, found.encoding, many, sha256, found.guess, kind)
+            for name, found, many, sha256, kind in known
+        )
+
+    def _decoded(self) -> Iterator[str]:
+        """Yield the characters of all texts, no line of one running into the next."""
+        last = ""
+        known = zip(self.found, self.hashes, strict=True)
+        for text, was in zip_longest(self._places.texts(), known):
+            if text is None or was is None:
+                raise _changed()
+            found, sha256 = was
+            characters, hashed = 0, hashlib.sha256()
+            for piece in decoded(
+                partial(self._counted, text, hashed), found.encoding, name=text.name
+            ):
+                if piece:
+                    if last and not characters:
+                        yield _between(last, piece[0], apart=self.apart)
+                    characters += len(piece)
+                    last = (last + piece)[-4:] if characters < 4 else piece[-4:]
+                    yield piece
+            if hashed.hexdigest() != sha256:
+                raise _changed()
+            self.characters.append(characters)
+
+    def _counted(self, text: Text, hashed: "hashlib._Hash") -> Iterator[bytes]:
+        for data in text.pieces():
+            hashed.update(data)
+            self._read += len(data)
+            self._on_read(self._read, self.bytes)
+            yield data
+
+    def _named(self) -> str:
+        more = f" and {len(self._names) - 3:,} more" if len(self._names) > 3 else ""
+        return ", ".join(self._names[:3]) + more
+
+
+def _kind(head: bytes, encoding: str) -> tuple[str, str] | None:
+    try:
+        return text_kind(codecs.decode(head, encoding, "ignore"))
+    except ValueError:  # it does not decode, and not every codec can leave something out
+        return None
+
+
+def _between(last: str, first: str, *, apart: bool) -> str:
+    """Return the line breaks that are put between two texts.
+
+    Args:
+        last: the last characters of the one, four at most.
+        first: the first character of the other.
+        apart: whether there is to be an empty line.
+    """
+    plain = last.replace("\r\n", "\n").replace("\r", "\n")
+    there = len(plain) - len(plain.rstrip("\n"))
+    missing = max((2 if apart else 1) - there, 0)
+    # A line that ends with \r and an empty one that follows are two, not \r\n.
+    joins = last[-1] == "\r" and (missing > 0 or first == "\n")
+    return "\n" * (missing + joins)
+
+
+def _changed() -> CorpusError:
+    return CorpusError(
+        "The corpus changed while it was being read: run the command again when it no longer "
+        "changes."
+    )
+
+
+def read_corpus(
+    places: Sequence[str | Path],
+    *,
+    options: TextOptions | None = None,
+    encoding: Told | Encodings = None,
+    apart: bool = True,
+    stdin: BinaryIO | None = None,
+) -> Corpus:
+    """Read every place, in the order given, as one text in memory.
+
+    Args:
+        places: see `charlstm.text.locations.Locations`.
+        options: the form of the text; the defaults if ``None``.
+        encoding: see `Reading`.
+        apart: see `Reading`.
+        stdin: see `Reading`.
+
+    Raises:
+        CorpusError: a place does not exist, cannot be read or decoded, or holds no text.
+    """
+    options = options or TextOptions()
+    with Reading(places, options=options, encoding=encoding, apart=apart, stdin=stdin) as reading:
+        return held_in_memory(reading)
+
+
+def held_in_memory(reading: Reading) -> Corpus:
+    """Go through a reading and keep its text in memory."""
+    alphabet = Alphabet()
+    parts = [ids.astype(narrowest(len(alphabet))) for ids in reading.ids(alphabet)]
+    sources = reading.sources(reading.characters)
+    return Corpus(np.concatenate(parts), alphabet, sources, reading.options, reading.sha256)
