@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.errors import CorpusError
+from charlstm.errors import CorpusError, count
 from charlstm.text.vocabulary import Ids
 from charlstm.training.batches import FEWEST_CHARACTERS, Window, Windows, fit
 
@@ -244,6 +244,6 @@ def test_a_text_that_is_too_small_to_learn_from_is_refused(characters: int) -> N
     with pytest.raises(CorpusError) as caught:
         fit(characters, 1, 1)
     assert str(caught.value) == (
-        f"The training text has {characters} characters; at least 100 are needed (10,000 or more "
-        "before it learns to spell). Add text, or hold out less with validation."
+        f"The training text has {count(characters, 'character')}; at least 100 are needed "
+        "(10,000 or more before it learns to spell). Add text, or hold out less with validation."
     )

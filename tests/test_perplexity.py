@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from charlstm.errors import CorpusError
+from charlstm.errors import CorpusError, count
 from charlstm.evaluation.dynamic import dynamic_surprisal
 from charlstm.evaluation.perplexity import Evaluation, evaluate
 from charlstm.model.charlm import CharLM
@@ -263,8 +263,8 @@ def test_a_text_of_fewer_than_two_characters_is_refused(text: str, vocabulary: V
     with pytest.raises(CorpusError) as caught:
         evaluate(some_model(vocabulary, "lstm"), vocabulary, text)
     assert str(caught.value) == (
-        f"A text of {len(text)} characters cannot be measured: at least 2 are needed, since the "
-        "first is only read."
+        f"A text of {count(len(text), 'character')} cannot be measured: at least 2 are needed, "
+        "since the first is only read."
     )
 
 

@@ -15,7 +15,6 @@ import errno
 import hashlib
 import itertools
 import json
-import math
 import os
 import secrets
 import shutil
@@ -56,6 +55,7 @@ from charlstm.runs.info import (
     info_from_json,
     info_to_json,
 )
+from charlstm.runs.known import names_told, runs_in, saved_at
 from charlstm.runs.names import check_name
 from charlstm.runs.snapshot import Position, Snapshot, read_log, resume_shapes
 from charlstm.runs.tensors import Arrays, Shapes, read_tensors
@@ -157,8 +157,8 @@ class RunDirectory:
                 if is_file(path / "run.json"):
                     return cls(path)
             told = str(run) if len(str(run)) <= 500 else shown(str(run))
-            raise RunError(f"There is no run called {told}{_known(root)}.")
-        runs = [(_saved(path), str(path), path) for path in _runs(root)]
+            raise RunError(f"There is no run called {told}{names_told(root)}.")
+        runs = [(saved_at(path), str(path), path) for path in runs_in(root)]
         if trained:
             runs = [run for run in runs if is_file(run[2] / "model.safetensors")]
         if not runs:
@@ -424,26 +424,3 @@ def _renamed(hidden: Path, path: Path) -> Path:
             if not os.path.lexists(free):
                 raise
     raise AssertionError("numbers do not end")
-
-
-def _runs(root: Path) -> list[Path]:
-    """Return the directories of all runs; hidden ones are not runs yet, or something else."""
-    try:
-        directories = [path.parent for path in root.glob("*/run.json")]
-    except (OSError, ValueError):  # no directory can have such a name
-        return []
-    return sorted(path for path in directories if not path.name.startswith("."))
-
-
-def _known(root: Path) -> str:
-    names = [path.name if path.name.isprintable() else repr(path.name) for path in _runs(root)]
-    return f"; {root} has {', '.join(names)}" if names else f", and {root} has none at all"
-
-
-def _saved(path: Path) -> float:
-    """Return when a run was saved; a damaged one counts as the oldest."""
-    try:
-        saved = json.loads(read_bytes(path / "run.json"))["saved"]
-        return float(saved) if math.isfinite(saved) else 0.0
-    except (RunError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return 0.0

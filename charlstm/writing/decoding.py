@@ -7,7 +7,7 @@ or taken back without telling it.
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -74,6 +74,10 @@ class Decoding:
         if not self.allow_loops:
             chosen.append(NoLoops(vocabulary))
         return tuple(chosen)
+
+
+IN_DECODING = {part.name: f"decoding=Decoding({part.name}=...)" for part in fields(Decoding)}
+"""How its parts are said where a whole `Decoding` is asked for."""
 
 
 class NoRepeat:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
 import numpy as np
@@ -17,7 +17,7 @@ from charlstm.text.corpus import TextOptions
 from charlstm.text.letters import LONGEST, is_plain
 from charlstm.text.unseen import Prefix, stop_text
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.writing.decoding import Decoding, Processor
+from charlstm.writing.decoding import IN_DECODING, Decoding, Processor
 from charlstm.writing.drawer import Drawer, choose
 from charlstm.writing.stopping import End
 
@@ -54,11 +54,6 @@ class SamplingSettings(TypedDict, total=False):
     processors: Sequence[Processor]
     seed: int | None
     unknown: str
-
-
-def _check_settings(settings: SamplingSettings) -> None:
-    drawn = {part.name: f"decoding=Decoding({part.name}=...)" for part in fields(Decoding)}
-    check_known(settings, SamplingSettings.__optional_keys__, drawn)
 
 
 @dataclass(frozen=True)
@@ -112,7 +107,7 @@ class Sampler:
             UnknownSettingError: there is no such setting.
             RecipeError: a setting is out of range, or leaves nothing to write.
         """
-        _check_settings(settings)
+        check_known(settings, SamplingSettings.__optional_keys__, IN_DECODING)
         begun = self.prefix(prefix, settings.get("unknown", "error"))
         return (piece for (piece,) in self._write(begun, 1, **settings) if piece)
 
@@ -138,7 +133,7 @@ class Sampler:
             RecipeError: as in `stream`.
         """
         check_whole("samples", samples, 1)
-        _check_settings(settings)
+        check_known(settings, SamplingSettings.__optional_keys__, IN_DECODING)
         begun = self.prefix(prefix, settings.get("unknown", "error"))
         first = first_seed(settings.get("seed"))
         texts: list[str] = []
