@@ -257,6 +257,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
         "corpus": {
             "places": None,
             "encoding": None,
+            "apart": None,
             "sha256": None,
             "training_characters": None,
             "held_out_characters": None,
