@@ -254,6 +254,14 @@ def test_the_bar_of_the_library_is_imported_only_when_a_training_shows_it() -> N
 
 
 @pytest.mark.parametrize("module", MODULES)
+def test_only_sessions_touch_a_trainer(module: str) -> None:
+    if module.partition(".")[0] not in {"training", "sessions"}:
+        assert "training.trainer" not in ours(module)
+        names = [node.attr for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)]
+        assert "trainer" not in names
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_nothing_is_pickled(module: str) -> None:
     assert not imports(module) & {"pickle", "shelve", "marshal", "joblib", "dill"}
     used = {ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)}

@@ -203,9 +203,11 @@ def interruptible(stop: Callable[[], None]) -> Iterator[Interruption]:
         signal.signal(number, hear)
     try:
         if errors is not None:
-            errors.when_broken = lambda: interrupt(1)
+            # A terminal that is closed may be noticed before the signal that says so.
+            code = 128 + hangup if errors.was_terminal and hangup is not None else 1
+            errors.when_broken = lambda: interrupt(code)
             if errors.broken:
-                interrupt(1)
+                interrupt(code)
         yield interruption
     finally:
         if errors is not None:

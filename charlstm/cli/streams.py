@@ -24,10 +24,12 @@ class StandardError:
         broken: whether something could not be written.
         when_broken: what to do at that moment, if anything.
         quiet: whether nothing is to be said until something goes wrong.
+        was_terminal: whether it began as a terminal, which breaks only when it is closed.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self.was_terminal = stream.isatty()
         self._waiting: list[str] = []
         self._writing = False
         self.broken = False
