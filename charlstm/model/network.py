@@ -175,7 +175,7 @@ class Network:
             h_and_one = np.zeros((streams, H + 1), dtype=np.float32)
             h_and_one[:, H] = 1.0
             c = np.zeros((streams, H), dtype=np.float32)
-            products = h_and_one @ stack
+            products = np.dot(h_and_one, stack)
             layers.append(_Layer(h_and_one, c, products, self.architecture.blocks, peephole))
         return State(layers)
 
@@ -185,7 +185,7 @@ class Network:
         for (h_and_one, c), stack, peephole in zip(
             memory, self._stacks, self._peepholes, strict=True
         ):
-            layer = (h_and_one.copy(), c.copy(), h_and_one @ stack)
+            layer = (h_and_one.copy(), c.copy(), np.dot(h_and_one, stack))
             layers.append(_Layer(*layer, self.architecture.blocks, peephole))
         return State(layers)
 
@@ -200,9 +200,12 @@ class Network:
             ``[N, V]`` logits of the next character, in memory that the next step overwrites.
         """
         share: Array = self._table[ids]
+        # The same numbers either way. For one stream np.dot is as fast, and it does not warn of
+        # flags that a matrix library's kernel has left set; for many np.matmul is faster.
+        product: Any = np.dot if len(state.layers[0].h_and_one) == 1 else np.matmul
         for layer, stack in zip(state.layers, self._stacks, strict=True):
             self._cell.step(share, layer)
-            np.matmul(layer.h_and_one, stack, out=layer.products)
+            product(layer.h_and_one, stack, out=layer.products)
             share = layer.above
         return share
 
