@@ -61,14 +61,14 @@ def choose_threads(fitted: Fitted, computing: Computing) -> Threads:
         RecipeError: torch refuses to make a step.
     """
     threads = Threads(computing.threads)
-    if threads.is_comparing:
-        trainer = fitted.trainer(computing, threads=threads)
-        try:
-            while threads.is_comparing:
-                trainer.time_step()
-        except RuntimeError as error:
-            raise _refused(error) from None
-        threads.before()
+    trainer = fitted.trainer(computing, threads=threads)
+    try:
+        trainer.time_step()  # also where there is nothing to choose: does torch make one at all?
+        while threads.is_comparing:
+            trainer.time_step()
+    except RuntimeError as error:
+        raise _refused(error) from None
+    threads.before()
     return threads
 
 
@@ -109,18 +109,6 @@ def _slowly(fitted: Fitted, computing: Computing) -> Timed:
         ".",
     )
     return Timed(low, of_low, (note,) if times > _MEASURABLE else ())
-
-
-def try_step(fitted: Fitted, computing: Computing) -> None:
-    """Make one step that is thrown away.
-
-    Raises:
-        RecipeError: torch refuses to make it.
-    """
-    try:
-        fitted.trainer(computing).time_step()
-    except RuntimeError as error:
-        raise _refused(error) from None
 
 
 def _refused(error: RuntimeError) -> RecipeError:

@@ -19,7 +19,7 @@ from charlstm.runs.info import RunInfo
 from charlstm.sessions.fitting import Fitted, Material, check_memory, check_prefixes, shrink
 from charlstm.sessions.origin import Origin
 from charlstm.sessions.plan import Plan
-from charlstm.sessions.probe import choose_threads, repeatable, time_steps, try_step
+from charlstm.sessions.probe import choose_threads, repeatable, time_steps
 from charlstm.sessions.session import Session
 from charlstm.sessions.start import versions
 from charlstm.sessions.tensorboard import has_tensorboard
@@ -72,7 +72,6 @@ def resume_session(
     backend = info.backend if machine.backend == "auto" else machine.backend
     computing = prepare(replace(machine, backend=backend), fitted.recipe.architecture)
     check_memory(fitted, computing)
-    try_step(fitted, computing)
     threads = choose_threads(fitted, computing)
     trainer = fitted.trainer(computing, threads=threads)
     history: list[Report] = []

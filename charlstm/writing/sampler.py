@@ -211,7 +211,7 @@ class Sampler:
             check_whole("lines", lines, 1)
         if isinstance(stop, str):  # which is a sequence of texts too
             stop = (stop,)
-        stop = [stop_text(text, self.text, self.vocabulary) for text in stop]
+        stop = tuple(stop_text(text, self.text, self.vocabulary) for text in stop)
         if lines is not None and "\n" not in self.vocabulary:
             raise RecipeError("The model knows no line breaks, so it cannot count lines.")
         begun = prefix.normalised
@@ -219,8 +219,6 @@ class Sampler:
         # Where every character is a letter, they need not be looked at one by one.
         known = self.vocabulary.characters
         most = None if is_plain(known) else length
-        # A line break stays one: where the text has spaces in its place, it is never met.
-        stop = tuple(self.text.apply(text) if text.strip() else text for text in stop)
         ended = lines or stop or most is not None
         ends = [End(begun, lines, stop, most, known) for _ in range(samples if ended else 0)]
         if most:
