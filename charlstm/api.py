@@ -17,8 +17,6 @@ from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import Corpus
-from charlstm.text.handed import check_places
-from charlstm.text.reading import Told, read_corpus
 from charlstm.text.unseen import Prefix
 from charlstm.writing.composer import compose_form
 from charlstm.writing.constraints import Constraint
@@ -28,9 +26,10 @@ from charlstm.writing.learned import Learned
 from charlstm.writing.point import Point
 from charlstm.writing.sampler import Sampler, SamplingSettings, first_seed, open_sampler
 
-if TYPE_CHECKING:  # these need torch, which a model that only writes does without
+if TYPE_CHECKING:  # what a model that only writes does without, torch above all
     from charlstm.evaluation.perplexity import Evaluation
     from charlstm.sessions.session import Event, Session
+    from charlstm.text.reading import Told
 
 
 # What the command line calls settings that have another name here.
@@ -250,7 +249,7 @@ class TrainedModel:
             )
         return text
 
-    def read(self, places: Sequence[str | Path], *, encoding: Told = None) -> str:
+    def read(self, places: Sequence[str | Path], *, encoding: "Told" = None) -> str:
         """Return the text of files, as the training text was normalised, or raise `CorpusError`.
 
         Args:
@@ -259,11 +258,13 @@ class TrainedModel:
         """
         return self.read_corpus(places, encoding=encoding).text
 
-    def read_corpus(self, places: Sequence[str | Path], *, encoding: Told = None) -> Corpus:
+    def read_corpus(self, places: Sequence[str | Path], *, encoding: "Told" = None) -> Corpus:
         """Return all of some files as one text, with the encoding of each; see `read`."""
-        options = replace(self.info.recipe.text, limit=None)
-        named, apart = check_places(places), self.info.apart
-        return read_corpus(named, options=options, encoding=encoding, apart=apart)
+        from charlstm.text import handed, reading
+
+        options, apart = replace(self.info.recipe.text, limit=None), self.info.apart
+        named = handed.check_places(places)
+        return reading.read_corpus(named, options=options, encoding=encoding, apart=apart)
 
     def perplexity(
         self,
@@ -337,7 +338,7 @@ def train(
     root: str | Path = ROOT,
     prefixes: Sequence[str] = (),
     sample_every: int | None = None,
-    encoding: Told = None,
+    encoding: "Told" = None,
     backend: str = "auto",
     device: str = "auto",
     threads: int | None = None,

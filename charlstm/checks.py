@@ -1,6 +1,5 @@
 """Checking what a person, or a file, asks for: whole numbers, numbers, choices."""
 
-import difflib
 import inspect
 import math
 import reprlib
@@ -41,6 +40,8 @@ def check_known(
     unknown = sorted(set(given).difference(known))
     if not unknown:
         return
+    import difflib  # only here, because hardly anybody needs it
+
     meant = {**dict(zip(known, known, strict=True)), **(elsewhere or {})}
     near = [difflib.get_close_matches(name, meant, n=1, cutoff=_NEAR) for name in unknown]
     suggested = dict.fromkeys(meant[match] for matches in near for match in matches)

@@ -235,7 +235,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
 def _device(plan: Plan) -> str:
     if plan.device != "cpu":
         return plan.device
-    return f"cpu with {plan.threads} thread{'s' * (plan.threads != 1)}"
+    return f"cpu with {count(plan.threads, 'thread')}"
 
 
 def _files(sources: Sequence[Source]) -> list[str]:

@@ -46,11 +46,6 @@ class Line:
     ended: bool
     bits: NDArray[np.float32]
 
-    @property
-    def shown(self) -> str:
-        """The characters that `bits` belong to, with `LINE_END` for the line break."""
-        return self.text + LINE_END * self.ended
-
     def letters(self) -> Iterator[tuple[str, float]]:
         """Yield the letters, as people see them, and the surprisal of each: of all its characters.
 

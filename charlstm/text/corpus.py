@@ -8,14 +8,16 @@ import mmap
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checks import check_whole, shown
 from charlstm.errors import SettingError, count
-from charlstm.text.guessing import Guess
+
+if TYPE_CHECKING:  # a text that is only written of is not guessed
+    from charlstm.text.guessing import Guess
 
 _CODE_POINTS = 0x110000
 # Corpora are gone through this many characters at a time.
@@ -138,7 +140,7 @@ class Source:
     encoding: str
     characters: int
     sha256: str
-    guess: Guess | None = None
+    guess: "Guess | None" = None
     kind: tuple[str, str] | None = None
 
 

@@ -62,9 +62,9 @@ class Prefix:
     ) -> "Prefix":
         """Make a prefix; for the arguments and errors see `readable`."""
         normalised = options.apply(given)
-        read = readable(normalised, vocabulary, unknown, what=what)
-        strangers = dict.fromkeys(c for c in normalised if c not in vocabulary)
-        changed = ((c, "" if unknown == "skip" else lookalike(c, vocabulary)) for c in strangers)
+        strangers = _strangers(normalised, vocabulary)
+        read = _as_read(normalised, strangers, unknown, what, _ADVICE)
+        changed = ((c, "" if unknown == "skip" else near) for c, near in strangers.items())
         return cls(given, normalised, read, tuple(changed))
 
     def changes(self, what: Part = "the prefix") -> Message | None:
@@ -112,13 +112,27 @@ def readable(
             seen and what the vocabulary has in its place.
         SettingError: `unknown` is none of the three.
     """
-    if unknown not in ("error", "skip", "map"):
-        raise SettingError("unknown", "error, skip or map", repr(unknown))
-    strangers = {
+    return _as_read(prefix, _strangers(prefix, vocabulary), unknown, what, advice)
+
+
+def _strangers(text: str, vocabulary: Vocabulary) -> dict[str, str | None]:
+    """Return the characters that a model has never seen, and what resembles each."""
+    return {
         character: lookalike(character, vocabulary)
-        for character in prefix
+        for character in dict.fromkeys(text)
         if character not in vocabulary
     }
+
+
+def _as_read(
+    prefix: str,
+    strangers: dict[str, str | None],
+    unknown: str,
+    what: Part,
+    advice: Sequence[Part],
+) -> str:
+    if unknown not in ("error", "skip", "map"):
+        raise SettingError("unknown", "error, skip or map", repr(unknown))
     if not strangers:
         return prefix
     if unknown == "skip":
