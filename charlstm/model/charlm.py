@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from charlstm.checks import check_choice
 from charlstm.errors import RecipeError, Setting
 from charlstm.machine import BACKENDS
+from charlstm.model.recurrent.beginnings import beginnings
 from charlstm.model.recurrent.dropout import drop
 from charlstm.model.recurrent.equations import State
 from charlstm.model.recurrent.native import Native, native
@@ -21,6 +22,9 @@ class CharLM(nn.Module):
         vocabulary_size: V.
         backend: ``"scratch"`` or ``"torch"``; the weights are the same.
         dropout: see `charlstm.recipes.recipe.Recipe`.
+        end: the id of the mark between songs. Reading it begins anew: the state before it is
+            zero in that stream, so that no song depends on another, and what its own weights make
+            of the zero state is what a song begins with. ``None`` for a text of one piece.
 
     Raises:
         RecipeError: the backend has no such cell.
@@ -33,6 +37,7 @@ class CharLM(nn.Module):
         *,
         backend: str = "scratch",
         dropout: float = 0.0,
+        end: int | None = None,
     ) -> None:
         super().__init__()
         check_choice("backend", backend, BACKENDS)
@@ -45,6 +50,7 @@ class CharLM(nn.Module):
         self.architecture = architecture
         self.vocabulary_size = vocabulary_size
         self.dropout = dropout
+        self.end = end
         self.embedding = (
             nn.Embedding(vocabulary_size, architecture.embedding)
             if architecture.embedding
@@ -67,10 +73,11 @@ class CharLM(nn.Module):
         Returns:
             The logits of the character after each one read, ``[T, B, V]``, and the new state.
         """
+        begins = None if self.end is None else beginnings(ids, self.end)
         inputs = ids
         if self.embedding is not None:
             inputs = drop(self.embedding(ids), self.dropout, generator)
-        outputs, state = self.recurrent.unroll(inputs, state, generator)
+        outputs, state = self.recurrent.unroll(inputs, state, generator, begins)
         return self.head(drop(outputs, self.dropout, generator)), state
 
     def zero_state(self, batch: int) -> State:

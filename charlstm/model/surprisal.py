@@ -25,7 +25,8 @@ def surprisal(
 
     The state is carried through the whole text. With several streams the text is cut into as
     many pieces that are read side by side, each after the `run_up` characters before it, which are
-    read but not counted: by then a forgetful network has the state that one pass would have had.
+    read but not counted: by then a forgetful network has the state that one pass would have had. In
+    a text of songs any network has, as soon as a song has begun among those characters.
 
     Args:
         model: nothing is dropped, and nothing in it changes.

@@ -12,6 +12,7 @@ fast on a CPU, where a step of a layer is small and every call counts:
 - The derivative factors are computed for many steps at once, but for no more than stay in the
   cache until their steps use them.
 - The weights' gradients are one product each, after the loop.
+- Streams that begin anew cost something at their steps only.
 
 Under `torch.autocast` the operands of all products are rounded to its type, bfloat16, and nothing
 else is: pre-activations, gates, states and gradients are sums in float32, as the weights are.
@@ -23,6 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from charlstm.model.recurrent.beginnings import Beginnings, by_step
 
 # The derivative factors of this many numbers at a time: 2 MB in float32.
 _CHUNK = 1 << 19
@@ -71,6 +74,7 @@ def lstm_window(
     bias: Tensor,
     weight_hh: Tensor,
     workspace: Workspace,
+    begins: Beginnings | None = None,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Run one LSTM layer over a window, as `equations.run` with `equations.lstm` would.
 
@@ -81,17 +85,18 @@ def lstm_window(
         bias: ``[4H]``, ``bias_ih + bias_hh``.
         weight_hh: ``[4H, H]``.
         workspace: of this layer.
+        begins: where the state before a step is zero.
 
     Returns:
         The hidden states ``[T, B, H]`` and the state after the window.
     """
-    h, c = state
+    given = (inputs, *state, weight_ih, bias, weight_hh)
     device = inputs.device.type
     low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
     # What is rounded is decided here, product by product, so autocast must not do it again.
     with torch.autocast(device, enabled=False):
         outputs, h, c = _Window.apply(  # type: ignore[no-untyped-call]
-            inputs, h, c, weight_ih, bias, weight_hh, workspace, low, torch.is_grad_enabled()
+            *given, workspace, low, begins, torch.is_grad_enabled()
         )
     return outputs, (h, c)
 
@@ -108,13 +113,14 @@ class _Window(torch.autograd.Function):
         weight_hh: Tensor,
         workspace: Workspace,
         low: torch.dtype | None,
+        begins: Beginnings | None,
         differentiable: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         given = (inputs, h_0, c_0, weight_ih, bias, weight_hh)
-        gates, h, c, tanh_c = _forward(*given, workspace, low)
+        gates, h, c, tanh_c = _forward(*given, workspace, low, begins)
         if differentiable:
             ctx.save_for_backward(*given, h, c, tanh_c)
-            ctx.gates, ctx.workspace, ctx.low = gates, workspace, low
+            ctx.gates, ctx.workspace, ctx.low, ctx.begins = gates, workspace, low, begins
         else:
             workspace.give_back(gates)
         # The last states are copies: as views they would keep the whole window alive.
@@ -124,16 +130,16 @@ class _Window(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor, d_h: Tensor, d_c: Tensor) -> tuple[Any, ...]:
         inputs, h_0, c_0, weight_ih, bias, weight_hh, h, c, tanh_c = ctx.saved_tensors
-        low = ctx.low
+        low, begins = ctx.low, ctx.begins
         gates, ctx.gates = ctx.gates, None
         if gates is None:
             # The graph was kept and this is its second backward pass; the first one left its
             # gradients where the gates were.
-            gates, *_ = _forward(inputs, h_0, c_0, weight_ih, bias, weight_hh, ctx.workspace, low)
-        d_a, d_h, d_c = _backward(gates, c, tanh_c, weight_hh, d_outputs, d_h, d_c, low)
+            given = (inputs, h_0, c_0, weight_ih, bias, weight_hh)
+            gates, *_ = _forward(*given, ctx.workspace, low, begins)
+        d_a, d_h, d_c = _backward(gates, c, tanh_c, weight_hh, d_outputs, d_h, d_c, low, begins)
 
         flat = _rounded(d_a.flatten(0, 1), low)
-        d_weight_hh = (flat.T @ _rounded(h[:-1].flatten(0, 1), low)).to(d_a.dtype)
         d_inputs = None
         if inputs.dtype == torch.int64:
             # The gradient of a table whose rows were taken: each row's gradients added up. It
@@ -147,8 +153,13 @@ class _Window(torch.autograd.Function):
             d_weight_ih = (flat.T @ _rounded(inputs.flatten(0, 1), low)).to(d_a.dtype)
             if ctx.needs_input_grad[0]:
                 d_inputs = (flat @ _rounded(weight_ih, low)).view_as(inputs).to(inputs.dtype)
+        if begins is not None:
+            # h has the outputs, which nobody may change, where the state before was zero. A zero
+            # on the other side of the product does the same, now that d_a has served the others.
+            flat.index_fill_(0, begins.places, 0)
+        d_weight_hh = (flat.T @ _rounded(h[:-1].flatten(0, 1), low)).to(d_a.dtype)
         ctx.workspace.give_back(d_a)
-        return d_inputs, d_h, d_c, d_weight_ih, d_bias, d_weight_hh, None, None, None
+        return d_inputs, d_h, d_c, d_weight_ih, d_bias, d_weight_hh, None, None, None, None
 
 
 def _forward(
@@ -160,8 +171,13 @@ def _forward(
     weight_hh: Tensor,
     workspace: Workspace,
     low: torch.dtype | None,
+    begins: Beginnings | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the gates ``[T, B, 4H]``, h and c ``[T+1, B, H]``, tanh(c) ``[T, B, H]``."""
+    """Return the gates ``[T, B, 4H]``, h and c ``[T+1, B, H]``, tanh(c) ``[T, B, H]``.
+
+    Where a stream begins, c before the step is zero in what is returned; h, which has the outputs,
+    is not.
+    """
     T, B = inputs.shape[:2]
     H = weight_hh.shape[1]
     a = workspace.lend((T, B, 4 * H), like=h_0)
@@ -189,9 +205,13 @@ def _forward(
         c.unbind(),
         c[1:].unbind(),
         tanh_c.unbind(),
+        by_step(begins, T),
         strict=False,  # h and c have one more
     )
-    for a_t, i, f, g, o, h_before, h_t, c_before, c_t, tanh_c_t in steps:
+    for a_t, i, f, g, o, h_before, h_t, c_before, c_t, tanh_c_t, streams in steps:
+        if streams is not None:
+            h_before = h_before.index_fill(0, streams, 0)
+            c_before.index_fill_(0, streams, 0)
         add_product(h_before, a_t)
         # tanh(x) = 1 - 2 sigmoid(-2x), and torch's sigmoid is several times as fast as its tanh:
         # the candidate goes through one call together with the gates.
@@ -216,6 +236,7 @@ def _backward(
     d_h_last: Tensor,
     d_c_last: Tensor,
     low: torch.dtype | None,
+    begins: Beginnings | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of the pre-activations, written over `gates`, and of h_0 and c_0."""
     T, B, H = tanh_c.shape
@@ -224,7 +245,7 @@ def _backward(
     chunk = max(1, _CHUNK // (4 * B * H))
     factors = gates.new_empty(min(chunk, T), B, 4, H)
     d_tanh = gates.new_empty(min(chunk, T), B, H)
-    blocks = gates.view(T, B, 4, H)
+    blocks, streams_by_step = gates.view(T, B, 4, H), by_step(begins, T)
     for stop in range(T, 0, -chunk):
         start = max(0, stop - chunk)
         at, size = slice(start, stop), stop - start
@@ -244,9 +265,10 @@ def _backward(
             gates[at].unbind(),
             blocks[at, :, :3].unbind(),
             o.unbind(),
+            streams_by_step[at],
             strict=False,  # the last chunk may be shorter than its buffers
         )
-        for d_output, d_tanh_t, factors_ifg, factor_o, f_t, d_a, d_ifg, d_o in reversed(
+        for d_output, d_tanh_t, factors_ifg, factor_o, f_t, d_a, d_ifg, d_o, streams in reversed(
             list(steps)
         ):
             d_h.add_(d_output)
@@ -255,6 +277,9 @@ def _backward(
             torch.mul(factors_ifg, d_c.unsqueeze(1), out=d_ifg)
             torch.mul(factor_o, d_h, out=d_o)
             multiply(d_a, d_h)
+            if streams is not None:
+                d_h.index_fill_(0, streams, 0)
+                d_c_before.index_fill_(0, streams, 0)
             d_c, d_c_before = d_c_before, d_c
     return gates, d_h, d_c
 

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, sigmoid, tanh
 
+from charlstm.model.recurrent.beginnings import Beginnings, by_step
+
 State = tuple[Tensor, ...]
 """``(h, c)`` or ``(h,)``."""
 
@@ -88,6 +90,16 @@ def rnn(a: Tensor, state: State, weights: Weights) -> State:
     return (tanh(a + h @ weights.U.T + weights.b),)
 
 
+def zeroed(state: State, streams: Tensor) -> State:
+    """Return a state that is zero in some streams, past which no gradient flows.
+
+    Args:
+        state: ``[..., B, H]`` each.
+        streams: which, int64.
+    """
+    return tuple(part.index_fill(-2, streams, 0) for part in state)
+
+
 Step = Callable[[Tensor, State, Weights], State]
 
 STEPS: dict[str, Step] = {
@@ -99,7 +111,9 @@ STEPS: dict[str, Step] = {
 }
 
 
-def run(step: Step, a: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+def run(
+    step: Step, a: Tensor, state: State, weights: Weights, begins: Beginnings | None = None
+) -> tuple[Tensor, State]:
     """Apply `step` over time.
 
     Args:
@@ -107,12 +121,15 @@ def run(step: Step, a: Tensor, state: State, weights: Weights) -> tuple[Tensor, 
         a: ``[T, B, G*H]``, the input's share of every step.
         state: the state before the first step.
         weights: of the layer.
+        begins: where the state before a step is zero.
 
     Returns:
         The hidden states ``[T, B, H]`` and the state after the last step.
     """
     outputs = []
-    for a_t in a.unbind():
+    for a_t, streams in zip(a.unbind(), by_step(begins, len(a)), strict=True):
+        if streams is not None:
+            state = zeroed(state, streams)
         state = step(a_t, state, weights)
         outputs.append(state[0])
     return torch.stack(outputs), state

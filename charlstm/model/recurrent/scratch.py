@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from charlstm.model.recurrent.beginnings import Beginnings
 from charlstm.model.recurrent.bptt import Workspace, lstm_window
 from charlstm.model.recurrent.dropout import drop
 from charlstm.model.recurrent.equations import STEPS, State, Weights, run
@@ -40,7 +41,11 @@ class ScratchRecurrent(nn.Module):
         self._workspaces = [Workspace() for _ in range(architecture.layers)]
 
     def unroll(
-        self, inputs: Tensor, state: State, generator: torch.Generator | None = None
+        self,
+        inputs: Tensor,
+        state: State,
+        generator: torch.Generator | None = None,
+        begins: Beginnings | None = None,
     ) -> tuple[Tensor, State]:
         """Run every layer over a window.
 
@@ -48,6 +53,7 @@ class ScratchRecurrent(nn.Module):
             inputs: ``[T, B]`` ids, which stand for one-hot vectors, or ``[T, B, I]`` vectors.
             state: ``h`` and, where the cell has one, ``c``; ``[L, B, H]`` each.
             generator: of the dropout between layers; ``None`` drops nothing.
+            begins: where the state before a step is zero, in every layer.
 
         Returns:
             The last layer's hidden states, ``[T, B, H]``, and the state after the window.
@@ -57,11 +63,13 @@ class ScratchRecurrent(nn.Module):
             if layer:
                 outputs = drop(outputs, self.dropout, generator)
             before = tuple(part[layer] for part in state)
-            outputs, after = self._layer(layer, outputs, before)
+            outputs, after = self._layer(layer, outputs, before, begins)
             last.append(after)
         return outputs, tuple(torch.stack(parts) for parts in zip(*last, strict=True))
 
-    def _layer(self, layer: int, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    def _layer(
+        self, layer: int, inputs: Tensor, state: State, begins: Beginnings | None
+    ) -> tuple[Tensor, State]:
         if self.architecture.cell == "lstm":
             h, c = state
             return lstm_window(
@@ -71,9 +79,10 @@ class ScratchRecurrent(nn.Module):
                 self._get("bias_ih", layer) + self._get("bias_hh", layer),
                 self._get("weight_hh", layer),
                 self._workspaces[layer],
+                begins,
             )
         step = STEPS[self.architecture.cell]
-        return run(step, self._input_share(inputs, layer), state, self._weights(layer))
+        return run(step, self._input_share(inputs, layer), state, self._weights(layer), begins)
 
     def _input_share(self, inputs: Tensor, layer: int) -> Tensor:
         """``W_ih x + b_ih`` of a whole window, ``[T, B, G*H]``."""
