@@ -128,13 +128,20 @@ class Network:
         architecture: any cell, any number of layers, one-hot or embedded input.
         weights: float32, named as in the checkpoint.
         vocabulary_size: V.
+        end: the id of the mark between songs; a stream that reads it begins anew. ``None`` for a
+            text of one piece. See `charlstm.model.charlm.CharLM`.
     """
 
     def __init__(
-        self, architecture: Architecture, weights: Mapping[str, NDArray[Any]], vocabulary_size: int
+        self,
+        architecture: Architecture,
+        weights: Mapping[str, NDArray[Any]],
+        vocabulary_size: int,
+        end: int | None = None,
     ) -> None:
         self.architecture = architecture
         self.vocabulary_size = vocabulary_size
+        self.end = end
         self._cell = _CELLS[architecture.cell]
         L = architecture.layers
 
@@ -199,6 +206,8 @@ class Network:
         Returns:
             ``[N, V]`` logits of the next character, in memory that the next step overwrites.
         """
+        if self.end is not None:
+            self._begin(state, ids)
         share: Array = self._table[ids]
         # The same numbers either way. For one stream np.dot is as fast, and it does not warn of
         # flags that a matrix library's kernel has left set; for many np.matmul is faster.
@@ -213,6 +222,21 @@ class Network:
         """Read characters one after the other, the same in each stream; `state` advances."""
         for character in ids:
             self.step(state, int(character))
+
+    def _begin(self, state: State, ids: int | NDArray[np.integer]) -> None:
+        """Bring the streams that are about to read the end mark back to where `start` is."""
+        streams: Any = slice(None)
+        if isinstance(ids, np.ndarray):
+            # A list of few is searched sooner than an array is compared.
+            if self.end not in ids.tolist():
+                return
+            streams = ids == self.end
+        elif ids != self.end:
+            return
+        for layer, stack in zip(state.layers, self._stacks, strict=True):
+            layer.h[streams] = 0.0
+            layer.c[streams] = 0.0
+            layer.u[streams] = stack[-1, : layer.u.shape[1]]  # what the zero state's product is
 
     def _arranged(self, rows: Array) -> Array:
         """``[G*H, ...]`` as in the checkpoint -> gates first and halved, the candidate last."""
