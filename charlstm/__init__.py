@@ -18,7 +18,7 @@ The letters used for shapes, in code, tests and documents: ``T`` time, ``B`` bat
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from charlstm.api import TrainedModel, load, resume, train
+    from charlstm.api import load, resume, train
     from charlstm.errors import (
         CharLSTMError,
         CorpusError,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         UnknownSettingError,
     )
     from charlstm.recipes.recipe import Recipe
+    from charlstm.trained import TrainedModel
     from charlstm.writing.composer import Composer
     from charlstm.writing.constraints import Constraint
     from charlstm.writing.decoding import Decoding
@@ -66,13 +67,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("TrainedModel", "load", "resume", "train"), "api"),
+    **dict.fromkeys(("load", "resume", "train"), "api"),
     "Composer": "writing.composer",
     "Constraint": "writing.constraints",
     "Decoding": "writing.decoding",
     "Form": "writing.form",
     "Recipe": "recipes.recipe",
     "Sampler": "writing.sampler",
+    "TrainedModel": "trained",
 }
 
 

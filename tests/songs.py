@@ -4,7 +4,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from charlstm.api import TrainedModel, train
+from charlstm.api import train
+from charlstm.trained import TrainedModel
 
 _ENDS = """
 等你来 看花开 看大海 说我爱 人不在 在天外 到明天 过一年 不相见 在河边 向前 走得远

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from songs import VERSE, learn
 
-from charlstm.api import TrainedModel, load, resume, train
+from charlstm.api import load, resume, train
 from charlstm.errors import RunError, UnknownSettingError
 from charlstm.model.network import Array
 from charlstm.text.letters import counted
+from charlstm.trained import TrainedModel
 from charlstm.writing.constraints import Constraint, LineSoFar
 from charlstm.writing.form import Form
 from charlstm.writing.learned import Learned

@@ -41,6 +41,7 @@ ROOMS = (
     ("training", "evaluation"),
     ("writing",),
     ("sessions",),
+    ("trained",),
     ("api",),
     ("cli",),
     ("__main__",),

@@ -24,13 +24,13 @@ def bytes_of(text: Any) -> bytes:
     ("text", "whole"),
     [
         ("分开\n不分开", "分开\n不分开"),
-        (["分开\n不分开\n", "\n离开\r\n\r\n", "留下"], "分开\n不分开\n\n离开\n\n留下\n"),
-        (("one", " \n", "two"), "one\n\ntwo\n"),
-        ((f"song {k}" for k in (1, 2)), "song 1\n\nsong 2\n"),
+        (["分开\n不分开\n", "\n离开\r\n\r\n", "留下"], "分开\n不分开\ufdd0离开\ufdd0留下\n"),
+        (("one", " \n", "two"), "one\ufdd0two\n"),
+        ((f"song {k}" for k in (1, 2)), "song 1\ufdd0song 2\n"),
         ([], ""),
     ],
 )
-def test_songs_are_joined_by_an_empty_line_and_a_text_stays_as_it_is(text: Any, whole: str) -> None:
+def test_songs_are_told_apart_and_a_text_stays_as_it_is(text: Any, whole: str) -> None:
     assert bytes_of(text) == whole.encode()
 
 
@@ -100,7 +100,8 @@ def test_a_run_from_memory_says_that_its_text_must_be_handed_over_again(
     assert longer.info.last is not None
     assert longer.info.last.step == 8
     # It may lie in a file by now.
-    (root.parent / "kept.txt").write_bytes(bytes_of([song, song]))
+    kept = "\n\n".join([song.strip("\n")] * 2) + "\n"
+    (root.parent / "kept.txt").write_text(kept, encoding="utf-8")
     again = resume("songs", places="kept.txt", steps=10, threads=1)
     assert again.info.last is not None
     assert again.info.last.step == 10

@@ -189,6 +189,8 @@ def test_the_plain_values_have_the_names_that_programs_read(vocabulary: Vocabula
         "bits_per_character",
         "bits_per_byte",
         "characters",
+        "ends",
+        "character_loss",
         "unknown_share",
         "uniform_perplexity",
         "unigram_perplexity",

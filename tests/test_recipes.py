@@ -350,7 +350,7 @@ def test_d2l_is_the_lyrics_exercise_setting_for_setting(backend: str, initializa
         patience=None,
         validation=0.0,
         min_count=1,
-        text=TextOptions(normalize=True, newline="space", limit=10_000),
+        text=TextOptions(normalize=True, newline="space", limit=10_000, songs="off"),
     )
 
 

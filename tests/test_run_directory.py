@@ -258,6 +258,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
             "places": None,
             "encoding": None,
             "apart": None,
+            "songs": None,
             "sha256": None,
             "training_characters": None,
             "held_out_characters": None,

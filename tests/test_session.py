@@ -13,7 +13,6 @@ from trainers import files, history
 from trainings import is_step, numbered, resume_session, start_session
 
 import charlstm
-from charlstm.api import TrainedModel
 from charlstm.cli.names import option
 from charlstm.errors import (
     CharLSTMError,
@@ -25,6 +24,7 @@ from charlstm.errors import (
 )
 from charlstm.runs.snapshot import Snapshot
 from charlstm.sessions.session import Event, Sample, Saved, Session
+from charlstm.trained import TrainedModel
 from charlstm.training.events import (
     EpochEnd,
     Finished,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from songs import LINES, LYRICS, VERSE, learn
 
-from charlstm.api import TrainedModel
 from charlstm.errors import CharLSTMError, FormError, RecipeError, UnknownCharactersError
 from charlstm.evaluation.novelty import TrainingText
 from charlstm.text.letters import counted
+from charlstm.trained import TrainedModel
 from charlstm.writing.decoding import Decoding
 from charlstm.writing.form import Form
 from charlstm.writing.rhyme import rhyme

@@ -24,7 +24,6 @@ from directories import empty_run, put_held_out
 from faults.patience import HANGS_AFTER
 from numpy.typing import NDArray
 
-from charlstm.api import TrainedModel
 from charlstm.evaluation.perplexity import Evaluation, evaluate
 from charlstm.model.charlm import CharLM
 from charlstm.model.network import Network
@@ -32,6 +31,7 @@ from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS, Architecture
 from charlstm.recipes.recipe import Recipe
 from charlstm.runs.info import RunInfo
 from charlstm.text.vocabulary import Vocabulary
+from charlstm.trained import TrainedModel
 from charlstm.training.events import EpochEnd
 from charlstm.training.trainer import Trainer
 from charlstm.writing.sampler import Sampler

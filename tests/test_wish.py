@@ -66,8 +66,10 @@ def test_a_changed_wish_is_another_one_and_nothing_takes_a_setting_back() -> Non
 
 def test_a_wish_says_how_the_text_is_normalised() -> None:
     assert Wish().text == TextOptions()
-    assert Wish("d2l").text == TextOptions(newline="space", limit=10_000)
-    assert Wish("d2l", {"newline": "keep", "batch": 4}).text == TextOptions(limit=10_000)
+    assert Wish("d2l").text == TextOptions(newline="space", limit=10_000, songs="off")
+    assert Wish("d2l", {"newline": "keep", "batch": 4}).text == TextOptions(
+        limit=10_000, songs="off"
+    )
 
 
 def test_weights_that_have_learned_already_learn_at_a_lower_rate_unless_one_is_wished_for() -> None:

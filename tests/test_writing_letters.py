@@ -12,11 +12,11 @@ from commandline import Charlstm
 from rich.console import Console
 from songs import learn
 
-from charlstm.api import TrainedModel
 from charlstm.cli.console import shown_line
 from charlstm.cli.write import page
 from charlstm.errors import RecipeError
 from charlstm.text.letters import counted, letters, number_of_letters
+from charlstm.trained import TrainedModel
 from charlstm.writing.constraints import Acrostic, AcrosticEnd, LineSoFar, Must
 from charlstm.writing.form import Form
 from charlstm.writing.song import Song

@@ -186,10 +186,10 @@ def _draw(figures: "Evaluation", measured: str, shown: str | None) -> None:
         losses.append(figures.dynamic_loss)
     models = [perplexity_of(loss) for loss in losses]
     values = [*models, figures.unigram_perplexity, figures.uniform_perplexity]
-    bytes_per_character = figures.utf8_bytes / figures.characters
+    bytes_per_symbol = figures.utf8_bytes / (figures.characters + figures.ends)
     table.add_row("perplexity", *(f"{value:,.2f}" for value in values))
     table.add_row("bits per character", *(f"{math.log2(value):.3f}" for value in values))
-    per_byte = (math.log2(value) / bytes_per_character for value in models)
+    per_byte = (math.log2(value) / bytes_per_symbol for value in models)
     table.add_row("bits per byte", *(f"{value:.3f}" for value in per_byte))
     table.add_row("nats per character", *(f"{loss:.4f}" for loss in losses))
 
@@ -240,16 +240,17 @@ def _colored(line: "Line") -> "Text":
     marked = list(line.letters())
     for place, (letter, bits) in enumerate(marked, start=1):
         color = shade(bits)
-        plain = "dim" if line.ended and place == len(marked) else ""
+        plain = "dim" if place > len(marked) - line.ended - line.closes else ""
         drawn.append(visible(letter), style=f"{_LETTERS} on {color}" if color else plain)
     return drawn
 
 
 def _print(console: "Console", figures: "Evaluation", measured: str, table: "Table") -> None:
     console.print(visible(measured), style="bold", markup=False)
+    ends = f" and the ends of {count(figures.ends, 'song')}" if figures.ends else ""
     console.print(
-        f"{count(figures.characters, 'character')} predicted, {figures.unknown_share:.2%} of them "
-        "unknown to the model\n",
+        f"{count(figures.characters, 'character')}{ends} predicted, {figures.unknown_share:.2%} of "
+        "them unknown to the model\n",
         style="dim",
     )
     console.print(table)

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -33,13 +32,15 @@ from charlstm.cli.options import (
     TemperatureOption,
 )
 from charlstm.cli.streams import be_quiet, open_inputs
-from charlstm.errors import CorpusError, count
+from charlstm.errors import CorpusError, OutputError, count
 
 if TYPE_CHECKING:
-    from charlstm.api import TrainedModel
     from charlstm.evaluation.novelty import Passage
+    from charlstm.outputs import Output
     from charlstm.text.unseen import Prefix
+    from charlstm.trained import TrainedModel
     from charlstm.writing.point import Point
+    from charlstm.writing.sampler import Writing
 
 _DRAWING = "How characters are drawn"
 # No list of prefixes has more bytes.
@@ -60,7 +61,7 @@ def generate(
         typer.Option(
             min=0,
             help="How many characters to write at most, as a person counts them.",
-            show_default="200, or as it needs",
+            show_default="200, or until the song ends",
         ),
     ] = None,
     lines: Annotated[
@@ -75,7 +76,12 @@ def generate(
     ] = None,
     samples: Annotated[
         int,
-        typer.Option(min=1, help="How many texts to write; sample k, from 0, uses seed + k."),
+        typer.Option(
+            "--samples",
+            "--songs",
+            min=1,
+            help="How many texts to write; number k, from 0, uses seed + k.",
+        ),
     ] = 1,
     seed: Annotated[
         int | None,
@@ -96,6 +102,13 @@ def generate(
         Path | None,
         typer.Option(
             help="Write to this file instead of standard output, whole or not at all.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write each text to a file of its own in this directory.",
             show_default=False,
         ),
     ] = None,
@@ -151,12 +164,15 @@ def generate(
     """Continue a prefix with the newest model, or with the one that --run names."""
     if prefix and prefix_file is not None:
         raise typer.BadParameter("--prefix and --prefix-file cannot be combined.")
-    if force and output is None:
-        raise typer.BadParameter("--force is for --output, and that was not given.")
+    if output is not None and out is not None:
+        raise typer.BadParameter("--output and --out cannot be combined.")
+    if as_json and out is not None:
+        raise typer.BadParameter("--json and --out cannot be combined: --json tells all at once.")
+    if force and output is None and out is None:
+        raise typer.BadParameter("--force is for --output or --out, and neither was given.")
     be_quiet(quiet)
     with loading():
         from charlstm.api import load
-        from charlstm.outputs import Output
         from charlstm.writing.form import Form
         from charlstm.writing.sampler import first_seed
 
@@ -164,19 +180,19 @@ def generate(
     if form.has_constraints and (length is not None or stop):
         raise typer.BadParameter("a form determines its own length; leave --length and --stop out.")
     model = load(run)
-    file = None
-    if output is not None:
-        read: list[Path | int] = [
-            *([prefix_file] if prefix_file else []),
-            *open_inputs(),
-            *model.directory.files,
-        ]
-        file = Output(output, read, force=force)
-        file.check()  # before what may take long
+    read: list[Path | int] = [
+        *([prefix_file] if prefix_file else []),
+        *open_inputs(),
+        *model.directory.files,
+    ]
+    files = [] if output is None else _checked([output], read, force=force)
     if prefix_file is None:
         prefixes = [model.sampler.prefix(prefix, unknown)]
     else:
         prefixes = _read_prefixes(prefix_file, model, unknown)
+    many = len(prefixes) * samples
+    if out is not None:
+        files = _checked(_in_directory(out, many), read, force=force)
     for number, begun in enumerate(prefixes, start=1):
         what = "the prefix" if prefix_file is None else f"prefix {number:,}"
         if (changes := begun.changes(what)) is not None:
@@ -194,27 +210,58 @@ def generate(
     }
     ends: dict[str, Any] = {"length": length, "lines": lines, "stop": tuple(stop or ())}
     told = {**ends, **asdict(form), **settings}
-    many = len(prefixes) * samples
-    answers = _Answers(model, told, many, as_json=as_json, kept=file is not None)
+    may_end = model.info.songs is not None and lines is None and not form.has_constraints
+    answers = _Answers(model, told, many, may_end, as_json=as_json, kept=bool(files))
     for number, begun in enumerate(prefixes):
         seed = first + number * samples
         if form.has_constraints:
             for k in range(samples):
                 point = model.compose_point(form, begun, seed=seed + k, **settings)
                 answers.give(point.text, begun, seed + k, point)
-        elif samples == 1 and not as_json and file is None and is_terminal(sys.stdout):
+        elif samples == 1 and not as_json and not files and is_terminal(sys.stdout):
             pieces = model.stream(begun, seed=seed, **ends, **settings)
             answers.give_as_written(pieces, begun, seed)
         else:
-            texts = model.generate_many(begun, samples=samples, seed=seed, **ends, **settings)
-            for k, text in enumerate(texts):
-                answers.give(text, begun, seed + k)
-    if file is not None:
-        file.write("".join(answers.kept).encode(errors="backslashreplace"))
-        notes().print(f"song: {visible(str(output))}", style="dim", markup=False)
+            texts = model.write_many(begun, samples=samples, seed=seed, **ends, **settings)
+            for k, written in enumerate(texts):
+                answers.give(written.text, begun, seed + k, ended=written.ended)
+    _write(files, answers.kept, as_json=as_json)
     if not as_json:
-        run_name = visible(model.directory.name)
-        notes().print(f"run {run_name}, seed {first}{answers.copied()}", style="dim", markup=False)
+        told_last = f"run {model.directory.name}, seed {first}{answers.ended()}{answers.copied()}"
+        notes().print(visible(told_last), style="dim", markup=False)
+
+
+def _in_directory(directory: Path, many: int) -> list[Path]:
+    """Return as many files in a directory, which is made if it is not there."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"{directory} cannot be made: {reason}.") from None
+    digits = max(len(str(many)), 3)
+    return [directory / f"{number:0{digits}}.txt" for number in range(1, many + 1)]
+
+
+def _checked(paths: list[Path], read: "list[Path | int]", *, force: bool) -> "list[Output]":
+    """Return files that can be written, which is looked at before anything takes long."""
+    from charlstm.outputs import Output
+
+    files = [Output(path, read, force=force) for path in paths]
+    for file in files:
+        file.check()
+    return files
+
+
+def _write(files: "list[Output]", texts: list[str], *, as_json: bool) -> None:
+    """Write all texts to the one file, or each to its own."""
+    if len(files) == 1:
+        texts = [("" if as_json else "\n").join(texts)]
+    for file, text in zip(files, texts, strict=False):  # there may be no file
+        file.write(text.encode(errors="backslashreplace"))
+    if files:
+        more = f" to {files[-1].path}" if len(files) > 1 else ""
+        told = f"{'songs' if more else 'song'}: {files[0].path}{more}"
+        notes().print(visible(told), style="dim", markup=False)
 
 
 def _read_prefixes(path: Path, model: "TrainedModel", unknown: str) -> "list[Prefix]":
@@ -254,6 +301,7 @@ class _Answers:
         model: that writes.
         settings: that a JSON object tells.
         expected: how many texts there will be.
+        ends: whether they are songs that may end by themselves.
         as_json: whether each text is one.
         kept: whether the texts are for a file.
 
@@ -266,6 +314,7 @@ class _Answers:
         model: "TrainedModel",
         settings: dict[str, Any],
         expected: int,
+        ends: bool,
         *,
         as_json: bool,
         kept: bool,
@@ -273,14 +322,23 @@ class _Answers:
         self._model = model
         self._settings = settings
         self._expected = expected
+        self._ends = ends
         self._as_json = as_json
         self._keeping = kept
         self.kept: list[str] = []
-        self._given = 0
+        self._given = self._ended = 0
         self._why_not = model.learned.reason_not_to_look(settings["max_copy"])
         self._longest: Passage | None = None
 
-    def give(self, text: str, prefix: "Prefix", seed: int, point: "Point | None" = None) -> None:
+    def give(
+        self,
+        text: str,
+        prefix: "Prefix",
+        seed: int,
+        point: "Point | None" = None,
+        *,
+        ended: bool = False,
+    ) -> None:
         """Print a text.
 
         Args:
@@ -288,10 +346,13 @@ class _Answers:
             prefix: what was given.
             seed: of this text.
             point: where it ends, if it was written to a form.
+            ended: whether the model ended it as a song.
         """
+        self._ended += ended
         passage = self._look(text if point is None else point, prefix)
         if self._as_json:
             answer = self._described(text, prefix, seed, passage, point)
+            answer["ended"] = ended
             if self._keeping:
                 self.kept.append(json.dumps(answer, ensure_ascii=False) + "\n")
             else:
@@ -299,13 +360,13 @@ class _Answers:
             return
         # A pipe or a file gets every character exactly as the model wrote it.
         if self._keeping:
-            self.kept.append("\n" * bool(self._given) + f"{text}\n")
+            self.kept.append(f"{text}\n")
         else:
             shown = visible(text) if is_terminal(sys.stdout) else text
             write_result(f"{self._between(seed)}{shown}\n")
         self._given += 1
 
-    def give_as_written(self, pieces: Iterator[str], prefix: "Prefix", seed: int) -> None:
+    def give_as_written(self, pieces: "Writing", prefix: "Prefix", seed: int) -> None:
         """Print a text while it is written."""
         write_result(self._between(seed) + visible(prefix.given))
         text = prefix.given
@@ -314,6 +375,7 @@ class _Answers:
             text += piece
         write_result("\n")
         self._given += 1
+        self._ended += pieces.ended
         self._look(text, prefix)
 
     def _between(self, seed: int) -> str:
@@ -326,6 +388,14 @@ class _Answers:
             title = f"{self._given + 1:,} of {self._expected:,} · seed {seed}"
             console.rule(title, style="dim", align="left")
         return empty + drawn.get()
+
+    def ended(self) -> str:
+        """Say how many of the texts ended by themselves, of a model that writes songs."""
+        if not self._ends:
+            return ""
+        if self._expected > 1:
+            return f"; {self._ended:,} of {self._expected:,} songs ended by themselves"
+        return "; the song ended by itself" if self._ended else "; the song had not ended yet"
 
     def copied(self) -> str:
         """Say which is the longest passage that was copied."""

@@ -29,7 +29,8 @@ from charlstm.recipes.recipe import Recipe
 from charlstm.sessions.plan import Plan
 from charlstm.sessions.progress import told
 from charlstm.sessions.session import Event, Sample, Session
-from charlstm.text.corpus import Source
+from charlstm.text.corpus import Corpus, Source
+from charlstm.text.separators import separator_named, separator_of
 from charlstm.training.events import EpochEnd, Finished, Step, Stopped, WentBack
 
 # More lines than this tell nobody more; history.jsonl has every epoch.
@@ -194,8 +195,9 @@ def _draw_plan(console: Console, plan: Plan) -> None:
     into = f"embedding {architecture.embedding}" if architecture.embedding else "one-hot"
     rows = {
         "text": "\n".join(files),
-        "characters": f"{len(corpus):,} in {count(corpus.lines, 'line')}",
-        "vocabulary": f"{count(len(counts.characters), 'character')}, {counts.seen_once:.0%} of "
+        "characters": f"{corpus.characters:,} in {count(corpus.lines, 'line')}",
+        "songs": _songs(corpus),
+        "vocabulary": f"{count(counts.size, 'character')}, {counts.seen_once:.0%} of "
         "them seen once",
         "split": f"{plan.training_characters:,} to learn from, {held_out}",
         "model": f"{architecture.title}, {into}, "
@@ -230,6 +232,17 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         console.print(table)
     for note in plan.notes:
         console.print(Text(visible(note.told(option)), style="yellow"))
+
+
+def _songs(corpus: Corpus) -> str:
+    songs = corpus.songs
+    if songs is None:
+        return "none told apart: the text is one stream"
+    separator = separator_named(songs.parted) or separator_of(corpus.options.songs)
+    return (
+        f"{songs.number:,} of {songs.shortest:,} to {songs.longest:,} characters, told apart by "
+        f"{separator.told}"
+    )
 
 
 def _device(plan: Plan) -> str:

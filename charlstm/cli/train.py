@@ -122,6 +122,16 @@ def train(
             rich_help_panel=_TEXT,
         ),
     ] = None,
+    songs: Annotated[
+        str | None,
+        typer.Option(
+            help="What tells songs apart: auto finds out, off reads one stream of text, and "
+            "anything else is a regular expression for the lines between them, such as '^$'.",
+            metavar="PATTERN",
+            show_default=False,
+            rich_help_panel=_TEXT,
+        ),
+    ] = None,
     min_count: Annotated[
         int | None,
         typer.Option(
@@ -305,6 +315,7 @@ def train(
         "newline": newline,
         "normalize": False if no_normalize else None,
         "limit": limit,
+        "songs": songs,
         "min_count": min_count,
         "validation": validation,
         "cell": cell,

@@ -3,6 +3,7 @@
 import html
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from charlstm.outputs import PAGE
 from charlstm.text.letters import letters
+from charlstm.text.songs import END
 
 SHADES = (
     (1.0, None),
@@ -28,6 +30,11 @@ _RANKED = 100
 LINE_END = "⏎"
 """What stands for a line break, which is predicted like any other character."""
 
+SONG_END = "∎"
+"""What stands for the end of a song, which is predicted as well."""
+
+_LINE = re.compile(f"([^\n{END}]*)(\n?)({END}?)")
+
 
 @dataclass(frozen=True)
 class Line:
@@ -37,22 +44,26 @@ class Line:
         number: from 1.
         text: its characters, without the line break at its end.
         ended: whether a line break follows.
-        bits: the surprisal of every character, and of the line break after them; NaN for the
-            very first character of the text, which is not predicted.
+        bits: the surprisal of every character, of the line break after them, and of the end of the
+            song; NaN for the very first character of the text, which is not predicted.
+        closes: whether a song ends with it.
     """
 
     number: int
     text: str
     ended: bool
     bits: NDArray[np.float32]
+    closes: bool = False
 
     def letters(self) -> Iterator[tuple[str, float]]:
         """Yield the letters, as people see them, and the surprisal of each: of all its characters.
 
-        The last is `LINE_END` where a line break follows. NaN is what was not predicted.
+        The last are `LINE_END` where a line break follows, and `SONG_END` where a song ends. NaN
+        is what was not predicted.
         """
         at = 0
-        for letter in (*letters(self.text), *[LINE_END] * self.ended):
+        marks = [LINE_END] * self.ended + [SONG_END] * self.closes
+        for letter in (*letters(self.text), *marks):
             bits = self.bits[at : at + len(letter)]
             at += len(letter)
             if len(bits) > 1:  # of the text's first letter, all but the first character
@@ -70,17 +81,20 @@ def lines(text: str, surprisal: NDArray[np.float32]) -> list[Line]:
     """Cut a text and its surprisal into lines.
 
     Args:
-        text: N characters.
+        text: N characters, the ends of songs among them; see `charlstm.text.songs.END`.
         surprisal: ``[N - 1]`` bits, of every character but the first.
     """
     bits = np.concatenate(([np.float32(np.nan)], surprisal))
-    separate, at = [], 0
-    for number, line in enumerate(text.split("\n"), start=1):
-        end = at + len(line)
-        ended = end < len(text)
-        separate.append(Line(number, line, ended, bits[at : end + ended]))
-        at = end + 1
-    return separate if separate[-1].text or len(separate) == 1 else separate[:-1]
+    separate: list[Line] = []
+    at = int(text.startswith(END))  # which is only read
+    while at < len(text) or not separate:
+        found = _LINE.match(text, at)
+        assert found is not None, "it matches anything"
+        line, ended, closes = found.groups()
+        of_line = bits[at : found.end()]
+        separate.append(Line(len(separate) + 1, line, bool(ended), of_line, bool(closes)))
+        at = found.end()
+    return separate
 
 
 def ranked(unranked: Sequence[Line]) -> list[Line]:
@@ -167,7 +181,7 @@ def _marked(line: Line) -> str:
     for place, (letter, bits) in enumerate(marked, start=1):
         number = colors.index(shade(bits))
         classes = ["s" + str(number)] if number else []
-        if line.ended and place == len(marked):
+        if place > len(marked) - line.ended - line.closes:
             classes.append("e")
         # The exact figure appears when a reader points at a character.
         title = "" if math.isnan(bits) else f' title="{bits:.1f}"'

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from charlstm.errors import CorpusError, count
@@ -14,6 +15,7 @@ from charlstm.model.charlm import CharLM
 from charlstm.model.surprisal import surprisal
 from charlstm.model.threads import Threads
 from charlstm.text.corpus import IdArray
+from charlstm.text.songs import END
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
 
 
@@ -22,9 +24,10 @@ class Evaluation:
     """The figures of one text under one model.
 
     Attributes:
-        loss: mean negative log-likelihood in nats a predicted character.
-        characters: how many were predicted: all but the first.
-        utf8_bytes: what those characters take in UTF-8.
+        loss: mean negative log-likelihood in nats a predicted symbol: a character, or the end of a
+            song.
+        characters: how many were predicted: all but the first; in songs, all.
+        utf8_bytes: what those characters take in UTF-8; the end of a song takes none.
         unknown_share: the share of them that the vocabulary lacks; each was predicted as
             ``<unk>``.
         uniform_perplexity: of the model that finds every id as likely as any other: V.
@@ -34,6 +37,8 @@ class Evaluation:
             first. Their mean is `bits_per_character`.
         dynamic_loss: the loss of the model that goes on learning from the text as it reads, see
             `charlstm.evaluation.dynamic`; ``None`` if it was not asked for.
+        ends: how many ends of songs were predicted.
+        end_loss: mean negative log-likelihood of those, in nats; 0 if there were none.
     """
 
     loss: float
@@ -44,6 +49,14 @@ class Evaluation:
     unigram_perplexity: float
     surprisal: NDArray[np.float32] = field(repr=False, compare=False)
     dynamic_loss: float | None = None
+    ends: int = 0
+    end_loss: float = 0.0
+
+    @property
+    def character_loss(self) -> float:
+        """The loss of the characters alone, without the ends of songs."""
+        total = self.loss * (self.characters + self.ends) - self.end_loss * self.ends
+        return total / self.characters
 
     @property
     def perplexity(self) -> float:
@@ -58,7 +71,7 @@ class Evaluation:
     @property
     def bits_per_byte(self) -> float:
         """All bits / all UTF-8 bytes: the figure that compares across vocabularies."""
-        return bits(self.loss) * self.characters / self.utf8_bytes
+        return bits(self.loss) * (self.characters + self.ends) / self.utf8_bytes
 
     def to_json(self) -> dict[str, float | int]:
         """Return every figure of the whole text by its name."""
@@ -75,6 +88,8 @@ class Evaluation:
             "bits_per_character": self.bits_per_character,
             "bits_per_byte": self.bits_per_byte,
             "characters": self.characters,
+            "ends": self.ends,
+            "character_loss": self.character_loss,
             "unknown_share": self.unknown_share,
             "uniform_perplexity": self.uniform_perplexity,
             "unigram_perplexity": self.unigram_perplexity,
@@ -96,7 +111,8 @@ def evaluate(
     Args:
         model: any backend, any device; it is not changed.
         vocabulary: the model's own.
-        text: normalised as the training text was.
+        text: normalised as the training text was, and with the ends of songs if that had them; see
+            `charlstm.text.songs.with_ends`.
         dynamic: whether to measure by dynamic evaluation as well, which takes far longer.
         on_progress: called after each segment of dynamic evaluation with its number of characters.
         threads: the numbers of threads that torch may choose from; nothing leaves them alone.
@@ -118,10 +134,15 @@ def evaluate(
             model, ids, on_progress=on_progress, threads=Threads(threads) if threads else None
         )
         dynamic_loss = float(adapted.double().sum()) / len(adapted)
+    is_end = ids[1:] == (-1 if vocabulary.end is None else vocabulary.end)
+    ends = int(is_end.sum())
+    written = text[1:].replace(END, "") if ends else text[1:]
     return Evaluation(
         loss=float(nats.sum()) / len(nats),
-        characters=len(nats),
-        utf8_bytes=len(text[1:].encode("utf-8", "surrogatepass")),
+        characters=len(nats) - ends,
+        ends=ends,
+        end_loss=float(nats[torch.from_numpy(is_end)].sum()) / max(ends, 1),
+        utf8_bytes=len(written.encode("utf-8", "surrogatepass")),
         unknown_share=float(np.mean(ids[1:] == UNKNOWN)),
         uniform_perplexity=float(len(vocabulary)),
         unigram_perplexity=perplexity(_unigram_loss(vocabulary, ids[1:])),

@@ -37,7 +37,7 @@ def d2l(backend: str = "scratch") -> Recipe:
         sampling="consecutive",
         epochs=160,
         validation=0.0,
-        text=TextOptions(newline="space", limit=10_000),
+        text=TextOptions(newline="space", limit=10_000, songs="off"),
     )
 
 

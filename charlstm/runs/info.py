@@ -4,6 +4,7 @@ A run may come from a stranger: every value is checked against what it must be, 
 file can do no worse than be refused.
 """
 
+import dataclasses
 import json
 import math
 import time
@@ -18,6 +19,7 @@ from charlstm.machine import BACKENDS
 from charlstm.recipes.recipe import Recipe, recipe_from_json, recipe_to_json
 from charlstm.runs.fields import check_writable, counted, strings, typed
 from charlstm.text.corpus import Source
+from charlstm.text.songs import Songs
 from charlstm.text.vocabulary import Vocabulary
 
 FORMAT = 2
@@ -68,6 +70,7 @@ class RunInfo:
         saved: when it was written, in seconds since 1970.
         apart: whether there is an empty line between any two of the files; there was none before
             0.2.0.
+        songs: of the whole text; ``None`` if it was read as one stream.
     """
 
     recipe: Recipe
@@ -89,6 +92,7 @@ class RunInfo:
     versions: dict[str, str] = field(default_factory=dict)
     saved: float = 0.0
     apart: bool = True
+    songs: Songs | None = None
 
     def described(self) -> str:
         """Return in a few words what was trained on how much, and how good it is."""
@@ -125,6 +129,7 @@ def info_to_json(info: RunInfo) -> bytes:
             "places": list(info.places),
             "encoding": info.encoding,
             "apart": info.apart,
+            "songs": info.songs and dataclasses.asdict(info.songs),
             "sha256": info.corpus_sha256,
             "training_characters": info.training_characters,
             "held_out_characters": info.held_out_characters,
@@ -186,6 +191,20 @@ def info_from_json(value: dict[str, Any]) -> RunInfo:
         versions={name: typed(versions, name, str) for name in versions},
         saved=float(value["saved"]),
         apart=typed(corpus, "apart", bool) if "apart" in corpus else False,
+        songs=_songs(corpus),
+    )
+
+
+def _songs(corpus: dict[str, Any]) -> Songs | None:
+    value = typed(corpus, "songs", dict, type(None)) if "songs" in corpus else None
+    if value is None:
+        return None
+    return Songs(
+        number=counted(value, "number"),
+        shortest=counted(value, "shortest"),
+        median=counted(value, "median"),
+        longest=counted(value, "longest"),
+        parted=typed(value, "parted", str),
     )
 
 

@@ -35,6 +35,8 @@ class Material:
         stdin: where ``-`` reads.
         on_read: called now and then with the bytes read and the bytes in all.
         apart: whether there is to be an empty line between two files.
+        parted: what tells songs apart, where it need not be found out; see
+            `charlstm.text.reading.Reading`.
         text: the text itself, if it was handed over and is in no place.
     """
 
@@ -43,6 +45,7 @@ class Material:
     stdin: BinaryIO | None = field(default=None, repr=False)
     on_read: OnRead | None = field(default=None, repr=False)
     apart: bool = True
+    parted: str | None = None
     text: Text | None = field(default=None, repr=False)
 
     @classmethod
@@ -87,6 +90,7 @@ class Material:
             options=options,
             encoding=self.encoding if self.text is None else ENCODING,
             apart=self.apart,
+            parted=self.parted,
             stdin=self.stdin,
             on_read=self.on_read,
         )
@@ -137,9 +141,12 @@ class Fitted:
         corpus, vocabulary = self.corpus, self.vocabulary
         return Trainer(
             recipe or self.recipe,
-            Tokens(corpus, vocabulary, 0, self.cut),
+            # The mark that opens the first held-out song is what the last learned one ends with.
+            Tokens(corpus, vocabulary, 0, self.cut + (corpus.songs is not None)),
             Tokens(corpus, vocabulary, self.cut, len(corpus)),
             len(vocabulary),
+            end=vocabulary.end,
+            ends=None if corpus.songs is None else corpus.ends[corpus.ends <= self.cut],
             backend=computing.backend,
             device=computing.device,
             threads=threads,

@@ -135,8 +135,10 @@ def _read_again(directory: RunDirectory, info: RunInfo, material: Material) -> C
         places=material.places or info.places,
         encoding=Encodings(info.encoding, known=known),
         apart=info.apart,
+        parted=None if info.songs is None else info.songs.parted,
     )
-    corpus = again.open(directory.path.parent / DIRECTORY, info.recipe.text)
+    options = info.recipe.text if info.songs else replace(info.recipe.text, songs="off")
+    corpus = again.open(directory.path.parent / DIRECTORY, options)
     if corpus.sha256 != info.corpus_sha256:
         raise CorpusError(
             f"The text in {', '.join(source.name for source in corpus.sources[:3])} is not the one "

@@ -181,8 +181,9 @@ class Session:
         if not every or epoch % every:
             return
         recipe, vocabulary = self.plan.recipe, self.plan.vocabulary
-        network = Network(recipe.architecture, self.trainer.weights(), len(vocabulary))
-        sampler = Sampler(network, vocabulary, recipe.text)
+        weights = self.trainer.weights()
+        network = Network(recipe.architecture, weights, len(vocabulary), vocabulary.end)
+        sampler = Sampler(network, vocabulary, recipe.text, self._info.songs)
         for prefix in self._info.prefixes or ("",):
             text = sampler.generate(prefix, length=_SAMPLE_CHARACTERS, seed=recipe.seed + epoch)
             self._samples.append(f"--- epoch {epoch}, step {self.trainer.step}\n{text}\n")

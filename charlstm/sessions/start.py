@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from charlstm.errors import Message, RecipeError, Setting
+from charlstm.errors import Message, RecipeError, Setting, count
 from charlstm.machine import Machine
 from charlstm.model.devices import Computing, prepare
 from charlstm.recipes.named import explain
@@ -31,6 +31,7 @@ from charlstm.sessions.tensorboard import require_tensorboard
 from charlstm.text.corpus import Corpus
 from charlstm.text.mapped import DIRECTORY
 from charlstm.text.reading import Encodings
+from charlstm.text.twins import twins
 
 # Looking for copies in a longer text takes a minute and gigabytes, so it gets no index.
 _MOST_INDEXED = 50_000_000
@@ -121,7 +122,7 @@ def start_session(
         new_characters=0 if known is None else len(fitted.vocabulary) - len(known),
         reason=explain(fitted.recipe, *corpus.size),
         places=made.info.places,
-        notes=(*_kinds(corpus), *fitted.notes, *timed.notes, *made.notes),
+        notes=(*_kinds(corpus), *_twins(fitted), *fitted.notes, *timed.notes, *made.notes),
         resumed_step=None,
         budget=trainer.budget,
         epoch_steps=trainer.windows.steps,
@@ -198,6 +199,7 @@ def _make_run(
         places=tuple(str(place) for place in material.places),
         encoding=Encodings.of(material.encoding).plain,
         apart=material.apart,
+        songs=corpus.songs,
         corpus_sha256=corpus.sha256,
         training_characters=cut,
         held_out_characters=fitted.held_out,
@@ -234,6 +236,24 @@ def _kinds(corpus: Corpus) -> tuple[Message, ...]:
             )
         )
     return tuple(notes)
+
+
+def _twins(fitted: Fitted) -> tuple[Message, ...]:
+    """Say which held-out songs are learned as well, or nearly."""
+    if fitted.corpus.songs is None or not fitted.held_out:
+        return ()
+    songs = twins(fitted.corpus, fitted.cut)
+    if not songs:
+        return ()
+    held_out = int((fitted.corpus.ends > fitted.cut).sum())
+    named = ", ".join(songs[:3]) + (f" and {len(songs) - 3:,} more" if len(songs) > 3 else "")
+    verb = "is" if len(songs) == 1 else "are"
+    return (
+        Message(
+            f"{len(songs):,} of {count(held_out, 'held-out song')} {verb} for the most part in the "
+            f"training text as well ({named}), so the held-out figures flatter."
+        ),
+    )
 
 
 def versions() -> dict[str, str]:

@@ -8,13 +8,16 @@ import mmap
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checks import check_whole, shown
-from charlstm.errors import SettingError, count
+from charlstm.errors import RecipeError, Setting, SettingError, count
+from charlstm.text.separators import separator_of
+from charlstm.text.songs import END, Songs
 
 if TYPE_CHECKING:  # a text that is only written of is not guessed
     from charlstm.text.guessing import Guess
@@ -41,11 +44,15 @@ class TextOptions:
         newline: ``"keep"`` leaves line breaks, ``"space"`` turns each into a space, as the
             classic lyrics tutorials do.
         limit: take only this many characters from the beginning; ``None`` takes all.
+        songs: what tells the songs of a text apart: ``"auto"`` finds out, ``"off"`` reads it as one
+            stream, and a regular expression matches the lines between them; see
+            `charlstm.text.separators`. With line breaks turned into spaces there are none.
     """
 
     normalize: bool = True
     newline: str = "keep"
     limit: int | None = None
+    songs: str = "auto"
 
     def __post_init__(self) -> None:
         if not isinstance(self.normalize, bool):
@@ -54,6 +61,17 @@ class TextOptions:
             raise SettingError("newline", "'keep' or 'space'", shown(self.newline))
         if self.limit is not None:
             check_whole("limit", self.limit, 1)
+        if not isinstance(self.songs, str):
+            raise SettingError("songs", "auto, off or a regular expression", shown(self.songs))
+        if self.songs not in ("auto", "off"):
+            separator_of(self.songs)
+            if self.newline == "space":
+                raise RecipeError(
+                    Setting("songs"),
+                    " needs the lines of the text: leave ",
+                    Setting("newline", "space"),
+                    " out.",
+                )
 
     def apply(self, text: str) -> str:
         """Return `text` in this form; ``limit`` is not applied here."""
@@ -187,6 +205,7 @@ class Corpus:
         options: the form it is in.
         sha256: the hash of the text in UTF-8: what a resumed run compares.
         mapped: the file that `ids` are in, if they are not in memory.
+        parted: what tells its songs apart, see `Songs`; ``None`` for a stream.
     """
 
     def __init__(
@@ -197,6 +216,7 @@ class Corpus:
         options: TextOptions,
         sha256: str,
         mapped: mmap.mmap | None = None,
+        parted: str | None = None,
     ) -> None:
         self.ids = ids
         self.alphabet = alphabet
@@ -204,6 +224,7 @@ class Corpus:
         self.options = options
         self.sha256 = sha256
         self._mapped = mapped
+        self._parted = parted
 
     def __repr__(self) -> str:
         return f"<Corpus: {count(len(self), 'character')} of {count(len(self.sources), 'source')}>"
@@ -211,6 +232,11 @@ class Corpus:
     def __len__(self) -> int:
         """How many characters there are."""
         return len(self.ids)
+
+    @property
+    def characters(self) -> int:
+        """How many characters there are, without the ends of songs."""
+        return len(self) - len(self.ends)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -227,11 +253,32 @@ class Corpus:
         """The size of the file that the text is in; 0 if it is in memory."""
         return 0 if self._mapped is None else self.ids.nbytes
 
+    @cached_property
+    def ends(self) -> NDArray[np.int64]:
+        """The places of `END`, ascending; one more than there are songs, and none in a stream."""
+        if self._parted is None:
+            return np.empty(0, dtype=np.int64)
+        (end,) = self.alphabet.encode(END)
+        places = []
+        for at in range(0, len(self), _PIECE):
+            places.append(at + np.flatnonzero(self.ids[at : at + _PIECE] == end))
+            self.release()
+        return np.concatenate(places)
+
+    @cached_property
+    def songs(self) -> Songs | None:
+        """How many songs there are, and how long; ``None`` for a stream."""
+        if self._parted is None:
+            return None
+        lengths = np.sort(np.diff(self.ends) - 1)
+        shortest, median, longest = lengths[[0, len(lengths) // 2, -1]].tolist()
+        return Songs(len(lengths), shortest, median, longest, self._parted)
+
     @property
     def lines(self) -> int:
         """How many lines there are; the last one may end with a line break or without."""
         breaks = self.counts().get("\n", 0)
-        return breaks + (self.alphabet.decode(self.ids[-1:]) != "\n")
+        return breaks + (self.alphabet.decode(self.ids[-1:]) not in ("\n", END))
 
     @property
     def text(self) -> str:

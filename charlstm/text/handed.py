@@ -9,6 +9,7 @@ from pathlib import Path
 from charlstm.checks import shown
 from charlstm.errors import CorpusError
 from charlstm.text.locations import Text
+from charlstm.text.songs import END
 
 NAME = "memory"
 """What such a text is called where a file would have its name."""
@@ -24,7 +25,7 @@ def handed_over(text: str | Iterable[str]) -> Text:
     """Return a text of one's own, as if it were a file.
 
     Args:
-        text: the text, or several songs, between which an empty line is put.
+        text: the text, or several songs.
 
     Raises:
         CorpusError: it is no text.
@@ -49,7 +50,7 @@ def handed_over(text: str | Iterable[str]) -> Text:
             f"Text in memory must be made of characters, and what stands at place "
             f"{error.start:,} is half of one: U+{ord(whole[error.start]):04X}."
         ) from None
-    return Text(NAME, partial(BytesIO, data))
+    return Text(NAME, partial(BytesIO, data), marked=not isinstance(text, str))
 
 
 def _joined(songs: Iterable[str]) -> str:
@@ -59,7 +60,7 @@ def _joined(songs: Iterable[str]) -> str:
             raise CorpusError(f"A list of songs must hold strings, not {shown(song)}.")
         if song.strip():
             parts.append(song.strip("\r\n"))
-    return "\n\n".join(parts) + "\n" * bool(parts)
+    return END.join(parts) + "\n" * bool(parts)
 
 
 def check_places(places: str | Path | Iterable[str | Path]) -> Sequence[str | Path]:

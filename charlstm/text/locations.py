@@ -60,11 +60,13 @@ class Text:
         name: as it is shown, on one line.
         open: opens it anew.
         packed: the size of the compressed file that it is in; 0 if it is not compressed.
+        marked: whether the songs in it are told apart by `charlstm.text.songs.END`.
     """
 
     name: str
     open: Callable[[], contextlib.AbstractContextManager[Readable]]
     packed: int = 0
+    marked: bool = False
 
     def pieces(self) -> Iterator[bytes]:
         """Yield its bytes, `PIECE` at a time.

@@ -32,7 +32,7 @@ LONGEST_IN_MEMORY = 1 << 26
 """A corpus of more bytes than this is kept in a file while it is learned from."""
 
 # The version of what is kept: a file of another one is not found.
-_FORMAT = 3
+_FORMAT = 4
 # This much of a file is read at once.
 _PIECE = 1 << 24
 
@@ -44,6 +44,7 @@ def open_corpus(
     options: TextOptions,
     encoding: Told | Encodings = None,
     apart: bool = True,
+    parted: str | None = None,
     stdin: BinaryIO | None = None,
     on_read: OnRead | None = None,
 ) -> Corpus:
@@ -55,6 +56,7 @@ def open_corpus(
         options: the form of the text.
         encoding: see `charlstm.text.reading.Reading`.
         apart: see there.
+        parted: see there.
         stdin: where ``-`` reads.
         on_read: called now and then with the bytes read and the bytes in all.
 
@@ -67,6 +69,7 @@ def open_corpus(
         options=options,
         encoding=encoding,
         apart=apart,
+        parted=parted,
         stdin=stdin,
         on_read=on_read,
     ) as reading:
@@ -87,7 +90,8 @@ def open_corpus(
 
 def _key(reading: Reading) -> str:
     encodings = [found.encoding for found in reading.found]
-    known = [_FORMAT, reading.hashes, encodings, asdict(reading.options), reading.apart]
+    form = [asdict(reading.options), reading.apart, reading.told]
+    known = [_FORMAT, reading.hashes, encodings, form]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
 
@@ -105,6 +109,7 @@ def _make(described: Path, reading: Reading) -> Corpus:
             "characters": reading.characters,
             "crc32": checksum,
             "sha256": reading.sha256,
+            "parted": reading.parted,
             "alphabet": alphabet.characters,
         }
         write_whole(described, json.dumps([value, _crc32(value)]).encode())
@@ -115,7 +120,7 @@ def _make(described: Path, reading: Reading) -> Corpus:
                 path.unlink(missing_ok=True)
         raise
     sources = reading.sources(reading.characters)
-    return Corpus(ids, alphabet, sources, reading.options, reading.sha256, mapped)
+    return Corpus(ids, alphabet, sources, reading.options, reading.sha256, mapped, reading.parted)
 
 
 def _open(described: Path, reading: Reading) -> Corpus | None:
@@ -127,7 +132,9 @@ def _open(described: Path, reading: Reading) -> Corpus | None:
         ids, mapped = _map(described.with_suffix(".ids"), value["width"])
         alphabet = Alphabet(value["alphabet"])
         sources = reading.sources(value["characters"])
-        corpus = Corpus(ids, alphabet, sources, reading.options, value["sha256"], mapped)
+        corpus = Corpus(
+            ids, alphabet, sources, reading.options, value["sha256"], mapped, value["parted"]
+        )
         sound = value["crc32"] == _checksum(corpus)
     except (RunError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -18,6 +18,13 @@ from charlstm.text.corpus import Alphabet, Corpus, Source, TextOptions, narrowes
 from charlstm.text.encodings import Found, check_encoding, decoded, find_encoding
 from charlstm.text.kinds import text_kind
 from charlstm.text.locations import Locations, Place, Text
+from charlstm.text.separators import (
+    Separator,
+    find_separator,
+    separator_named,
+    separator_of,
+)
+from charlstm.text.songs import END, with_ends
 
 OnRead = Callable[[int, int], object]
 
@@ -26,6 +33,10 @@ Told = str | Mapping[str, str] | None
 
 # This much of a text is looked at to say what it looks like.
 _LOOKED_AT = 1 << 15
+# So many characters of all texts together are looked at to find what tells songs apart.
+_SAMPLE = 1 << 21
+# One mark is before the first song, and two songs are the fewest that can be told apart.
+_FEWEST_ENDS = 3
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,7 @@ class Reading:
         encoding: what is not to be found out; see `Encodings`.
         apart: whether an empty line is put between two texts that have none there; runs from before
             0.2.0 have only a line break.
+        parted: what tells songs apart, as an earlier reading found it out, see `Songs.parted`.
         stdin: where ``-`` reads; the process's standard input if ``None``.
         on_read: called now and then with the bytes read and the bytes in all.
 
@@ -104,12 +116,15 @@ class Reading:
         options: TextOptions,
         encoding: Told | Encodings = None,
         apart: bool = True,
+        parted: str | None = None,
         stdin: BinaryIO | None = None,
         on_read: OnRead | None = None,
     ) -> None:
         self.options = options
         # Where line breaks are spaces, an empty line would be two of them and no more.
         self.apart = apart and options.newline == "keep"
+        self.told = parted
+        self._separator: Separator | None = None
         self.bytes = 0
         self.hashes: list[str] = []
         self.found: list[Found] = []
@@ -149,11 +164,31 @@ class Reading:
                 f" names {name}, and no file of the corpus is called so: there is {self._named()}.",
             )
 
+    def _tells_apart(self) -> Separator | None:
+        """Return what tells songs apart; ``None`` for a stream."""
+        if self.options.songs == "off" or self.options.newline == "space":
+            return None
+        if self.options.songs != "auto":
+            return separator_of(self.options.songs)
+        if self.told is not None:
+            return separator_named(self.told)
+        sample, most = "", min(_SAMPLE, self.options.limit or _SAMPLE)
+        for piece in self.options.apply_to(self._decoded(songs=True, told=False)):
+            sample += piece
+            if len(sample) >= most:
+                break
+        return find_separator(sample[:most])
+
     def __enter__(self) -> "Reading":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._places.close()
+
+    @property
+    def parted(self) -> str | None:
+        """What tells songs apart in the text that was gone through; ``None`` for a stream."""
+        return None if self._separator is None else self._separator.name
 
     @property
     def sha256(self) -> str:
@@ -166,18 +201,34 @@ class Reading:
         Raises:
             CorpusError: a text cannot be read or decoded, was changed meanwhile, or there is none.
         """
+        separator = self._separator = self._tells_apart()
         self.characters, self._read, self._sha256 = [], 0, hashlib.sha256()
-        left = self.options.limit
-        has_text = False
-        for piece in self.options.apply_to(self._decoded()):
-            text = piece[:left]
-            if left is not None:
-                left = max(left - len(text), 0)
+        pieces = self._limited(self.options.apply_to(self._decoded(songs=separator is not None)))
+        if separator is not None:
+            pieces = with_ends(separator.marked(pieces))
+        has_text, ends = False, 0
+        for text in pieces:
             self._sha256.update(text.encode())
-            has_text = has_text or bool(text)
+            has_text = has_text or text not in ("", END)
+            ends += text.count(END)
             yield alphabet.encode(text)
         if not has_text:
             raise CorpusError(f"There is no text in {self._named()}: the corpus is empty.")
+        if separator is not None and ends < _FEWEST_ENDS:
+            raise CorpusError(
+                f"There is only one song in {self._named()} when it is parted by {separator.told}: "
+                "change ",
+                Setting("songs"),
+                ", or leave it out.",
+            )
+
+    def _limited(self, pieces: Iterator[str]) -> Iterator[str]:
+        left = self.options.limit
+        for piece in pieces:
+            text = piece[:left]
+            if left is not None:
+                left = max(left - len(text), 0)
+            yield text
 
     def sources(self, characters: Sequence[int]) -> tuple[Source, ...]:
         """Return what the texts are, given how many characters each has."""
@@ -187,8 +238,13 @@ class Reading:
             for name, found, many, sha256, kind in known
         )
 
-    def _decoded(self) -> Iterator[str]:
-        """Yield the characters of all texts, no line of one running into the next."""
+    def _decoded(self, *, songs: bool, told: bool = True) -> Iterator[str]:
+        """Yield the characters of all texts, no line of one running into the next.
+
+        Args:
+            songs: whether a text ends with `END`.
+            told: whether those who wait are told how much was read.
+        """
         last = ""
         known = zip(self.found, self.hashes, strict=True)
         for text, was in zip_longest(self._places.texts(), known):
@@ -197,23 +253,26 @@ class Reading:
             found, sha256 = was
             characters, hashed = 0, hashlib.sha256()
             for piece in decoded(
-                partial(self._counted, text, hashed), found.encoding, name=text.name
+                partial(self._counted, text, hashed, told=told), found.encoding, name=text.name
             ):
                 if piece:
-                    if last and not characters:
+                    if songs and not characters:
+                        yield END
+                    elif last and not characters:
                         yield _between(last, piece[0], apart=self.apart)
                     characters += len(piece)
                     last = (last + piece)[-4:] if characters < 4 else piece[-4:]
-                    yield piece
+                    yield piece.replace(END, "\n\n") if text.marked and not songs else piece
             if hashed.hexdigest() != sha256:
                 raise _changed()
             self.characters.append(characters)
 
-    def _counted(self, text: Text, hashed: "hashlib._Hash") -> Iterator[bytes]:
+    def _counted(self, text: Text, hashed: "hashlib._Hash", *, told: bool) -> Iterator[bytes]:
         for data in text.pieces():
             hashed.update(data)
             self._read += len(data)
-            self._on_read(self._read, self.bytes)
+            if told:
+                self._on_read(self._read, self.bytes)
             yield data
 
     def _named(self) -> str:
@@ -257,6 +316,7 @@ def read_corpus(
     options: TextOptions | None = None,
     encoding: Told | Encodings = None,
     apart: bool = True,
+    parted: str | None = None,
     stdin: BinaryIO | None = None,
 ) -> Corpus:
     """Read every place, in the order given, as one text in memory.
@@ -266,13 +326,16 @@ def read_corpus(
         options: the form of the text; the defaults if ``None``.
         encoding: see `Reading`.
         apart: see `Reading`.
+        parted: see `Reading`.
         stdin: see `Reading`.
 
     Raises:
         CorpusError: a place does not exist, cannot be read or decoded, or holds no text.
     """
     options = options or TextOptions()
-    with Reading(places, options=options, encoding=encoding, apart=apart, stdin=stdin) as reading:
+    with Reading(
+        places, options=options, encoding=encoding, apart=apart, parted=parted, stdin=stdin
+    ) as reading:
         return held_in_memory(reading)
 
 
@@ -281,4 +344,11 @@ def held_in_memory(reading: Reading) -> Corpus:
     alphabet = Alphabet()
     parts = [ids.astype(narrowest(len(alphabet))) for ids in reading.ids(alphabet)]
     sources = reading.sources(reading.characters)
-    return Corpus(np.concatenate(parts), alphabet, sources, reading.options, reading.sha256)
+    return Corpus(
+        np.concatenate(parts),
+        alphabet,
+        sources,
+        reading.options,
+        reading.sha256,
+        parted=reading.parted,
+    )

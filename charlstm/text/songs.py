@@ -1,8 +1,18 @@
-"""What a song is to a reader of files: where it begins, and what is told of it."""
+"""Songs in a text: the mark that ends one, what opens one, and how many there are."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+
+END = "\ufdd0"
+"""The mark before the first song, between any two and after the last.
+
+Unicode keeps this code point for use inside of programs: it is no character and never will be. A
+file that has it all the same is parted there.
+"""
+
+# White space is held back until it is clear whether a song ends there, but no more than this.
+_LONGEST_BLANK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -16,3 +26,58 @@ class Opening:
 
     title: str | None = None
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class Songs:
+    """How many songs a text has, and how long they are.
+
+    Attributes:
+        number: how many.
+        shortest: the characters of the shortest one, the line break at its end included.
+        median: of the middle one; of the longer of two.
+        longest: of the longest one.
+        parted: what tells them apart; see `charlstm.text.separators.Separator`.
+    """
+
+    number: int
+    shortest: int
+    median: int
+    longest: int
+    parted: str
+
+
+def with_ends(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield a text with `END` before the first song, between any two and after the last.
+
+    Each song then ends with one line break. Empty lines around it are left out, and so is a song
+    of nothing but white space.
+
+    Args:
+        pieces: the text, with `END` wherever a song may end; any number of them in a row.
+    """
+    yield END
+    begun, blank = False, ""
+    for piece in pieces:
+        for number, part in enumerate(piece.split(END)):
+            if number:
+                if begun:
+                    yield "\n" + END
+                begun, blank = False, ""
+            text = blank + part
+            if not begun:
+                text = text[_first_line(text) :]
+            kept = len(text.rstrip())
+            begun = begun or kept > 0
+            if begun and len(text) - kept > _LONGEST_BLANK:
+                kept = len(text)
+            if kept:
+                yield text[:kept]
+            blank = text[kept:]
+    if begun:
+        yield "\n" + END
+
+
+def _first_line(text: str) -> int:
+    """Return where the first line begins that is not empty, or the last if all are."""
+    return text.rfind("\n", 0, len(text) - len(text.lstrip())) + 1

@@ -18,6 +18,7 @@ from charlstm.errors import (
     UnknownCharactersError,
 )
 from charlstm.text.corpus import TextOptions
+from charlstm.text.songs import END
 from charlstm.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _strangers(text: str, vocabulary: Vocabulary) -> dict[str, str | None]:
     return {
         character: lookalike(character, vocabulary)
         for character in dict.fromkeys(text)
-        if character not in vocabulary
+        if character not in vocabulary or character == END
     }
 
 

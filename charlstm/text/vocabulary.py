@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from charlstm.errors import CorpusError
 from charlstm.text.corpus import Corpus, IdArray, code_points, from_code_points, narrowest
+from charlstm.text.songs import END
 
 UNKNOWN = 0
 """The id of ``<unk>``: whatever has no id of its own."""
@@ -22,7 +23,8 @@ _PIECE = 1 << 20
 class Vocabulary:
     """The characters a model knows: id 0 is ``<unk>``, the others are in the order of their ids.
 
-    `build` orders them by falling count, then by code point; `grown` adds new ones at the end.
+    A text of songs has one more, `charlstm.text.songs.END`, which is no character. `build` orders
+    them by falling count, then by code point; `grown` adds new ones at the end.
 
     Args:
         characters: the characters in the order of their ids, from id 1.
@@ -54,10 +56,11 @@ class Vocabulary:
 
         Args:
             text: the text itself, or how often each character appears in it.
-            min_count: those that appear fewer times become ``<unk>``.
+            min_count: those that appear fewer times become ``<unk>``; the end of a song never.
         """
         counts = Counter(text)
-        chosen = [character for character in counts if counts[character] >= max(min_count, 1)]
+        fewest = max(min_count, 1)
+        chosen = [one for one in counts if counts[one] >= (1 if one == END else fewest)]
         chosen.sort(key=lambda character: (-counts[character], character))
         kept = [counts[character] for character in chosen]
         return cls("".join(chosen), [counts.total() - sum(kept), *kept])
@@ -73,7 +76,7 @@ class Vocabulary:
         return Vocabulary(characters, [counts.total() - sum(kept), *kept])
 
     def __repr__(self) -> str:
-        return f"<Vocabulary: {len(self.characters):,} characters>"
+        return f"<Vocabulary: {self.size:,} characters>"
 
     def __len__(self) -> int:
         """V: the number of ids, ``<unk>`` among them."""
@@ -108,9 +111,21 @@ class Vocabulary:
         return from_code_points(self._codes[np.asarray(ids, dtype=np.intp)])
 
     @property
+    def end(self) -> int | None:
+        """The id of the end of a song; ``None`` where the text was one stream."""
+        place = int(self._ids[ord(END)])
+        return None if place == UNKNOWN else place
+
+    @property
+    def size(self) -> int:
+        """How many characters there are, without ``<unk>`` and the end of a song."""
+        return len(self.characters) - (self.end is not None)
+
+    @property
     def seen_once(self) -> float:
         """The share of the vocabulary's characters that appeared in the text only once."""
-        return sum(1 for count in self.counts[1:] if count == 1) / max(len(self.characters), 1)
+        once = sum(1 for count in self.counts[1:] if count == 1)
+        return (once - (self.end is not None and self.counts[self.end] == 1)) / max(self.size, 1)
 
 
 class Tokens:

@@ -80,6 +80,15 @@ IN_DECODING = {part.name: f"decoding=Decoding({part.name}=...)" for part in fiel
 """How its parts are said where a whole `Decoding` is asked for."""
 
 
+def without(character: int) -> Processor:
+    """Return what rules a character out everywhere."""
+
+    def rule_out(_written: str, logits: Array) -> None:
+        logits[character] = -np.inf
+
+    return rule_out
+
+
 class NoRepeat:
     """Rules out what would write the same n characters a second time.
 

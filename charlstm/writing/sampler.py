@@ -15,9 +15,10 @@ from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import TextOptions
 from charlstm.text.letters import LONGEST, is_plain
+from charlstm.text.songs import END, Songs
 from charlstm.text.unseen import Prefix, stop_text
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.writing.decoding import IN_DECODING, Decoding, Processor
+from charlstm.writing.decoding import IN_DECODING, Decoding, Processor, without
 from charlstm.writing.drawer import Drawer, choose
 from charlstm.writing.stopping import End
 
@@ -27,6 +28,8 @@ _BLOCK = 256
 _AT_ONCE = 256
 # How many characters are written by default, or for each line where lines are counted.
 _LENGTH = 200
+# A song that has not ended by itself after so many times the length of the middle one is cut off.
+_SONGS = 4
 
 
 class SamplingSettings(TypedDict, total=False):
@@ -34,10 +37,11 @@ class SamplingSettings(TypedDict, total=False):
 
     Attributes:
         length: how many letters to write at most, not counting the prefix; by default 200, or that
-            many for each of `lines`. They are letters as people see them, see
+            many for each of `lines`. Of a model that learned songs it is four times the middle one
+            by default, since songs end by themselves. They are letters as people see them, see
             `charlstm.text.letters`: no text ends inside one.
         lines: how many lines to write, not counting empty ones; one that the prefix begins is the
-            first.
+            first. No song ends before them.
         stop: texts at which to end; they are not part of what is written.
         decoding: how each character is drawn.
         processors: what else may change the logits; see `charlstm.writing.decoding`.
@@ -64,14 +68,16 @@ class Sampler:
         network: its forward pass.
         vocabulary: its characters.
         text: how its training text was normalised; prefixes are treated the same way.
+        songs: those that it learned; ``None`` if its text was one stream.
     """
 
     network: Network
     vocabulary: Vocabulary
     text: TextOptions = field(default_factory=TextOptions)
+    songs: Songs | None = None
 
     def __repr__(self) -> str:
-        return f"<Sampler: {self.network}, {len(self.vocabulary.characters):,} characters known>"
+        return f"<Sampler: {self.network}, {self.vocabulary.size:,} characters known>"
 
     def prefix(
         self, given: str | Prefix, unknown: str = "error", *, what: Part = "the prefix"
@@ -90,13 +96,18 @@ class Sampler:
             return given
         return Prefix.of(given, self.text, self.vocabulary, unknown, what=what)
 
-    def stream(
-        self, prefix: str | Prefix = "", **settings: Unpack[SamplingSettings]
-    ) -> Iterator[str]:
+    @property
+    def begins(self) -> str:
+        """What the model reads before anything else: what is before a song, or before a line."""
+        if self.songs is not None:
+            return END
+        return "\n" if "\n" in self.vocabulary else ""
+
+    def stream(self, prefix: str | Prefix = "", **settings: Unpack[SamplingSettings]) -> "Writing":
         """Continue `prefix`, yielding the text as it is written, nearly always single characters.
 
-        The model reads a line break first where its vocabulary has one, so that the prefix
-        begins a line.
+        The model reads the end of a song first, or a line break where it knows no songs but lines,
+        so that the prefix begins a song, or a line.
 
         Args:
             prefix: what to continue; may be empty.
@@ -109,7 +120,8 @@ class Sampler:
         """
         check_known(settings, SamplingSettings.__optional_keys__, IN_DECODING)
         begun = self.prefix(prefix, settings.get("unknown", "error"))
-        return (piece for (piece,) in self._write(begun, 1, **settings) if piece)
+        steps, ends = self._write(begun, 1, **settings)
+        return Writing((piece for (piece,) in steps if piece), ends)
 
     def generate(self, prefix: str | Prefix = "", **settings: Unpack[SamplingSettings]) -> str:
         """Return `prefix` and its continuation; see `stream`."""
@@ -118,6 +130,12 @@ class Sampler:
     def generate_many(
         self, prefix: str | Prefix = "", *, samples: int, **settings: Unpack[SamplingSettings]
     ) -> list[str]:
+        """Return `samples` texts; see `write_many`."""
+        return [written.text for written in self.write_many(prefix, samples=samples, **settings)]
+
+    def write_many(
+        self, prefix: str | Prefix = "", *, samples: int, **settings: Unpack[SamplingSettings]
+    ) -> list["Written"]:
         """Return `samples` texts that begin with `prefix`, written side by side.
 
         Together they cost far less than one after the other, because the streams share their
@@ -136,13 +154,21 @@ class Sampler:
         check_known(settings, SamplingSettings.__optional_keys__, IN_DECODING)
         begun = self.prefix(prefix, settings.get("unknown", "error"))
         first = first_seed(settings.get("seed"))
-        texts: list[str] = []
+        texts: list[Written] = []
         for done in range(0, samples, _AT_ONCE):
             many = min(_AT_ONCE, samples - done)
             settings["seed"] = first + done
-            steps = list(self._write(begun, many, **settings))
-            texts += (begun.given + "".join(pieces[k] for pieces in steps) for k in range(many))
+            steps, ends = self._write(begun, many, **settings)
+            pieces = list(steps)
+            for k in range(many):
+                text = begun.given + "".join(step[k] for step in pieces)
+                texts.append(Written(text, bool(ends) and ends[k].song))
         return texts
+
+    @property
+    def song_length(self) -> int:
+        """How many letters a song is given to end by itself."""
+        return _LENGTH if self.songs is None else _SONGS * self.songs.median
 
     def read(self, prefix: str | Prefix = "", unknown: str = "error") -> State:
         """Return where the model stands after `prefix`: a state that can be copied and moved on.
@@ -150,13 +176,24 @@ class Sampler:
         ``state.logits`` says what it expects next, and ``network.step(state, id)`` moves it on.
 
         Args:
-            prefix: what to read, after a line break if the vocabulary has one.
+            prefix: what to read, after `begins`.
             unknown: see `SamplingSettings`.
 
         Raises:
             UnknownCharactersError: as in `stream`.
         """
         return self._read(self.prefix(prefix, unknown).read)
+
+    def end_probability(self, state: State) -> float | None:
+        """Return how likely the song ends where the model stands, at temperature 1.
+
+        ``None`` if it learned no songs.
+        """
+        if self.songs is None:
+            return None
+        logits = state.logits[0].astype(np.float64)
+        shares = np.exp(logits - logits.max())
+        return float(shares[self.vocabulary.end] / shares.sum())
 
     def log_probabilities(
         self, text: str, prefix: str = "", *, state: State | None = None
@@ -185,9 +222,7 @@ class Sampler:
 
     def _read(self, text: str) -> State:
         state = self.network.start()
-        if "\n" in self.vocabulary:
-            text = "\n" + text
-        self.network.read(state, self.vocabulary.encode(text))
+        self.network.read(state, self.vocabulary.encode(self.begins + text))
         return state
 
     def _write(
@@ -202,8 +237,8 @@ class Sampler:
         processors: Sequence[Processor] = (),
         seed: int | None = None,
         unknown: str = "error",  # which the prefix was read with
-    ) -> Iterator[list[str]]:
-        """Check what was asked for; return an iterator over a piece of every text at each step."""
+    ) -> tuple[Iterator[list[str]], list[End]]:
+        """Check what was asked for; return a piece of every text at each step, and their ends."""
         if length is not None:
             check_whole("length", length, 0)
         first = first_seed(seed)
@@ -215,20 +250,29 @@ class Sampler:
         if lines is not None and "\n" not in self.vocabulary:
             raise RecipeError("The model knows no line breaks, so it cannot count lines.")
         begun = prefix.normalised
-        length = _LENGTH * (lines or 1) if length is None else length
+        may_end = self.songs is not None and lines is None
+        if length is None:
+            length = self.song_length if may_end else _LENGTH * (lines or 1)
         # Where every character is a letter, they need not be looked at one by one.
         known = self.vocabulary.characters
         most = None if is_plain(known) else length
-        ended = lines or stop or most is not None
-        ends = [End(begun, lines, stop, most, known) for _ in range(samples if ended else 0)]
+        ended = lines or stop or may_end or most is not None
+        ends = [
+            End(begun, lines, stop, most, known, songs=may_end)
+            for _ in range(samples if ended else 0)
+        ]
         if most:
             length = most * LONGEST + 1
+        elif may_end:
+            length += 1  # the end is none of them
         texts = _Texts([begun] * samples, list(range(samples)))
         decoding = decoding or Decoding()
         processors = (*decoding.processors(self.vocabulary), *processors)
+        if not may_end and self.vocabulary.end is not None:
+            processors = (without(self.vocabulary.end), *processors)
         generators = [np.random.default_rng(first + k) for k in range(samples)]
         ids = self._draw(prefix.read, texts, length, decoding, processors, generators)
-        return self._pieces(ids, texts, ends)
+        return self._pieces(ids, texts, ends), ends
 
     def _pieces(
         self,
@@ -268,7 +312,7 @@ class Sampler:
         network, streams = self.network, len(generators)
         if not length:
             return
-        if read or "\n" in self.vocabulary:
+        if read or self.begins:
             state = self._read(read).take([0] * streams)
         else:
             # Nothing to read, not even a line's beginning: draw by the training text's frequencies.
@@ -304,6 +348,35 @@ class Sampler:
                     network.step(state, chosen)
 
 
+@dataclass(frozen=True)
+class Written:
+    """A text that was written.
+
+    Attributes:
+        text: prefix and continuation.
+        ended: whether the model ended its song, and nothing else did.
+    """
+
+    text: str
+    ended: bool
+
+
+class Writing(Iterator[str]):
+    """A text while it is written: its pieces, as `Sampler.stream` yields them."""
+
+    def __init__(self, pieces: Iterator[str], ends: Sequence[End]) -> None:
+        self._pieces = pieces
+        self._ends = ends
+
+    def __next__(self) -> str:
+        return next(self._pieces)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the model has ended its song, and nothing else did."""
+        return any(end.song for end in self._ends)
+
+
 @dataclass
 class _Texts:
     """The texts of all streams.
@@ -328,8 +401,9 @@ def open_sampler(directory: RunDirectory, info: RunInfo) -> Sampler:
         RunError: there are no weights yet, or they are damaged.
     """
     weights = directory.read_model(info)
-    network = Network(info.recipe.architecture, weights, len(info.vocabulary))
-    return Sampler(network, info.vocabulary, info.recipe.text)
+    vocabulary = info.vocabulary
+    network = Network(info.recipe.architecture, weights, len(vocabulary), vocabulary.end)
+    return Sampler(network, vocabulary, info.recipe.text, info.songs)
 
 
 def _uniforms(generators: list[np.random.Generator]) -> Iterator[NDArray[np.float64]]:

@@ -106,6 +106,11 @@ class Song:
         return self._points[-1].lines
 
     @property
+    def end_probability(self) -> float | None:
+        """How likely the model finds it that the song ends here; ``None`` if it knows no songs."""
+        return self._sampler.end_probability(self._points[-1].state)
+
+    @property
     def text(self) -> str:
         """The song, with a line break at its end unless it is empty."""
         return "".join(line + "\n" for line in self._lines)

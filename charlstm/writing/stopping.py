@@ -1,8 +1,9 @@
-"""Where a text ends: after so many letters or lines, or before a text to stop at."""
+"""Where a text ends: with its song, after so many letters or lines, or before a text to stop at."""
 
 from collections.abc import Sequence
 
 from charlstm.text.letters import LONGEST, joining, joins, last_letter
+from charlstm.text.songs import END
 
 
 class End:
@@ -14,9 +15,11 @@ class End:
         stop: the texts at which it ends.
         letters: how many it has at most, after the prefix; ``None`` does not count them.
         characters: those that may follow.
+        songs: whether it may end with its song, and then without the line break at its end.
 
     Attributes:
         reached: whether it has ended.
+        song: whether the song has: the model wrote its end.
     """
 
     def __init__(
@@ -26,11 +29,13 @@ class End:
         stop: Sequence[str],
         letters: int | None,
         characters: str,
+        *,
+        songs: bool = False,
     ) -> None:
-        self.reached = False
+        self.reached = self.song = False
         self._lines_left = lines
         self._in_line = bool(prefix.rpartition("\n")[2].strip())
-        self._stop = tuple(stop)
+        self._stop = (*stop, *["\n" + END] * songs)
         self._held = ""
         self._letters_left = letters
         self._letter = last_letter(prefix)
@@ -38,6 +43,9 @@ class End:
 
     def push(self, character: str) -> str:
         """Take the next character; return what is certain to be part of the text by now."""
+        if character == END and not self.reached:
+            self._held, self.song = self._held.removesuffix("\n"), True
+            return self.rest()
         if self.reached or self._is_full(character):
             return self.rest()
         certain = self._certain(character)

@@ -84,7 +84,11 @@ def _title(name: str, song: "Song") -> str:
         done, letters = len(song.stanza), number_of_letters("".join(asked[setting].split()))
         far = f"{done}/{letters}" if done < letters else "complete, b begins a stanza"
         asked[setting] += f" {far}"
-    return visible(" · ".join([name, *(f"{setting} {asked[setting]}" for setting in asked)]))
+    told = [name, *(f"{setting} {asked[setting]}" for setting in asked)]
+    ends = song.end_probability
+    if song.lines and ends is not None:
+        told.append(f"the song ends here: {ends:.0%} likely")
+    return visible(" · ".join(told))
 
 
 def _keys(proposals: int) -> str:

@@ -1,0 +1,321 @@
+"""A trained model: what writes, and what is measured."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+import numpy as np
+
+from charlstm.checks import check_known
+from charlstm.errors import RunError
+from charlstm.evaluation.novelty import Novelty
+from charlstm.machine import Machine
+from charlstm.runs.directory import RunDirectory
+from charlstm.runs.info import RunInfo
+from charlstm.text.corpus import Corpus
+from charlstm.text.songs import with_ends
+from charlstm.text.unseen import Prefix
+from charlstm.writing.composer import compose_form
+from charlstm.writing.constraints import Constraint
+from charlstm.writing.decoding import Decoding, Processor
+from charlstm.writing.form import Form
+from charlstm.writing.learned import Learned
+from charlstm.writing.point import Point
+from charlstm.writing.sampler import (
+    Sampler,
+    SamplingSettings,
+    Writing,
+    Written,
+    first_seed,
+    open_sampler,
+)
+
+if TYPE_CHECKING:  # what a model that only writes does without, torch above all
+    from charlstm.evaluation.perplexity import Evaluation
+    from charlstm.text.reading import Told
+
+
+class WritingSettings(TypedDict, total=False):
+    """How a model writes; every part may be left out.
+
+    Attributes:
+        temperature: see `charlstm.writing.decoding.Decoding`, as for the next five.
+        top_k: see there.
+        top_p: see there.
+        min_p: see there.
+        no_repeat: see there.
+        allow_loops: see there.
+        max_copy: never write more than this many letters, as people see them, in a row that appear
+            in this order in the training text; ``None`` does not look.
+        processors: what else may change the logits; see `charlstm.writing.decoding`.
+        seed: the same one writes the same text; by default a random one.
+        unknown: see `charlstm.writing.sampler.SamplingSettings`.
+    """
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    no_repeat: int
+    allow_loops: bool
+    max_copy: int | None
+    processors: Sequence[Processor]
+    seed: int | None
+    unknown: str
+
+
+class GenerationSettings(WritingSettings, total=False):
+    """How a model continues a prefix; every part may be left out.
+
+    Attributes:
+        length: see `charlstm.writing.sampler.SamplingSettings`, as for the next two.
+        lines: see there.
+        stop: see there.
+    """
+
+    length: int | None
+    lines: int | None
+    stop: Sequence[str]
+
+
+class FormSettings(WritingSettings, total=False):
+    """How a model writes to a form; every part may be left out.
+
+    Attributes:
+        constraints: what else each line must meet.
+    """
+
+    constraints: Sequence[Constraint]
+
+
+class TrainedModel:
+    """A run that can write and be measured; made by `load` or `train`.
+
+    Attributes:
+        directory: where it lives.
+        info: what ``run.json`` says of it.
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self.directory = directory
+        self.info: RunInfo = directory.read_info()
+
+    def __repr__(self) -> str:
+        return f"<TrainedModel {self.directory.name!r}: {self.info.described()}>"
+
+    @cached_property
+    def sampler(self) -> Sampler:
+        """The NumPy sampler; reads the weights when first used."""
+        return open_sampler(self.directory, self.info)
+
+    @cached_property
+    def learned(self) -> Learned:
+        """What it learned from, to look for copies in."""
+        return Learned(self.directory, self.info)
+
+    def stream(self, prefix: str | Prefix = "", **settings: Unpack[GenerationSettings]) -> Writing:
+        """Continue `prefix`; yields what is written, without the prefix.
+
+        Raises:
+            UnknownCharactersError: of the prefix.
+            UnknownSettingError: there is no such setting.
+            RecipeError: a setting is out of range.
+            RunError: `max_copy` is asked for and the run keeps no index.
+        """
+        return self.sampler.stream(prefix, **self._sampling(**settings))
+
+    def generate(self, prefix: str | Prefix = "", **settings: Unpack[GenerationSettings]) -> str:
+        """Return `prefix` and what `stream` writes after it."""
+        return self.sampler.generate(prefix, **self._sampling(**settings))
+
+    def generate_many(
+        self, prefix: str | Prefix = "", *, samples: int, **settings: Unpack[GenerationSettings]
+    ) -> list[str]:
+        """Return `samples` texts, written side by side; sample k has the seed ``seed + k``."""
+        return self.sampler.generate_many(prefix, samples=samples, **self._sampling(**settings))
+
+    def write_many(
+        self, prefix: str | Prefix = "", *, samples: int, **settings: Unpack[GenerationSettings]
+    ) -> list[Written]:
+        """Return the texts of `generate_many`, and whether the model ended each as a song."""
+        return self.sampler.write_many(prefix, samples=samples, **self._sampling(**settings))
+
+    def _sampling(
+        self,
+        *,
+        length: int | None = None,
+        lines: int | None = None,
+        stop: Sequence[str] = (),
+        max_copy: int | None = None,
+        processors: Sequence[Processor] = (),
+        seed: int | None = None,
+        unknown: str = "error",
+        **decoding: Any,
+    ) -> SamplingSettings:
+        check_known(decoding, GenerationSettings.__optional_keys__)
+        return {
+            "length": length,
+            "lines": lines,
+            "stop": stop,
+            "decoding": Decoding(**decoding),
+            "processors": (*processors, *self.learned.processors(max_copy)),
+            "seed": seed,
+            "unknown": unknown,
+        }
+
+    def compose(
+        self, form: Form, prefix: str | Prefix = "", **settings: Unpack[FormSettings]
+    ) -> str:
+        """Return `prefix` and lines that meet a form; see `compose_point`.
+
+        Finished verses of the prefix are on lines of their own, as all others are.
+        """
+        return self.compose_point(form, prefix, **settings).text
+
+    def compose_point(
+        self, form: Form, prefix: str | Prefix = "", **settings: Unpack[FormSettings]
+    ) -> Point:
+        """Write lines that meet a form; the line that `prefix` begins is the first.
+
+        Returns:
+            The place after them: ``text`` is what was written, ``read`` how the model read it.
+
+        Raises:
+            FormError: no line was found that meets the form, in a bounded number of tries.
+            UnknownCharactersError: of the prefix, or of a part of the form.
+            UnknownSettingError: there is no such setting.
+            RecipeError: parts of the form cannot be combined, or a setting is out of range.
+            MissingLibraryError: rhymes are asked for, and ``charlstm[rhyme]`` is not installed.
+            RunError: `max_copy` is asked for and the run keeps no index.
+        """
+        return self._compose(form, prefix, **settings)
+
+    def _compose(
+        self,
+        form: Form,
+        prefix: str | Prefix,
+        *,
+        constraints: Sequence[Constraint] = (),
+        max_copy: int | None = None,
+        processors: Sequence[Processor] = (),
+        seed: int | None = None,
+        unknown: str = "error",
+        **decoding: Any,
+    ) -> Point:
+        check_known(decoding, FormSettings.__optional_keys__)
+        copy = self.learned.processors(max_copy)
+        return compose_form(
+            self.sampler,
+            form,
+            prefix,
+            # They are read only where lines are led to them.
+            words=self.learned.words if form.leads_to_words else None,
+            constraints=constraints,
+            decoding=Decoding(**decoding),
+            processors=(*processors, *copy),
+            read_processors=copy,
+            generator=np.random.default_rng(first_seed(seed)),
+            unknown=unknown,
+        )
+
+    def novelty(self, *texts: str, after: Sequence[int] | int = 0) -> Novelty:
+        """Say how much of some texts appears in the text that the model learned from.
+
+        Args:
+            texts: what to look at.
+            after: how many characters at the beginning of all texts, or of each, were given and
+                not written; what lies wholly within them does not count.
+
+        Raises:
+            RunError: the run keeps no index.
+        """
+        return self.learned.text.novelty(texts, after=after)
+
+    def held_out(self) -> str:
+        """Return the text that was held out of training, normalised.
+
+        Raises:
+            RunError: there is none.
+        """
+        text = self.directory.read_held_out(self.info)
+        if not text:
+            raise RunError(
+                f"{self.directory.path} was trained without held-out text, so there is nothing "
+                "to measure it on: name a TEXT that it has not learned from."
+            )
+        return text
+
+    def read(self, places: Sequence[str | Path], *, encoding: "Told" = None) -> str:
+        """Return the text of files, as the training text was normalised, or raise `CorpusError`.
+
+        Args:
+            places: files, directories, globs or ``-``.
+            encoding: as in `train`.
+        """
+        return self.read_corpus(places, encoding=encoding).text
+
+    def read_corpus(self, places: Sequence[str | Path], *, encoding: "Told" = None) -> Corpus:
+        """Return all of some files as one text, with the encoding of each; see `read`."""
+        from charlstm.text import handed, reading
+
+        options, apart = replace(self.info.recipe.text, limit=None), self.info.apart
+        if self.info.songs is None:
+            options = replace(options, songs="off")
+        named = handed.check_places(places)
+        return reading.read_corpus(named, options=options, encoding=encoding, apart=apart)
+
+    def perplexity(
+        self,
+        text: str | None = None,
+        *,
+        dynamic: bool = False,
+        on_progress: Callable[[int], object] | None = None,
+        backend: str = "auto",
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> "Evaluation":
+        """Measure the model.
+
+        Args:
+            text: what to measure it on, normalised here as the training text was; the run's
+                held-out text where ``None``.
+            dynamic: whether to measure by dynamic evaluation as well, which takes far longer;
+                see `charlstm.evaluation.dynamic`. The model stays as it is.
+            on_progress: called after each segment of dynamic evaluation with its number of
+                characters.
+            backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
+            device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+            threads: for torch, in this process; where ``None``, as many as are fastest.
+
+        Raises:
+            RunError: nothing was held out and no text was given.
+            CorpusError: the text is too short.
+        """
+        import torch
+
+        from charlstm.evaluation.perplexity import evaluate
+        from charlstm.model.charlm import CharLM
+        from charlstm.model.devices import prepare
+
+        if text is None:
+            text = self.held_out()
+        else:
+            text = self.info.recipe.text.apply(text)
+            text = "".join(with_ends([text])) if self.info.songs else text
+        architecture, V = self.info.recipe.architecture, len(self.info.vocabulary)
+        computing = prepare(Machine(backend, device, threads), architecture)
+        # First, because only reading them shows that there are as many as run.json says.
+        weights = self.directory.read_model(self.info)
+        end = self.info.vocabulary.end
+        model = CharLM(architecture, V, backend=computing.backend, end=end)
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+        return evaluate(
+            model.to(computing.device),
+            self.info.vocabulary,
+            text,
+            dynamic=dynamic,
+            on_progress=on_progress,
+            threads=computing.threads,
+        )
