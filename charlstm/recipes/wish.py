@@ -1,7 +1,7 @@
 """What is asked of a training, before it is known what text it gets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -43,8 +43,8 @@ class Wish:
     @property
     def text(self) -> TextOptions:
         """How the text is to be normalised."""
-        options = ("normalize", "newline", "limit")
-        given = {name: self.settings[name] for name in options if name in self.settings}
+        options = {entry.name for entry in fields(TextOptions)}
+        given = {name: self.settings[name] for name in options & self.settings.keys()}
         return named(self.recipe).override(**given).text
 
     def changed(self, **settings: Any) -> "Wish":

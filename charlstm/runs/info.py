@@ -17,11 +17,9 @@ from charlstm.files import LARGEST_JSON
 from charlstm.machine import BACKENDS
 from charlstm.recipes.recipe import Recipe, recipe_from_json, recipe_to_json
 from charlstm.runs.fields import check_writable, counted, strings, typed
+from charlstm.runs.formats import FORMAT
 from charlstm.text.corpus import Source
 from charlstm.text.vocabulary import Vocabulary
-
-FORMAT = 2
-"""The version of the formats; a directory with another one is refused."""
 
 FILES = (
     *("run.json", "heldout.txt", "training.txt.bz2", "model.safetensors", "resume.safetensors"),
@@ -151,6 +149,9 @@ def info_to_json(info: RunInfo) -> bytes:
 def info_from_json(value: dict[str, Any]) -> RunInfo:
     """Rebuild and check what `info_to_json` wrote.
 
+    Args:
+        value: of the present format; see `charlstm.runs.formats.completed`.
+
     Raises:
         KeyError, TypeError, ValueError, CharLSTMError: a field is missing or not what it must be.
     """
@@ -185,7 +186,7 @@ def info_from_json(value: dict[str, Any]) -> RunInfo:
         finished=typed(value, "finished", str, type(None)),
         versions={name: typed(versions, name, str) for name in versions},
         saved=float(value["saved"]),
-        apart=typed(corpus, "apart", bool) if "apart" in corpus else False,
+        apart=typed(corpus, "apart", bool),
     )
 
 

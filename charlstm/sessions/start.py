@@ -31,6 +31,8 @@ from charlstm.sessions.tensorboard import require_tensorboard
 from charlstm.text.corpus import Corpus
 from charlstm.text.mapped import DIRECTORY
 from charlstm.text.reading import Encodings
+from charlstm.text.tidying import SPACES
+from charlstm.text.tidying import notes as alike
 
 # Looking for copies in a longer text takes a minute and gigabytes, so it gets no index.
 _MOST_INDEXED = 50_000_000
@@ -121,7 +123,7 @@ def start_session(
         new_characters=0 if known is None else len(fitted.vocabulary) - len(known),
         reason=explain(fitted.recipe, *corpus.size),
         places=made.info.places,
-        notes=(*_kinds(corpus), *fitted.notes, *timed.notes, *made.notes),
+        notes=(*_kinds(corpus), *_alike(corpus), *fitted.notes, *timed.notes, *made.notes),
         resumed_step=None,
         budget=trainer.budget,
         epoch_steps=trainer.windows.steps,
@@ -234,6 +236,12 @@ def _kinds(corpus: Corpus) -> tuple[Message, ...]:
             )
         )
     return tuple(notes)
+
+
+def _alike(corpus: Corpus) -> tuple[Message, ...]:
+    """Say which characters of the text look like others, or like nothing."""
+    learned = set(SPACES) & set(corpus.alphabet.characters)
+    return alike(corpus.changed, corpus.counts() if learned and not corpus.options.tidy else {})
 
 
 def versions() -> dict[str, str]:

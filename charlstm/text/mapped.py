@@ -32,7 +32,7 @@ LONGEST_IN_MEMORY = 1 << 26
 """A corpus of more bytes than this is kept in a file while it is learned from."""
 
 # The version of what is kept: a file of another one is not found.
-_FORMAT = 3
+_FORMAT = 4
 # This much of a file is read at once.
 _PIECE = 1 << 24
 
@@ -106,6 +106,7 @@ def _make(described: Path, reading: Reading) -> Corpus:
             "crc32": checksum,
             "sha256": reading.sha256,
             "alphabet": alphabet.characters,
+            "changed": reading.changed,
         }
         write_whole(described, json.dumps([value, _crc32(value)]).encode())
         ids, mapped = _map(kept, width)
@@ -115,7 +116,7 @@ def _make(described: Path, reading: Reading) -> Corpus:
                 path.unlink(missing_ok=True)
         raise
     sources = reading.sources(reading.characters)
-    return Corpus(ids, alphabet, sources, reading.options, reading.sha256, mapped)
+    return Corpus(ids, alphabet, sources, reading.options, reading.sha256, mapped, reading.changed)
 
 
 def _open(described: Path, reading: Reading) -> Corpus | None:
@@ -127,9 +128,10 @@ def _open(described: Path, reading: Reading) -> Corpus | None:
         ids, mapped = _map(described.with_suffix(".ids"), value["width"])
         alphabet = Alphabet(value["alphabet"])
         sources = reading.sources(value["characters"])
-        corpus = Corpus(ids, alphabet, sources, reading.options, value["sha256"], mapped)
+        changed = {chr(ord(character)): int(many) for character, many in value["changed"].items()}
+        corpus = Corpus(ids, alphabet, sources, reading.options, value["sha256"], mapped, changed)
         sound = value["crc32"] == _checksum(corpus)
-    except (RunError, OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (RunError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
     return corpus if sound else None
 

@@ -2,8 +2,9 @@
 
 import codecs
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path, PurePath
@@ -92,6 +93,7 @@ class Reading:
         hashes: of the bytes of each text.
         found: the encoding of each text.
         characters: of each text that was gone through, before normalisation.
+        changed: see `charlstm.text.corpus.Corpus`.
 
     Raises:
         CorpusError: a place does not exist, cannot be read, or its encoding is not found.
@@ -114,6 +116,7 @@ class Reading:
         self.hashes: list[str] = []
         self.found: list[Found] = []
         self.characters: list[int] = []
+        self.changed: Counter[str] = Counter()
         self._places = Locations(places, stdin)
         self._on_read = on_read or (lambda _done, _total: None)
         self._names: list[str] = []
@@ -167,9 +170,10 @@ class Reading:
             CorpusError: a text cannot be read or decoded, was changed meanwhile, or there is none.
         """
         self.characters, self._read, self._sha256 = [], 0, hashlib.sha256()
+        self.changed = Counter()
         left = self.options.limit
         has_text = False
-        for piece in self.options.apply_to(self._decoded()):
+        for piece in self.options.apply_to(self._decoded(), self.changed):
             text = piece[:left]
             if left is not None:
                 left = max(left - len(text), 0)
@@ -201,13 +205,27 @@ class Reading:
             ):
                 if piece:
                     if last and not characters:
-                        yield _between(last, piece[0], apart=self.apart)
+                        yield self._between(last, piece[0])
                     characters += len(piece)
-                    last = (last + piece)[-4:] if characters < 4 else piece[-4:]
+                    last = (last + piece)[-4:] if len(piece) < 4 else piece[-4:]
                     yield piece
             if hashed.hexdigest() != sha256:
                 raise _changed()
             self.characters.append(characters)
+
+    def _between(self, last: str, first: str) -> str:
+        """Return the line breaks that are put between two texts.
+
+        Args:
+            last: the last characters of the one, four at most.
+            first: the first character of the other.
+        """
+        plain = replace(self.options, newline="keep", normalize=False).apply(last)
+        there = len(plain) - len(plain.rstrip("\n"))
+        missing = max((2 if self.apart else 1) - there, 0)
+        # A line that ends with \r and an empty one that follows are two, not \r\n.
+        joins = last[-1] == "\r" and (missing > 0 or first == "\n")
+        return "\n" * (missing + joins)
 
     def _counted(self, text: Text, hashed: "hashlib._Hash") -> Iterator[bytes]:
         for data in text.pieces():
@@ -226,22 +244,6 @@ def _kind(head: bytes, encoding: str) -> tuple[str, str] | None:
         return text_kind(codecs.decode(head, encoding, "ignore"))
     except ValueError:  # it does not decode, and not every codec can leave something out
         return None
-
-
-def _between(last: str, first: str, *, apart: bool) -> str:
-    """Return the line breaks that are put between two texts.
-
-    Args:
-        last: the last characters of the one, four at most.
-        first: the first character of the other.
-        apart: whether there is to be an empty line.
-    """
-    plain = last.replace("\r\n", "\n").replace("\r", "\n")
-    there = len(plain) - len(plain.rstrip("\n"))
-    missing = max((2 if apart else 1) - there, 0)
-    # A line that ends with \r and an empty one that follows are two, not \r\n.
-    joins = last[-1] == "\r" and (missing > 0 or first == "\n")
-    return "\n" * (missing + joins)
 
 
 def _changed() -> CorpusError:
@@ -281,4 +283,11 @@ def held_in_memory(reading: Reading) -> Corpus:
     alphabet = Alphabet()
     parts = [ids.astype(narrowest(len(alphabet))) for ids in reading.ids(alphabet)]
     sources = reading.sources(reading.characters)
-    return Corpus(np.concatenate(parts), alphabet, sources, reading.options, reading.sha256)
+    return Corpus(
+        np.concatenate(parts),
+        alphabet,
+        sources,
+        reading.options,
+        reading.sha256,
+        changed=reading.changed,
+    )
