@@ -32,7 +32,7 @@ from charlstm.cli.options import (
     RunOption,
     TemperatureOption,
 )
-from charlstm.cli.streams import be_quiet, open_inputs
+from charlstm.cli.streams import be_quiet, check_redirection, open_inputs
 from charlstm.errors import CorpusError, count
 
 if TYPE_CHECKING:
@@ -154,6 +154,8 @@ def generate(
     if force and output is None:
         raise typer.BadParameter("--force is for --output, and that was not given.")
     be_quiet(quiet)
+    if prefix_file is not None:
+        check_redirection(prefix_file)
     with loading():
         from charlstm.api import load
         from charlstm.outputs import Output
