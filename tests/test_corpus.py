@@ -1,4 +1,5 @@
 import hashlib
+import re
 import sys
 import tempfile
 import time
@@ -54,7 +55,11 @@ def test_full_width_characters_stay_full_width() -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.text("ab\r\n\u0301é분\u1112\u1161"), st.booleans(), st.sampled_from(["keep", "space"]))
+@given(
+    st.text("ab\r\n\x0b\u2028\u0301é분\u1112\u1161"),
+    st.booleans(),
+    st.sampled_from(["keep", "space"]),
+)
 def test_text_in_the_right_form_stays_as_it_is(text: str, normalize: bool, newline: str) -> None:
     options = TextOptions(normalize=normalize, newline=newline)
     once = options.apply(text)
@@ -72,6 +77,8 @@ def test_text_in_the_right_form_stays_as_it_is(text: str, normalize: bool, newli
         ({"limit": True}, "limit must be a whole number from 1 up, not True."),
         ({"limit": 2.5}, "limit must be a whole number from 1 up, not 2.5."),
         ({"normalize": 1}, "normalize must be true or false, not 1."),
+        ({"tidy": "yes"}, "tidy must be true or false, not 'yes'."),
+        ({"line_ends": "old"}, "line_ends must be 'unicode' or 'plain', not 'old'."),
     ],
 )
 def test_an_option_out_of_its_range_is_refused(options: dict[str, object], message: str) -> None:
@@ -99,6 +106,7 @@ def test_the_limit_runs_over_all_files_together(tmp_path: Path) -> None:
 HARD = (
     "aeA\u0308\u0301\u0323\u0344\u0345éǖΩ\u1112\u1161\u11ab한하\u09c7\u09be\u0bc6\u0bbe"
     "\u0dd9\u0dcf\u0dca\u0915\u093c\u0958\u0f71\u0f72\u0f73か\u3099が分豈😀👩\u200d\ufe0f\r\n "
+    "\x0c\x85\u2028"
 )
 MARKS = "\u0301\u0323\u0308"
 
@@ -116,7 +124,7 @@ def test_the_form_of_a_text_does_not_depend_on_where_pieces_are_cut(
     text: str, sizes: list[int], normalize: bool, newline: str
 ) -> None:
     options = TextOptions(normalize=normalize, newline={"k": "keep", "s": "space"}[newline])
-    expected = text.replace("\r\n", "\n").replace("\r", "\n")
+    expected = re.sub("\r\n|[\r\x0c\x85\u2028]", "\n", text)
     if newline == "s":
         expected = expected.replace("\n", " ")
     if normalize:
@@ -197,7 +205,7 @@ def test_a_corpus_is_the_same_however_little_of_it_is_read_at_once(
     for read, breaks in ((joined, 1), (whole, 2)):
         expected = ""
         for text in texts:
-            text = text.replace("\r\n", "\n").replace("\r", "\n")
+            text = re.sub("\r\n|[\r\x0c\x85\u2028]", "\n", text)
             while expected and not expected.endswith("\n" * breaks):
                 expected += "\n"
             expected += "分开" + text
@@ -212,6 +220,14 @@ def test_a_line_break_at_the_end_of_a_file_is_not_one_with_that_at_the_beginning
     for places in ([first, second], [first, empty, second]):
         assert read_corpus(places).text == "a\n\n\nb"
         assert read_corpus(places, apart=False).text == "a\n\nb"
+
+
+def test_the_line_breaks_at_the_end_of_a_file_are_all_seen_however_little_is_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [file(tmp_path / "1.txt", "one two\n\n"), file(tmp_path / "2.txt", "three")]
+    monkeypatch.setattr(locations, "PIECE", 1)
+    assert read_corpus(places).text == "one two\n\nthree"
 
 
 def test_a_mark_at_the_beginning_of_a_file_is_not_set_on_the_last_letter_of_another(
@@ -293,7 +309,7 @@ def test_a_text_of_more_characters_than_two_bytes_can_number_is_kept_whole(
     monkeypatch.setattr(locations, "PIECE", 100_000)
     read = read_corpus([path], options=options)
     assert read.ids.dtype == np.uint32
-    assert len(read.alphabet) == len(text) - 1 > 1 << 16  # \r has become \n
+    assert len(read.alphabet) == len(text) - 6 > 1 << 16  # \r and five others have become \n
     assert read.text == options.apply(text)
     short = file(tmp_path / "short.txt", text[: 1 << 16])
     assert read_corpus([short], options=options).ids.dtype == np.uint16

@@ -30,6 +30,15 @@ def test_a_text_in_capitals_comes_back_as_well(language: str) -> None:
     assert decode(text.encode(encodings[0]), name="song.txt")[0] == text
 
 
+@pytest.mark.parametrize("size", [1, 3, 12])
+def test_japanese_in_half_width_katakana_alone_comes_back_as_it_was(size: int) -> None:
+    lines = ("ｴｷﾉ ﾔﾈﾆ ｱﾒｶﾞ ﾔﾝﾀﾞ", "ｷﾐﾊ ﾏﾄﾞﾆ ﾅﾏｴｦ ｶｲﾀ", "ｶｾﾞｶﾞ ﾌｹﾊﾞ ｷｴﾃｼﾏｳ", "ﾀﾞﾚﾉ ｱｶﾘｶﾞ ﾏﾀﾞ ﾂｲﾃﾙ")
+    for seed in range(4):
+        text = text_of(lines, size, seed)
+        for written in (text, text.replace(" ", "")):
+            assert decode(written.encode("shift_jis"), name="song.txt") == (written, "shift_jis")
+
+
 def test_what_is_certain_is_not_called_a_guess() -> None:
     text = text_of(TEXTS["Polish"][1], 12, 1)
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32"):

@@ -98,6 +98,7 @@ def everything(read: Corpus) -> dict[str, Any]:
         "size": read.size,
         "length": len(read),
         "lines": read.lines,
+        "changed": read.changed,
     }
 
 
@@ -106,16 +107,21 @@ def everything(read: Corpus) -> dict[str, Any]:
 
 @settings(deadline=None, max_examples=40)
 @given(
-    st.lists(st.text("ae\u0301\u0323분ᄒ\u1161分😀\r\n ", max_size=30), min_size=1, max_size=3),
+    st.lists(
+        st.text("ae\u0301\u0323분ᄒ\u1161分😀\r\n\u2028\xa0\u200b ", max_size=30),
+        min_size=1,
+        max_size=3,
+    ),
+    st.booleans(),
     st.booleans(),
     st.sampled_from(["keep", "space"]),
     st.one_of(st.none(), st.integers(1, 20)),
     st.integers(1, 5),
 )
 def test_a_text_in_a_file_is_the_one_in_memory(
-    texts: list[str], normalize: bool, newline: str, limit: int | None, piece: int
+    texts: list[str], normalize: bool, tidy: bool, newline: str, limit: int | None, piece: int
 ) -> None:
-    options = TextOptions(normalize, newline, limit)
+    options = TextOptions(normalize, newline, limit, tidy=tidy)
     with tempfile.TemporaryDirectory() as below, pytest.MonkeyPatch.context() as patch:
         paths = [Path(below, f"{place}.txt") for place in range(len(texts))]
         for path, text in zip(paths, texts, strict=True):

@@ -261,6 +261,7 @@ def test_what_is_read_is_not_where_the_output_goes(mine: Path, trained: Path) ->
         ("eval", "novelty", str(mine)),
         ("train", str(mine)),
         ("compare", str(mine)),
+        ("generate", "--prefix-file", str(mine)),
     ):
         result = python("-c", program, str(mine), *arguments, where=trained)
         assert (result.code, result.stdout) == (1, "")

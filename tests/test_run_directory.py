@@ -246,7 +246,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
     run.write_info(INFO)
     found = written(run)
     recipe = found.pop("recipe")
-    assert found["format"] == 2
+    assert found["format"] == 3
     assert keys(found) == {
         "format": None,
         "saved": None,
@@ -277,7 +277,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
         *("minutes", "patience", "validation", "min_count", "precision", "seed", "text"),
     }
     assert set(recipe["architecture"]) == {"cell", "hidden", "layers", "embedding"}
-    assert set(recipe["text"]) == {"normalize", "newline", "limit"}
+    assert set(recipe["text"]) == {"normalize", "newline", "limit", "tidy", "line_ends"}
 
 
 def test_run_json_is_strict_json_in_ascii_whatever_the_figures(run: RunDirectory) -> None:
@@ -766,7 +766,7 @@ def test_a_run_json_that_is_no_object_is_damaged(whole: RunDirectory, data: byte
 @pytest.mark.parametrize(
     ("version", "advice"),
     [
-        (3, "Get a newer charlstm."),
+        (4, "Get a newer charlstm."),
         (1, "Use the version of charlstm that wrote it."),
         ("2", "Use the version of charlstm that wrote it."),
         (2.0, "Use the version of charlstm that wrote it."),
@@ -778,8 +778,8 @@ def test_a_run_of_another_format_is_refused_with_what_to_do(
 ) -> None:
     rewrite(whole, lambda value: value.update(format=version))
     assert damaged_message(whole.read_info) == (
-        f"{whole.path / 'run.json'} has format {version!r}; this version of charlstm reads format "
-        f"2. {advice}"
+        f"{whole.path / 'run.json'} has format {version!r}; this version of charlstm reads formats "
+        f"2 to 3. {advice}"
     )
 
 

@@ -41,6 +41,30 @@ def run(where: Path, *arguments: str, columns: int = 100) -> str:
     return session.shown
 
 
+@pytest.mark.parametrize(
+    ("columns", "titles"),
+    [
+        (100, "weights s/epoch chars/s train ppl held-out ppl"),
+        (60, "weights train ppl held-out ppl"),
+        (45, "train ppl held-out ppl"),
+    ],
+)
+def test_a_comparison_shows_whole_names_and_the_figures_that_there_is_room_for(
+    trained: Path, columns: int, titles: str
+) -> None:
+    options = ("--cells", "peephole,rnn", "--hidden", "8", "--epochs", "1", "--threads", "1")
+    shown = run(
+        trained, "compare", "song.txt", *options, "--name", f"c{columns}", columns=columns
+    )  # fmt: skip
+    rows = list(rows_of(shown))
+    head = next(place for place, row in enumerate(rows) if " ".join(row.split()) == titles)
+    assert max(map(cell_len, rows[head : head + 6])) <= columns
+    table = [row.split() for row in rows[head + 1 : head + 3]]
+    assert [row[0] for row in table] == ["peephole-scratch-h8", "rnn-scratch-h8"]
+    assert [len(row) for row in table] == [len(titles.replace(" ppl", "-ppl").split()) + 1] * 2
+    assert sum(row.startswith("peephole-scratch-h8  ") for row in rows[head:]) == 2
+
+
 @pytest.mark.parametrize("columns", [60, 80])
 def test_a_training_fits_a_terminal_with_a_row_for_each_sample(trained: Path, columns: int) -> None:
     options = (*SMALL, "--epochs", "2", "--sample-every", "1", "--name", f"w{columns}")

@@ -1,19 +1,28 @@
 """A run that was stored long ago is still the same run; ``data/README.md`` says how it was made."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 import charlstm
+from charlstm.runs.formats import FORMAT, OLDEST, completed
 
 DATA = Path(__file__).parent / "data"
 
 
-@pytest.fixture
-def stored(tmp_path: Path) -> Path:
-    """Return a copy of a run in format 2, beside which nothing lies."""
-    return Path(shutil.copytree(DATA / "format-2", tmp_path / "format-2"))
+@pytest.fixture(params=["format-2", "format-3"])
+def stored(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Return a copy of a run in each format, beside which nothing lies."""
+    return Path(shutil.copytree(DATA / request.param, tmp_path / request.param))
+
+
+def test_there_is_a_stored_run_of_every_format_that_is_read() -> None:
+    for number in range(OLDEST, FORMAT + 1):
+        value = json.loads((DATA / f"format-{number}" / "run.json").read_text(encoding="ascii"))
+        assert value["format"] == number
+        assert (completed(value, number) == value) == (number == FORMAT)
 
 
 def test_a_stored_run_opens_with_its_vocabulary_and_its_texts(stored: Path) -> None:

@@ -1,11 +1,13 @@
 """`charlstm compare`: the same text, budget and seed for several models."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from charlstm.cli.console import (
     interruptible,
+    is_terminal,
     loading,
     notes,
     progress_bar,
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from charlstm.sessions.comparison import Comparison, Outcome
 
 _CELLS = "lstm,gru,rnn,peephole,coupled"
+_HELD_OUT = "held-out ppl"
+_TITLES = ("weights", "s/epoch", "chars/s", "train ppl", _HELD_OUT)
+# What a narrow terminal leaves out, in this order; the file has all of it.
+_LESS_TELLING = ("s/epoch", "chars/s", "weights")
 
 
 def compare(
@@ -168,11 +174,14 @@ def _draw(comparison: "Comparison", outcomes: "list[Outcome]") -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = results()
     figures = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     written = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for table in (figures, written):
-        table.add_column("", overflow="fold")
-    for title in ("weights", "s/epoch", "chars/s", "train ppl", "held-out ppl"):
+        table.add_column("", overflow="fold", no_wrap=True)
+    rows = [_figures(outcome) for outcome in outcomes]
+    titles = _room(outcomes, rows, console.width if is_terminal(sys.stdout) else None)
+    for title in titles:
         figures.add_column(title, justify="right", no_wrap=True)
     written.add_column("a line it wrote", overflow="fold")
     measured = [
@@ -180,24 +189,14 @@ def _draw(comparison: "Comparison", outcomes: "list[Outcome]") -> None:
         for outcome in outcomes
         if outcome.report is not None and outcome.report.validation_perplexity is not None
     ]
-    for outcome in outcomes:
+    for outcome, row in zip(outcomes, rows, strict=True):
         name, report = Text(outcome.trial.name), outcome.report
-        if report is None:
-            figures.add_row(name, "", "", "", "", "diverged")
-            continue
-        held_out = report.validation_perplexity
+        held_out = None if report is None else report.validation_perplexity
         best = held_out is not None and held_out == min(measured)
-        figures.add_row(
-            name,
-            f"{outcome.parameters:,}",
-            f"{outcome.seconds_per_epoch:,.1f}",
-            f"{outcome.characters_per_second:,.0f}",
-            f"{report.train_perplexity:,.2f}",
-            "–" if held_out is None else f"{held_out:,.2f}",
-            style="bold" if best else "",
-        )
-        written.add_row(name, Text(visible(outcome.sample)))
-    console = results()
+        cells = [row.get(title, "") for title in titles]
+        figures.add_row(name, *cells, style="bold" if best else "")
+        if report is not None:
+            written.add_row(name, Text(visible(outcome.sample)))
     with console.capture() as drawn:
         console.print(figures)
         if written.row_count:
@@ -206,3 +205,33 @@ def _draw(comparison: "Comparison", outcomes: "list[Outcome]") -> None:
     write_result(drawn.get())
     files = "compare.csv, compare.svg" if written.row_count else "compare.csv"
     notes().print(f"{comparison.path}: {files}, and a run for each", style="dim", markup=False)
+
+
+def _figures(outcome: "Outcome") -> dict[str, str]:
+    """Return what stands in the columns of the table for a trial."""
+    report = outcome.report
+    if report is None:
+        return {_HELD_OUT: "diverged"}
+    held_out = report.validation_perplexity
+    return {
+        "weights": f"{outcome.parameters:,}",
+        "s/epoch": f"{outcome.seconds_per_epoch:,.1f}",
+        "chars/s": f"{outcome.characters_per_second:,.0f}",
+        "train ppl": f"{report.train_perplexity:,.2f}",
+        _HELD_OUT: "–" if held_out is None else f"{held_out:,.2f}",
+    }
+
+
+def _room(
+    outcomes: "list[Outcome]", rows: list[dict[str, str]], width: int | None
+) -> tuple[str, ...]:
+    """Return the columns that there is room for beside whole names; all where `width` is None."""
+    names = max((len(outcome.trial.name) for outcome in outcomes), default=0)
+    widths = {
+        title: 2 + max(len(title), *(len(row.get(title, "")) for row in rows)) for title in _TITLES
+    }
+    for title in _LESS_TELLING:
+        if width is None or names + sum(widths.values()) <= width:
+            break
+        del widths[title]
+    return tuple(widths)

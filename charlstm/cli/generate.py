@@ -31,7 +31,7 @@ from charlstm.cli.options import (
     RunOption,
     TemperatureOption,
 )
-from charlstm.cli.streams import be_quiet, open_inputs
+from charlstm.cli.streams import be_quiet, check_redirection, open_inputs
 from charlstm.errors import CorpusError, OutputError, count
 
 if TYPE_CHECKING:
@@ -171,6 +171,8 @@ def generate(
     if force and output is None and out is None:
         raise typer.BadParameter("--force is for --output or --out, and neither was given.")
     be_quiet(quiet)
+    if prefix_file is not None:
+        check_redirection(prefix_file)
     with loading():
         from charlstm.api import load
         from charlstm.writing.form import Form

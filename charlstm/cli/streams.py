@@ -177,18 +177,41 @@ def check_redirections(places: Sequence[str | Path]) -> None:
         OutputError: something is.
         CorpusError: a place does not exist or cannot be listed.
     """
-    files = [
+    if not places or not _redirected():
+        return
+    from charlstm.text.locations import Locations
+
+    read: list[Path | int] = [*Locations(places).files]
+    _check_not_redirected(read + (open_inputs() if "-" in map(str, places) else []))
+
+
+def check_redirection(file: Path) -> None:
+    """Check that standard output and standard error do not go to a file that is read.
+
+    Args:
+        file: its path, or ``-`` for standard input.
+
+    Raises:
+        OutputError: one does.
+    """
+    _check_not_redirected(open_inputs() if str(file) == "-" else [file])
+
+
+def _redirected() -> list[Path | int]:
+    """Return the descriptors of standard output and standard error that go to files."""
+    return [
         descriptor
         for descriptor in _descriptors(sys.stdout, sys.stderr)
         if stat.S_ISREG(os.fstat(descriptor).st_mode)
     ]
-    if not files or not places:
+
+
+def _check_not_redirected(read: Sequence[Path | int]) -> None:
+    files = _redirected()
+    if not files:
         return
     from charlstm.outputs import is_one_of
-    from charlstm.text.locations import Locations
 
-    read: list[Path | int] = [*Locations(places).files]
-    read += open_inputs() if "-" in map(str, places) else []
     for one in read:
         if is_one_of(one, files):
             name = one if isinstance(one, Path) else "Standard input"

@@ -113,6 +113,14 @@ def train(
             rich_help_panel=_TEXT,
         ),
     ] = False,
+    tidy: Annotated[
+        bool,
+        typer.Option(
+            "--tidy",
+            help="Make all kinds of spaces plain ones, and leave out marks that nobody sees.",
+            rich_help_panel=_TEXT,
+        ),
+    ] = False,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -314,6 +322,7 @@ def train(
     settings = {
         "newline": newline,
         "normalize": False if no_normalize else None,
+        "tidy": tidy or None,
         "limit": limit,
         "songs": songs,
         "min_count": min_count,

@@ -147,12 +147,14 @@ class Recipe:
 
 # The parts of a recipe that are replaced as a whole, if at all.
 _WHOLE = {"name", "architecture", "text"}
+# How older versions did what nobody would choose today.
+_OLD = {"line_ends"}
 
 SETTINGS = tuple(
     entry.name
     for part in (Recipe, Architecture, TextOptions)
     for entry in dataclasses.fields(part)
-    if entry.name not in _WHOLE
+    if entry.name not in _WHOLE | _OLD
 )
 """What a person can choose, by the names of the recipe and of its two parts."""
 

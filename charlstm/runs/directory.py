@@ -46,9 +46,9 @@ from charlstm.files import (
     utf8,
     write_pieces,
 )
+from charlstm.runs.formats import FORMAT, OLDEST, completed
 from charlstm.runs.info import (
     FILES,
-    FORMAT,
     LARGEST_HISTORY,
     WITHOUT_INDEX,
     RunInfo,
@@ -204,16 +204,16 @@ class RunDirectory:
         if not isinstance(value, dict):
             raise RunError(f"{path} is damaged: it does not hold an object. {ADVICE}")
         version = value.get("format")
-        if type(version) is not int or version != FORMAT:
+        if type(version) is not int or not OLDEST <= version <= FORMAT:
             advice = "Use the version of charlstm that wrote it."
             if type(version) is int and version > FORMAT:
                 advice = "Get a newer charlstm."
             raise RunError(
-                f"{path} has format {shown(version)}; this version of charlstm reads format "
-                f"{FORMAT}. {advice}"
+                f"{path} has format {shown(version)}; this version of charlstm reads formats "
+                f"{OLDEST} to {FORMAT}. {advice}"
             )
         try:
-            return info_from_json(value)
+            return info_from_json(completed(value, version))
         except (KeyError, TypeError, ValueError, CharLSTMError) as error:
             raise damaged(path, error) from None
 

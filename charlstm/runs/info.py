@@ -18,12 +18,10 @@ from charlstm.files import LARGEST_JSON
 from charlstm.machine import BACKENDS
 from charlstm.recipes.recipe import Recipe, recipe_from_json, recipe_to_json
 from charlstm.runs.fields import check_writable, counted, strings, typed
+from charlstm.runs.formats import FORMAT
 from charlstm.text.corpus import Source
 from charlstm.text.songs import Songs
 from charlstm.text.vocabulary import Vocabulary
-
-FORMAT = 2
-"""The version of the formats; a directory with another one is refused."""
 
 FILES = (
     *("run.json", "heldout.txt", "training.txt.bz2", "model.safetensors", "resume.safetensors"),
@@ -156,6 +154,9 @@ def info_to_json(info: RunInfo) -> bytes:
 def info_from_json(value: dict[str, Any]) -> RunInfo:
     """Rebuild and check what `info_to_json` wrote.
 
+    Args:
+        value: of the present format; see `charlstm.runs.formats.completed`.
+
     Raises:
         KeyError, TypeError, ValueError, CharLSTMError: a field is missing or not what it must be.
     """
@@ -190,13 +191,13 @@ def info_from_json(value: dict[str, Any]) -> RunInfo:
         finished=typed(value, "finished", str, type(None)),
         versions={name: typed(versions, name, str) for name in versions},
         saved=float(value["saved"]),
-        apart=typed(corpus, "apart", bool) if "apart" in corpus else False,
+        apart=typed(corpus, "apart", bool),
         songs=_songs(corpus),
     )
 
 
 def _songs(corpus: dict[str, Any]) -> Songs | None:
-    value = typed(corpus, "songs", dict, type(None)) if "songs" in corpus else None
+    value = typed(corpus, "songs", dict, type(None))
     if value is None:
         return None
     return Songs(

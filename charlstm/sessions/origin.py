@@ -59,6 +59,7 @@ class Origin:
             **dataclasses.asdict(recipe.architecture),
             "normalize": recipe.text.normalize,
             "newline": recipe.text.newline,
+            "tidy": recipe.text.tidy,
         }
         for name, value in kept.items():
             if wish.settings.get(name) not in (None, value):

@@ -31,6 +31,8 @@ from charlstm.sessions.tensorboard import require_tensorboard
 from charlstm.text.corpus import Corpus
 from charlstm.text.mapped import DIRECTORY
 from charlstm.text.reading import Encodings
+from charlstm.text.tidying import SPACES
+from charlstm.text.tidying import notes as alike
 from charlstm.text.twins import twins
 
 # Looking for copies in a longer text takes a minute and gigabytes, so it gets no index.
@@ -122,7 +124,14 @@ def start_session(
         new_characters=0 if known is None else len(fitted.vocabulary) - len(known),
         reason=explain(fitted.recipe, *corpus.size),
         places=made.info.places,
-        notes=(*_kinds(corpus), *_twins(fitted), *fitted.notes, *timed.notes, *made.notes),
+        notes=(
+            *_kinds(corpus),
+            *_alike(corpus),
+            *_twins(fitted),
+            *fitted.notes,
+            *timed.notes,
+            *made.notes,
+        ),
         resumed_step=None,
         budget=trainer.budget,
         epoch_steps=trainer.windows.steps,
@@ -254,6 +263,12 @@ def _twins(fitted: Fitted) -> tuple[Message, ...]:
             f"training text as well ({named}), so the held-out figures flatter."
         ),
     )
+
+
+def _alike(corpus: Corpus) -> tuple[Message, ...]:
+    """Say which characters of the text look like others, or like nothing."""
+    learned = set(SPACES) & set(corpus.alphabet.characters)
+    return alike(corpus.changed, corpus.counts() if learned and not corpus.options.tidy else {})
 
 
 def versions() -> dict[str, str]:

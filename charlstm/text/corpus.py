@@ -6,9 +6,11 @@ it is long, in a mapped file (`charlstm.text.mapped`).
 
 import mmap
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from charlstm.checks import check_whole, shown
 from charlstm.errors import RecipeError, Setting, SettingError, count
 from charlstm.text.separators import separator_of
 from charlstm.text.songs import END, Songs
+from charlstm.text.tidying import tidied, with_line_feeds
 
 if TYPE_CHECKING:  # a text that is only written of is not guessed
     from charlstm.text.guessing import Guess
@@ -37,7 +40,7 @@ IdArray = NDArray[np.unsignedinteger[Any]]
 
 @dataclass(frozen=True)
 class TextOptions:
-    """How decoded text is brought into the form that the model reads.
+    r"""How decoded text is brought into the form that the model reads.
 
     Attributes:
         normalize: bring the text to Unicode's composed form (NFC).
@@ -47,18 +50,27 @@ class TextOptions:
         songs: what tells the songs of a text apart: ``"auto"`` finds out, ``"off"`` reads it as one
             stream, and a regular expression matches the lines between them; see
             `charlstm.text.separators`. With line breaks turned into spaces there are none.
+        tidy: make all spaces plain ones and leave out marks that nobody sees; see
+            `charlstm.text.tidying.tidied`.
+        line_ends: ``"unicode"`` takes all line ends of Unicode for line breaks; ``"plain"``, which
+            nobody chooses, only ``\n``, ``\r\n`` and ``\r``, as before 0.3.0.
     """
 
     normalize: bool = True
     newline: str = "keep"
     limit: int | None = None
     songs: str = "auto"
+    tidy: bool = False
+    line_ends: str = "unicode"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.normalize, bool):
-            raise SettingError("normalize", "true or false", shown(self.normalize))
+        for name in ("normalize", "tidy"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingError(name, "true or false", shown(getattr(self, name)))
         if self.newline not in ("keep", "space"):
             raise SettingError("newline", "'keep' or 'space'", shown(self.newline))
+        if self.line_ends not in ("unicode", "plain"):
+            raise SettingError("line_ends", "'unicode' or 'plain'", shown(self.line_ends))
         if self.limit is not None:
             check_whole("limit", self.limit, 1)
         if not isinstance(self.songs, str):
@@ -77,33 +89,43 @@ class TextOptions:
         """Return `text` in this form; ``limit`` is not applied here."""
         return "".join(self.apply_to([text]))
 
-    def apply_to(self, pieces: Iterable[str]) -> Iterator[str]:
-        """Yield the text that `pieces` make together in this form, as `apply` would return it."""
-        waiting = ""
-        for piece in pieces:
-            text = waiting + piece
-            ready = self._ready(text)
-            waiting = text[ready:]
-            yield self._apply(text[:ready])
-        yield self._apply(waiting)
+    def apply_to(self, pieces: Iterable[str], changed: Counter[str] | None = None) -> Iterator[str]:
+        """Yield the text that `pieces` make together in this form, as `apply` would return it.
 
-    def _ready(self, text: str) -> int:
-        """Return how much of the text does not depend on what follows it."""
-        ready = len(text)
-        if self.normalize:
-            # Up to the last character that begins anew. Where there is none for long, enough are
-            # kept that marks which stay as they are do so on either side.
-            first = max(len(text) - _LONGEST_WORD, 0)
-            places = range(len(text) - 1, first - 1, -1)
-            longest = len(text) - _MARKS - 1 if first else 0
-            ready = next((at for at in places if _begins_anew(text[at])), longest)
-        return ready - text.endswith("\r", 0, ready)  # a line feed may follow
-
-    def _apply(self, text: str) -> str:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        Args:
+            pieces: of a text, cut anywhere.
+            changed: counts the characters that looked like others, or like nothing, and were
+                changed; see `charlstm.text.tidying`.
+        """
+        changed = Counter() if changed is None else changed
+        pieces = with_line_feeds(pieces, changed, unicode=self.line_ends == "unicode")
+        if self.tidy:
+            pieces = tidied(pieces, changed)
         if self.newline == "space":
-            text = text.replace("\n", " ")
-        return _composed(text) if self.normalize else text
+            pieces = (piece.replace("\n", " ") for piece in pieces)
+        return _composed_pieces(pieces) if self.normalize else iter(pieces)
+
+
+def _composed_pieces(pieces: Iterable[str]) -> Iterator[str]:
+    waiting = ""
+    for piece in pieces:
+        text = waiting + piece
+        ready = _ready(text)
+        waiting = text[ready:]
+        yield _composed(text[:ready])
+    yield _composed(waiting)
+
+
+def _ready(text: str) -> int:
+    """Return how much of the text is composed without regard to what follows it.
+
+    That is up to the last character that begins anew. Where there is none for long, enough are kept
+    that marks which stay as they are do so on either side.
+    """
+    first = max(len(text) - _LONGEST_WORD, 0)
+    places = range(len(text) - 1, first - 1, -1)
+    longest = len(text) - _MARKS - 1 if first else 0
+    return next((at for at in places if _begins_anew(text[at])), longest)
 
 
 def _begins_anew(character: str) -> bool:
@@ -206,6 +228,8 @@ class Corpus:
         sha256: the hash of the text in UTF-8: what a resumed run compares.
         mapped: the file that `ids` are in, if they are not in memory.
         parted: what tells its songs apart, see `Songs`; ``None`` for a stream.
+        changed: characters that looked like others, or like nothing, and how many of each were
+            changed in what was read; see `charlstm.text.tidying`.
     """
 
     def __init__(
@@ -217,12 +241,14 @@ class Corpus:
         sha256: str,
         mapped: mmap.mmap | None = None,
         parted: str | None = None,
+        changed: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.ids = ids
         self.alphabet = alphabet
         self.sources = sources
         self.options = options
         self.sha256 = sha256
+        self.changed = changed
         self._mapped = mapped
         self._parted = parted
 

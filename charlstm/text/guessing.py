@@ -250,6 +250,12 @@ def _japanese(character: str) -> float:
     return 0.004 / 500 if row else 1e-8
 
 
+def _half_width(character: str) -> float:
+    if character in languages.HALF_WIDTH:
+        return 0.65 / len(languages.HALF_WIDTH)
+    return 0.34 / 40 if "\uff61" <= character <= "\uff9f" else 1e-8
+
+
 def _korean(character: str) -> float:
     if character in languages.HANGUL:
         return 0.5 / len(languages.HANGUL)
@@ -272,6 +278,7 @@ _CANDIDATES: Sequence[tuple[str, float, Callable[[str], float]]] = (
     ("big5hkscs", 2.0, _scored(_traditional)),
     ("shift_jis", 1.0, _scored(_japanese)),
     ("cp932", 1.5, _scored(_japanese)),
+    ("shift_jis", 4.0, _scored(_half_width)),  # as devices wrote that had no other letters
     ("euc_jp", 1.5, _scored(_japanese)),
     ("euc_kr", 1.0, _scored(_korean)),
     ("cp949", 1.5, _scored(_korean)),

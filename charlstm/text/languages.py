@@ -98,6 +98,9 @@ HANGUL = (
 )
 HANZI_PUNCTUATION = "，。！？、：；“”…—《》（）\u3000‘’·「」『』～"
 KANA_PUNCTUATION = "、。「」！？ー…〜～・『』（）\u3000’“”―"
+# The commonest of the half-width katakana, together about two thirds of a text in nothing else. A
+# mark that makes a letter voiced is a character of its own there.
+HALF_WIDTH = "ｲﾝﾞｳｼﾉｶﾀﾃﾄﾅﾆﾙｺｷｸﾏﾊｱｯﾗｽｦ"
 
 
 @functools.cache

@@ -111,6 +111,7 @@ def _make(described: Path, reading: Reading) -> Corpus:
             "sha256": reading.sha256,
             "parted": reading.parted,
             "alphabet": alphabet.characters,
+            "changed": reading.changed,
         }
         write_whole(described, json.dumps([value, _crc32(value)]).encode())
         ids, mapped = _map(kept, width)
@@ -120,7 +121,8 @@ def _make(described: Path, reading: Reading) -> Corpus:
                 path.unlink(missing_ok=True)
         raise
     sources = reading.sources(reading.characters)
-    return Corpus(ids, alphabet, sources, reading.options, reading.sha256, mapped, reading.parted)
+    form = (reading.options, reading.sha256, mapped, reading.parted, reading.changed)
+    return Corpus(ids, alphabet, sources, *form)
 
 
 def _open(described: Path, reading: Reading) -> Corpus | None:
@@ -132,11 +134,11 @@ def _open(described: Path, reading: Reading) -> Corpus | None:
         ids, mapped = _map(described.with_suffix(".ids"), value["width"])
         alphabet = Alphabet(value["alphabet"])
         sources = reading.sources(value["characters"])
-        corpus = Corpus(
-            ids, alphabet, sources, reading.options, value["sha256"], mapped, value["parted"]
-        )
+        changed = {chr(ord(character)): int(many) for character, many in value["changed"].items()}
+        form = (reading.options, value["sha256"], mapped, value["parted"], changed)
+        corpus = Corpus(ids, alphabet, sources, *form)
         sound = value["crc32"] == _checksum(corpus)
-    except (RunError, OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (RunError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
     return corpus if sound else None
 

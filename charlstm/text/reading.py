@@ -2,8 +2,9 @@
 
 import codecs
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path, PurePath
@@ -104,6 +105,7 @@ class Reading:
         hashes: of the bytes of each text.
         found: the encoding of each text.
         characters: of each text that was gone through, before normalisation.
+        changed: see `charlstm.text.corpus.Corpus`.
 
     Raises:
         CorpusError: a place does not exist, cannot be read, or its encoding is not found.
@@ -129,6 +131,7 @@ class Reading:
         self.hashes: list[str] = []
         self.found: list[Found] = []
         self.characters: list[int] = []
+        self.changed: Counter[str] = Counter()
         self._places = Locations(places, stdin)
         self._on_read = on_read or (lambda _done, _total: None)
         self._names: list[str] = []
@@ -203,7 +206,9 @@ class Reading:
         """
         separator = self._separator = self._tells_apart()
         self.characters, self._read, self._sha256 = [], 0, hashlib.sha256()
-        pieces = self._limited(self.options.apply_to(self._decoded(songs=separator is not None)))
+        self.changed = Counter()
+        plain = self._decoded(songs=separator is not None)
+        pieces = self._limited(self.options.apply_to(plain, self.changed))
         if separator is not None:
             pieces = with_ends(separator.marked(pieces))
         has_text, ends = False, 0
@@ -259,13 +264,27 @@ class Reading:
                     if songs and not characters:
                         yield END
                     elif last and not characters:
-                        yield _between(last, piece[0], apart=self.apart)
+                        yield self._between(last, piece[0])
                     characters += len(piece)
-                    last = (last + piece)[-4:] if characters < 4 else piece[-4:]
+                    last = (last + piece)[-4:] if len(piece) < 4 else piece[-4:]
                     yield piece.replace(END, "\n\n") if text.marked and not songs else piece
             if hashed.hexdigest() != sha256:
                 raise _changed()
             self.characters.append(characters)
+
+    def _between(self, last: str, first: str) -> str:
+        """Return the line breaks that are put between two texts.
+
+        Args:
+            last: the last characters of the one, four at most.
+            first: the first character of the other.
+        """
+        plain = replace(self.options, newline="keep", normalize=False).apply(last)
+        there = len(plain) - len(plain.rstrip("\n"))
+        missing = max((2 if self.apart else 1) - there, 0)
+        # A line that ends with \r and an empty one that follows are two, not \r\n.
+        joins = last[-1] == "\r" and (missing > 0 or first == "\n")
+        return "\n" * (missing + joins)
 
     def _counted(self, text: Text, hashed: "hashlib._Hash", *, told: bool) -> Iterator[bytes]:
         for data in text.pieces():
@@ -285,22 +304,6 @@ def _kind(head: bytes, encoding: str) -> tuple[str, str] | None:
         return text_kind(codecs.decode(head, encoding, "ignore"))
     except ValueError:  # it does not decode, and not every codec can leave something out
         return None
-
-
-def _between(last: str, first: str, *, apart: bool) -> str:
-    """Return the line breaks that are put between two texts.
-
-    Args:
-        last: the last characters of the one, four at most.
-        first: the first character of the other.
-        apart: whether there is to be an empty line.
-    """
-    plain = last.replace("\r\n", "\n").replace("\r", "\n")
-    there = len(plain) - len(plain.rstrip("\n"))
-    missing = max((2 if apart else 1) - there, 0)
-    # A line that ends with \r and an empty one that follows are two, not \r\n.
-    joins = last[-1] == "\r" and (missing > 0 or first == "\n")
-    return "\n" * (missing + joins)
 
 
 def _changed() -> CorpusError:
@@ -351,4 +354,5 @@ def held_in_memory(reading: Reading) -> Corpus:
         reading.options,
         reading.sha256,
         parted=reading.parted,
+        changed=reading.changed,
     )
