@@ -182,6 +182,7 @@ def test_a_run_of_the_time_before_is_resumed_with_its_songs_joined(tmp_path: Pat
     kept = root / "old" / "run.json"
     said = json.loads(kept.read_bytes())
     del said["corpus"]["apart"]
+    said["format"] = 2
     kept.write_text(json.dumps(said), encoding="utf-8")
     resumed = charlstm.resume(root=root, steps=3)
     assert resumed.info.last is not None

@@ -277,7 +277,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
         *("minutes", "patience", "validation", "min_count", "precision", "seed", "text"),
     }
     assert set(recipe["architecture"]) == {"cell", "hidden", "layers", "embedding"}
-    assert set(recipe["text"]) == {"normalize", "newline", "limit", "tidy", "line_ends"}
+    assert set(recipe["text"]) == {"normalize", "newline", "limit", "songs", "tidy", "line_ends"}
 
 
 def test_run_json_is_strict_json_in_ascii_whatever_the_figures(run: RunDirectory) -> None:

@@ -146,7 +146,6 @@ class Fitted:
             Tokens(corpus, vocabulary, self.cut, len(corpus)),
             len(vocabulary),
             end=vocabulary.end,
-            ends=None if corpus.songs is None else corpus.ends[corpus.ends <= self.cut],
             backend=computing.backend,
             device=computing.device,
             threads=threads,

@@ -48,24 +48,6 @@ def fit(characters: int, batch: int, window: int) -> tuple[int, int]:
     return min(batch, (characters - 1) // window), window
 
 
-@dataclass(frozen=True)
-class _Order:
-    """Songs in another order than that of their text.
-
-    Attributes:
-        begins: ``[songs + 1]``, where each begins in this order, and where the last one ends.
-        moved: ``[songs + 1]``, how much further on each begins in the text.
-    """
-
-    begins: NDArray[np.int64]
-    moved: NDArray[np.int64]
-
-    def places(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return where in the text something stands, given where it stands in this order."""
-        songs = np.searchsorted(self.begins, places, side="right") - 1
-        return places + self.moved[songs]
-
-
 class Windows:
     """Every epoch's windows over one text.
 
@@ -78,23 +60,11 @@ class Windows:
         window: T; consecutive windows may be a little shorter, to come out even.
         sampling: ``"consecutive"`` or ``"random"``.
         seed: of the order.
-        ends: the places of the ends of songs, the first and the last of which are those of the
-            text: then consecutive windows read the songs in another order in every epoch.
     """
 
-    def __init__(
-        self,
-        ids: Ids,
-        *,
-        batch: int,
-        window: int,
-        sampling: str,
-        seed: int,
-        ends: NDArray[np.int64] | None = None,
-    ) -> None:
+    def __init__(self, ids: Ids, *, batch: int, window: int, sampling: str, seed: int) -> None:
         assert batch * window < len(ids), "fit() comes first"
         self.ids = ids
-        self._ends = ends
         self.batch, self.window = batch, window
         self.sampling = sampling
         self.seed = seed
@@ -118,10 +88,9 @@ class Windows:
         B, T = self.batch, self.window
         if self.sampling == "consecutive":
             rows = np.arange(B) * (len(self.ids) - 1) // B
-            songs = self._song_order(number)
             for step in range(start, self.steps):
                 begin, end = self._begin(step), self._begin(step + 1)
-                yield self._window(rows + begin, end - begin, fresh=step == 0, songs=songs)
+                yield self._window(rows + begin, end - begin, fresh=step == 0)
         else:
             generator = np.random.default_rng([self.seed, number])
             pieces = (len(self.ids) - 1) // T
@@ -139,26 +108,7 @@ class Windows:
         """Return where in its row window `step` begins."""
         return -(-step * self._row // self.steps)
 
-    def _song_order(self, number: int) -> "_Order | None":
-        """Return in which order epoch `number` reads the songs; ``None`` for their own."""
-        if self._ends is None:
-            return None
-        order = np.random.default_rng([self.seed, number]).permutation(len(self._ends) - 1)
-        lengths = np.diff(self._ends)[order]
-        begins = np.concatenate(([0], lengths.cumsum()))
-        # The last mark of the text stays where it is: all are alike.
-        moved = np.concatenate((self._ends[:-1][order], self._ends[-1:])) - begins
-        return _Order(begins, moved)
-
-    def _window(
-        self,
-        starts: NDArray[np.int64],
-        length: int,
-        *,
-        fresh: bool,
-        songs: "_Order | None" = None,
-    ) -> Window:
-        places = starts[:, None] + np.arange(length + 1)
-        rows = self.ids[places if songs is None else songs.places(places)]
+    def _window(self, starts: NDArray[np.int64], length: int, *, fresh: bool) -> Window:
+        rows = self.ids[starts[:, None] + np.arange(length + 1)]
         text = torch.from_numpy(np.ascontiguousarray(rows.T, dtype=np.int64))
         return Window(text[:-1], text[1:], fresh)

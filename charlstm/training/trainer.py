@@ -3,9 +3,7 @@
 import math
 from collections.abc import Iterator
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
@@ -48,7 +46,6 @@ class Trainer:
         held_out: the text that is measured and never learned from; empty for none.
         vocabulary_size: V.
         end: the id of the end of a song, see `charlstm.model.charlm.CharLM`.
-        ends: the places of the ends of songs, see `charlstm.training.batches.Windows`.
         backend: ``"scratch"`` or ``"torch"``.
         device: where the model lives.
         clock: what counts its seconds.
@@ -66,7 +63,6 @@ class Trainer:
         vocabulary_size: int,
         *,
         end: int | None = None,
-        ends: NDArray[np.int64] | None = None,
         backend: str,
         device: torch.device,
         clock: Clock | None = None,
@@ -83,7 +79,6 @@ class Trainer:
             window=recipe.window,
             sampling=recipe.sampling,
             seed=recipe.seed,
-            ends=ends,
         )
         self.model = CharLM(
             recipe.architecture, vocabulary_size, backend=backend, dropout=recipe.dropout, end=end

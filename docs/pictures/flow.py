@@ -22,7 +22,8 @@ _HANDS_ON = {
     "evaluation": "figures: sums of nats, counts, copies",
     "writing": "the lines of a song, each with its probability",
     "sessions": "events for whoever draws them, and a run that was saved",
-    "api": "train, load and resume, and the model that they return",
+    "trained": "a model that writes and is measured",
+    "api": "train, load and resume",
     "serve": "pages and JSON",
     "cli": "songs and figures",
 }
