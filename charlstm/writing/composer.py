@@ -95,7 +95,8 @@ class Composer:
             UnknownCharactersError: see `Sampler.stream`.
         """
         begins = self._sampler.prefix(prefix, unknown)
-        state = self._sampler.read(begins)
+        # What a form asks of a line, no title meets.
+        state = self._sampler.read(begins, line=bool(self._constraints))
         shown = self._laid_out(begins.normalised)
         ends = ("\n", *(mark for mark in self._breaks if mark.isspace()))
         begun = max(map(shown.rfind, ends)) + 1

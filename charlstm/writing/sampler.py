@@ -96,18 +96,10 @@ class Sampler:
             return given
         return Prefix.of(given, self.text, self.vocabulary, unknown, what=what)
 
-    @property
-    def begins(self) -> str:
-        """What the model reads before anything else: what is before a song, or before a line."""
-        if self.songs is not None:
-            return END
-        return "\n" if "\n" in self.vocabulary else ""
-
     def stream(self, prefix: str | Prefix = "", **settings: Unpack[SamplingSettings]) -> "Writing":
         """Continue `prefix`, yielding the text as it is written, nearly always single characters.
 
-        The model reads the end of a song first, or a line break where it knows no songs but lines,
-        so that the prefix begins a song, or a line.
+        For what the model reads first see `read`.
 
         Args:
             prefix: what to continue; may be empty.
@@ -170,19 +162,26 @@ class Sampler:
         """How many letters a song is given to end by itself."""
         return _LENGTH if self.songs is None else _SONGS * self.songs.median
 
-    def read(self, prefix: str | Prefix = "", unknown: str = "error") -> State:
+    def read(
+        self, prefix: str | Prefix = "", unknown: str = "error", *, line: bool = False
+    ) -> State:
         """Return where the model stands after `prefix`: a state that can be copied and moved on.
 
         ``state.logits`` says what it expects next, and ``network.step(state, id)`` moves it on.
 
+        First the model reads what is before a line, if it knows lines. If it learned songs, it
+        reads what is before a song, unless it finds the prefix likelier as the beginning of a line:
+        few songs begin in the middle.
+
         Args:
-            prefix: what to read, after `begins`.
+            prefix: what to read.
             unknown: see `SamplingSettings`.
+            line: whether a line begins where there is no prefix, and not a song.
 
         Raises:
             UnknownCharactersError: as in `stream`.
         """
-        return self._read(self.prefix(prefix, unknown).read)
+        return self._read(self.prefix(prefix, unknown).read, line=line)
 
     def end_probability(self, state: State) -> float | None:
         """Return how likely the song ends where the model stands, at temperature 1.
@@ -220,10 +219,25 @@ class Sampler:
             self.network.step(state, int(character))
         return log_probabilities
 
-    def _read(self, text: str) -> State:
+    def _read(self, text: str, *, line: bool = False) -> State:
         state = self.network.start()
-        self.network.read(state, self.vocabulary.encode(self.begins + text))
+        self.network.read(state, self.vocabulary.encode(self._before(text, line=line) + text))
         return state
+
+    def _before(self, text: str, *, line: bool = False) -> str:
+        """Return what the model reads before a text; see `read`."""
+        before = ["\n"] if "\n" in self.vocabulary else []
+        if self.songs is not None and not (line and before and not text):
+            before.insert(0, END)
+        if len(before) < 2 or not text:
+            return before[0] if before else ""
+
+        def likelihood(mark: str) -> float:
+            state = self.network.start()
+            self.network.read(state, self.vocabulary.encode(mark))
+            return float(self.log_probabilities(text, state=state).sum())
+
+        return max(before, key=likelihood)
 
     def _write(
         self,
@@ -312,7 +326,7 @@ class Sampler:
         network, streams = self.network, len(generators)
         if not length:
             return
-        if read or self.begins:
+        if read or self._before(""):
             state = self._read(read).take([0] * streams)
         else:
             # Nothing to read, not even a line's beginning: draw by the training text's frequencies.
