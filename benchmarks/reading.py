@@ -5,6 +5,8 @@ python -m benchmarks.reading [--megabytes 2000] [--vocabulary 20000] [--json FIL
 Makes a text in a temporary directory, of the size asked for; its ids take about as much again.
 """
 
+import csv
+import json
 import resource
 import shutil
 import statistics
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -21,8 +24,11 @@ import typer
 from benchmarks.measure import Row, faster, in_turn, show
 from charlstm.text.corpus import TextOptions
 from charlstm.text.mapped import LONGEST_IN_MEMORY, open_corpus
+from charlstm.text.reading import read_corpus
 
 _PIECE = 1_000_000
+# Songs in other forms than plain text, and the lines of each.
+_SONGS, _SUNG = 10_000, 40
 
 
 def write_text(path: Path, size: int, vocabulary: int) -> None:
@@ -68,6 +74,47 @@ def speeds(directory: Path, path: Path, rounds: int) -> list[Row]:
     ]  # fmt: skip
 
 
+def forms(directory: Path, rounds: int) -> list[Row]:
+    """Read the same songs in the forms that people have them in, and as plain text."""
+    generator = np.random.default_rng(0)
+    chinese, latin = (
+        ["雨停了你还不来", "后来谁都没有问", "风吹过旧城的桥"],
+        ["a", "train", "left", "at", "nine"],
+    )
+    songs = []
+    for number in range(_SONGS):
+        words = chinese if number % 2 else latin
+        drawn = generator.choice(words, (_SUNG, 1 if number % 2 else 7))
+        songs.append((f"Song {number}", "The Lanterns", [" ".join(line) for line in drawn]))
+    paths = [directory / name for name in ("a.txt", "a.csv", "a.jsonl", "a.json", "a.lrc", "a.srt")]
+    plain, table, lines, tree, lrc, srt = (path.open("w", encoding="utf-8") for path in paths)
+    rows = csv.writer(table)
+    rows.writerow(["title", "artist", "lyrics"])
+    for title, artist, sung in songs:
+        text = "\n".join(sung)
+        plain.write(f"{title}\n\n{text}\n\n")
+        rows.writerow([title, artist, text])
+        said = {"title": title, "artist": artist, "lyrics": text}
+        lines.write(json.dumps(said, ensure_ascii=False) + "\n")
+        lrc.write(f"[ti:{title}]\n[ar:{artist}]\n[by:nobody]\n")
+        for place, line in enumerate(sung):
+            time = f"{place // 15:02}:{place % 15 * 4:02}"
+            lrc.write(f"[{time}.50]{line}\n")
+            srt.write(f"{place + 1}\n00:{time},500 --> 00:{time},900\n{line}\n\n")
+    json.dump([{"title": title, "lines": sung} for title, _, sung in songs], tree)
+    for file in (plain, table, lines, tree, lrc, srt):
+        file.close()
+    seconds = in_turn([partial(read_corpus, [path]) for path in paths], rounds)
+    speeds = [
+        path.stat().st_size / 1e6 / statistics.median(times)
+        for path, times in zip(paths, seconds, strict=True)
+    ]
+    return [
+        Row(f"songs in {path.suffix}", "20 MB of file a second", speed, 20, "MB/s", speed / 20, 1)
+        for path, speed in zip(paths, speeds, strict=True)
+    ]
+
+
 def whole(directory: Path, path: Path) -> list[Row]:
     """Read all of it, once without a cache and once from it, and train on it in another process."""
     megabytes = path.stat().st_size / 1e6
@@ -97,7 +144,9 @@ def main(
     megabytes: Annotated[int, typer.Option(help="How long the text is.")] = 2000,
     vocabulary: Annotated[int, typer.Option(help="How many Chinese characters.")] = 20_000,
     rounds: Annotated[int, typer.Option(help="How often each way of reading is timed.")] = 3,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here as well.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here as well.")
+    ] = None,
 ) -> None:
     """Measure."""
     with tempfile.TemporaryDirectory() as name:
@@ -106,7 +155,8 @@ def main(
         write_text(path, megabytes * 1_000_000, vocabulary)
         rows = speeds(directory, path, rounds)
         shutil.rmtree(directory / "cache", ignore_errors=True)
-        show("Reading", rows + whole(directory, path), json)
+        rows += forms(directory, rounds)
+        show("Reading", rows + whole(directory, path), figures)
 
 
 if __name__ == "__main__":

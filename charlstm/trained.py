@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
@@ -34,7 +33,7 @@ from charlstm.writing.sampler import (
 
 if TYPE_CHECKING:  # what a model that only writes does without, torch above all
     from charlstm.evaluation.perplexity import Evaluation
-    from charlstm.text.reading import Told
+    from charlstm.text.reading import Places, Told
 
 
 class WritingSettings(TypedDict, total=False):
@@ -247,20 +246,23 @@ class TrainedModel:
             )
         return text
 
-    def read(self, places: Sequence[str | Path], *, encoding: "Told" = None) -> str:
+    def read(self, places: "Places", *, encoding: "Told" = None, field: str | None = None) -> str:
         """Return the text of files, as the training text was normalised, or raise `CorpusError`.
 
         Args:
             places: files, directories, globs or ``-``.
             encoding: as in `train`.
+            field: of tables and JSON, where the text is; as it was in training where ``None``.
         """
-        return self.read_corpus(places, encoding=encoding).text
+        return self.read_corpus(places, encoding=encoding, field=field).text
 
-    def read_corpus(self, places: Sequence[str | Path], *, encoding: "Told" = None) -> Corpus:
+    def read_corpus(
+        self, places: "Places", *, encoding: "Told" = None, field: str | None = None
+    ) -> Corpus:
         """Return all of some files as one text, with the encoding of each; see `read`."""
         from charlstm.text import handed, reading
 
-        options, apart = replace(self.info.recipe.text, limit=None), self.info.apart
+        options, apart = self.info.recipe.text.again(field), self.info.apart
         if self.info.songs is None:
             options = replace(options, songs="off")
         named = handed.check_places(places)

@@ -79,14 +79,14 @@ def test_what_is_handed_in_stays_as_it_is() -> None:
 def test_the_present_format_says_all_of_it(name: str) -> None:
     value = written()
     del value["recipe"]["text"][name]
-    with pytest.raises(RecipeError, match=r"^textoptions must have the fields \['limit', "):
+    with pytest.raises(RecipeError, match=r"^textoptions must have the fields \['field', "):
         info_from_json(completed(value, FORMAT))
 
 
 def test_what_no_format_has_is_refused() -> None:
     value = of_format_2()
     value["recipe"]["text"]["tidier"] = True
-    with pytest.raises(RecipeError, match=r"^textoptions must have the fields \['limit', "):
+    with pytest.raises(RecipeError, match=r"^textoptions must have the fields \['field', "):
         info_from_json(completed(value, 2))
 
 

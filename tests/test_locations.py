@@ -26,6 +26,9 @@ from charlstm.text.reading import read_corpus
 ENGLISH = "The rain has stopped and nobody is waiting at the station tonight.\n"
 
 
+ENDINGS = "*.txt, *.lrc, *.srt, *.vtt, *.csv, *.tsv, *.json, *.jsonl, *.ndjson or *.docx"
+
+
 def file(path: Path, text: str, encoding: str = "utf-8") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode(encoding))
@@ -109,24 +112,24 @@ def test_a_directory_without_text_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CorpusError) as caught:
         read_corpus([tmp_path])
     assert str(caught.value) == (
-        f"There is no *.txt file in the directory {tmp_path} or below it, but there is 1 .png: if "
-        f"that is text, name it, as in '{tmp_path}/**/*.png'."
+        f"There is no text in the directory {tmp_path} or below it: no {ENDINGS}, but there is 1 "
+        f".png: if that is text, name it, as in '{tmp_path}/**/*.png'."
     )
 
 
 def test_a_directory_of_other_texts_is_told_by_what_is_there(tmp_path: Path) -> None:
-    nothing = f"There is no *.txt file in the directory {tmp_path} or below it"
+    nothing = f"There is no text in the directory {tmp_path} or below it: no {ENDINGS}"
     with pytest.raises(CorpusError, match=re.escape(f"{nothing}.")):
         read_corpus([tmp_path])
     for place in range(12):
-        file(tmp_path / "a" / f"{place}.LRC", "[00:01.00]la\n")
-    for name in ("1.md", "2.md", "x.csv", "x.yaml", "._x.lrc", ".hidden", "Makefile"):
+        file(tmp_path / "a" / f"{place}.SONG", "la\n")
+    for name in ("1.md", "2.md", "x.ini", "x.yaml", "._x.lrc", ".hidden", "Makefile"):
         file(tmp_path / name, "la\n")
     with pytest.raises(CorpusError) as caught:
         read_corpus([tmp_path])
     assert str(caught.value) == (
-        f"{nothing}, but there are 12 .lrc, 2 .md and 1 .csv: if that is text, name it, as in "
-        f"'{tmp_path}/**/*.lrc'."
+        f"{nothing}, but there are 12 .song, 2 .md and 1 .ini: if that is text, name it, as in "
+        f"'{tmp_path}/**/*.song'."
     )
     assert len(read_corpus([f"{tmp_path}/**/*.md"]).sources) == 2
 
@@ -455,7 +458,7 @@ def test_an_archive_without_text_is_an_error(tmp_path: Path) -> None:
     path = archive(tmp_path / "songs.zip", {"cover.png": "no text", "__MACOSX/a.txt": "shadow"})
     with pytest.raises(CorpusError) as caught:
         read_corpus([path])
-    assert str(caught.value) == f"There is no *.txt file in the archive {path}."
+    assert str(caught.value) == f"There is no text in the archive {path}: no {ENDINGS}."
 
 
 def test_a_text_in_an_archive_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:

@@ -413,11 +413,12 @@ PROGRAM = """if True:
     import os, signal, sys, zlib
     from pathlib import Path
     from charlstm.text import mapped
-    from charlstm.text import locations
+    from charlstm.text import locations, reading
     from charlstm.text.corpus import TextOptions
 
     mapped.LONGEST_IN_MEMORY = 0
     locations.PIECE = 50
+    reading._TOGETHER = 1
 
     def opened(where):
         read = mapped.open_corpus([sys.argv[1]], cache=Path(where), options=TextOptions())

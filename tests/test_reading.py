@@ -191,23 +191,6 @@ def test_a_run_of_the_time_before_is_resumed_with_its_songs_joined(tmp_path: Pat
     assert run_json(root / "old")["corpus"]["apart"] is False
 
 
-# What looks like something else.
-
-
-def test_a_file_that_looks_like_subtitles_is_learned_with_a_note(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, charlstm: Charlstm
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("film", "other"):
-        lines = (f"{n}\n00:00:0{n},000 --> 00:00:0{n},900\nla la li\n\n" for n in range(9))
-        Path(f"{name}.srt").write_text("".join(lines), encoding="utf-8")
-    began = charlstm("train", "film.srt", "other.srt", *OPTIONS)
-    assert began.code == 0, began.stderr
-    assert (
-        "film.srt and 1 more look like SRT subtitles: the numbers and times are learned like words."
-    ) in began.stderr
-
-
 def test_whatever_else_reads_a_text_says_what_it_guessed(
     mixed: Path, charlstm: Charlstm, tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ from charlstm.runs.info import RunInfo
 from charlstm.runs.names import name_for
 from charlstm.runs.snapshot import Position, Snapshot
 from charlstm.text.corpus import Source, TextOptions
+from charlstm.text.formats.format import Format
 from charlstm.text.vocabulary import Vocabulary
 
 Json = dict[str, Any]
@@ -62,7 +63,7 @@ INFO = RunInfo(
     vocabulary=Vocabulary.build("分开不分开 la la\n\0\x7f\u2028é😀", min_count=1),
     sources=(
         Source("data/歌 词.txt", "gb18030", 400, "5" * 64),
-        Source("songs.zip/\udcff.txt", "utf-8", 7, "0" * 64),
+        Source("songs.zip/\udcff.txt", "utf-8", 7, "0" * 64, format=Format("CSV", "歌词")),
     ),
     places=("data/歌 词.txt", "songs.zip", "\udcff"),
     encoding="gb18030",
@@ -262,6 +263,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
             "sha256": None,
             "training_characters": None,
             "held_out_characters": None,
+            "suffixes": None,
             "sources": [{"name": None, "encoding": None, "characters": None, "sha256": None}],
         },
         "samples": {"prefixes": None, "every": None},
@@ -277,7 +279,9 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
         *("minutes", "patience", "validation", "min_count", "precision", "seed", "text"),
     }
     assert set(recipe["architecture"]) == {"cell", "hidden", "layers", "embedding"}
-    assert set(recipe["text"]) == {"normalize", "newline", "limit", "songs", "tidy", "line_ends"}
+    assert set(recipe["text"]) == {
+        *("normalize", "newline", "limit", "songs", "tidy", "line_ends", "field")
+    }
 
 
 def test_run_json_is_strict_json_in_ascii_whatever_the_figures(run: RunDirectory) -> None:

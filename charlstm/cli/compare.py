@@ -14,12 +14,14 @@ from charlstm.cli.console import (
     reading_bar,
     results,
     say_guesses,
+    say_left_out,
     visible,
     write_result,
 )
 from charlstm.cli.options import (
     DeviceOption,
     EncodingOption,
+    FieldOption,
     QuietOption,
     ThreadsOption,
     told_encoding,
@@ -74,6 +76,7 @@ def compare(
     ] = None,
     quiet: QuietOption = False,
     encoding: EncodingOption = None,
+    field: FieldOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
@@ -95,7 +98,7 @@ def compare(
         Material(corpus, told_encoding(encoding)),
         trials(_list(cells), _list(backends), widths, rates),
         name=name,
-        wish=Wish(settings={"epochs": epochs, "minutes": minutes, "seed": seed}),
+        wish=Wish(settings={"epochs": epochs, "minutes": minutes, "seed": seed, "field": field}),
         prefix=prefix,
         machine=Machine(device=device, threads=threads),
         reading=reading_bar,
@@ -142,6 +145,7 @@ def _follow(comparison: "Comparison") -> "tuple[list[Outcome], int]":
                 case Begun():
                     if session is None:
                         say_guesses(event.session.plan.corpus.sources)
+                        say_left_out(event.session.plan.corpus.sources)
                     session = event.session
                     if stopping:
                         session.stop()

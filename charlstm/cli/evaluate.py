@@ -14,6 +14,7 @@ from charlstm.cli.console import (
     progress_bar,
     results,
     say_guesses,
+    say_left_out,
     visible,
     write_json,
     write_result,
@@ -22,6 +23,7 @@ from charlstm.cli.options import (
     BackendOption,
     DeviceOption,
     EncodingOption,
+    FieldOption,
     ForceOption,
     QuietOption,
     RunOption,
@@ -90,6 +92,7 @@ def perplexity(
     ] = False,
     quiet: QuietOption = False,
     encoding: EncodingOption = None,
+    field: FieldOption = None,
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -116,8 +119,9 @@ def perplexity(
         written.check()  # before what may take long
     if text:
         measured = ", ".join(text)
-        corpus = model.read_corpus(text, encoding=told_encoding(encoding))
+        corpus = model.read_corpus(text, encoding=told_encoding(encoding), field=field)
         say_guesses(corpus.sources)
+        say_left_out(corpus.sources)
         read = corpus.text
     else:
         measured = f"held-out text of {model.directory.name}"

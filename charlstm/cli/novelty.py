@@ -11,6 +11,7 @@ from charlstm.cli.console import (
     notes,
     results,
     say_guesses,
+    say_left_out,
     shown_line,
     visible,
     write_json,
@@ -18,6 +19,7 @@ from charlstm.cli.console import (
 )
 from charlstm.cli.options import (
     EncodingOption,
+    FieldOption,
     QuietOption,
     RunOption,
     TemperatureOption,
@@ -70,13 +72,15 @@ def novelty(
     ] = False,
     quiet: QuietOption = False,
     encoding: EncodingOption = None,
+    field: FieldOption = None,
 ) -> None:
     """Say how much of a text, or of what the model writes, is copied from its training text."""
     for option in ("samples", "seed", "temperature"):
         if text and is_given(context, option):
             raise typer.BadParameter(f"a TEXT and --{option} cannot be combined.")
-    if encoding and not text:
-        raise typer.BadParameter("--encoding is for a TEXT, and none was given.")
+    for option, value in (("encoding", encoding), ("field", field)):
+        if value and not text:
+            raise typer.BadParameter(f"--{option} is for a TEXT, and none was given.")
     be_quiet(quiet)
     check_redirections(text or ())
     with loading():
@@ -87,8 +91,9 @@ def novelty(
     training = model.learned.text
     if text:
         measured = ", ".join(text)
-        corpus = model.read_corpus(text, encoding=told_encoding(encoding))
+        corpus = model.read_corpus(text, encoding=told_encoding(encoding), field=field)
         say_guesses(corpus.sources)
+        say_left_out(corpus.sources)
         texts = [corpus.text]
     else:
         samples = samples or _SAMPLES

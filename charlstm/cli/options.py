@@ -33,6 +33,13 @@ EncodingOption = Annotated[
         show_default="detected",
     ),
 ]
+FieldOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the text is in CSV and JSON: the name of a column, or a path like data.lyrics.",
+        show_default="found by the usual names",
+    ),
+]
 QuietOption = Annotated[
     bool,
     typer.Option("--quiet", "-q", help="Say nothing on standard error unless something is wrong."),

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from charlstm.cli.console import (
     is_terminal,
+    left_out,
     notes,
     progress_bar,
     text_lines,
@@ -195,6 +196,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
     into = f"embedding {architecture.embedding}" if architecture.embedding else "one-hot"
     rows = {
         "text": "\n".join(files),
+        "left out": left_out(corpus.sources),
         "characters": f"{corpus.characters:,} in {count(corpus.lines, 'line')}",
         "songs": _songs(corpus),
         "vocabulary": f"{count(counts.size, 'character')}, {counts.seen_once:.0%} of "
@@ -220,6 +222,8 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         rows["from"] = f"the weights of {plan.started_from}; {new} new"
     if plan.resumed_step is not None:
         rows["resumed"] = f"at step {plan.resumed_step:,} of {plan.total_steps:,}"
+    if not rows["left out"]:
+        del rows["left out"]
     if not is_terminal(sys.stderr):
         for title, value in rows.items():
             console.print(f"{title}: {visible(value)}", markup=False)

@@ -9,6 +9,7 @@ from charlstm.cli.options import (
     BackendOption,
     DeviceOption,
     EncodingOption,
+    FieldOption,
     QuietOption,
     ThreadsOption,
     told_encoding,
@@ -28,8 +29,9 @@ def train(
     corpus: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Files, directories (every *.txt below), globs, .zip or .gz text, or - for "
-            "standard input. With --resume it may be left out.",
+            help="Files, directories, globs, .zip or .gz, or - for standard input: plain text, "
+            "LRC, SRT, WebVTT, CSV, TSV, JSON, JSON Lines, Word. With --resume it may be left "
+            "out.",
             show_default=False,
         ),
     ] = None,
@@ -97,6 +99,7 @@ def train(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     encoding: EncodingOption = None,
+    field: FieldOption = None,
     newline: Annotated[
         Literal["keep", "space"] | None,
         typer.Option(
@@ -320,6 +323,7 @@ def train(
     if not corpus and not resume:
         raise typer.BadParameter("name a text file, a directory or - for standard input.")
     settings = {
+        "field": field,
         "newline": newline,
         "normalize": False if no_normalize else None,
         "tidy": tidy or None,

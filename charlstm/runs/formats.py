@@ -19,9 +19,14 @@ OLDEST = 2
 _BROUGHT: Mapping[int, Mapping[tuple[str, ...], Mapping[str, Any]]] = MappingProxyType(
     {
         3: {
-            ("recipe", "text"): {"tidy": False, "line_ends": "plain", "songs": "off"},
+            ("recipe", "text"): {
+                "tidy": False,
+                "line_ends": "plain",
+                "songs": "off",
+                "field": None,
+            },
             # Some of format 2, those of 0.2.0, say whether files are apart.
-            ("corpus",): {"apart": False, "songs": None},
+            ("corpus",): {"apart": False, "songs": None, "suffixes": [".txt"]},
         },
     }
 )

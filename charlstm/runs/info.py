@@ -8,7 +8,7 @@ import dataclasses
 import json
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from charlstm.checks import check_real
@@ -20,6 +20,7 @@ from charlstm.recipes.recipe import Recipe, recipe_from_json, recipe_to_json
 from charlstm.runs.fields import check_writable, counted, strings, typed
 from charlstm.runs.formats import FORMAT
 from charlstm.text.corpus import Source
+from charlstm.text.formats.format import FORMATS, SUFFIXES, Format
 from charlstm.text.songs import Songs
 from charlstm.text.vocabulary import Vocabulary
 
@@ -69,6 +70,7 @@ class RunInfo:
         apart: whether there is an empty line between any two of the files; there was none before
             0.2.0.
         songs: of the whole text; ``None`` if it was read as one stream.
+        suffixes: which files of folders were read, by what their names end in.
     """
 
     recipe: Recipe
@@ -91,6 +93,7 @@ class RunInfo:
     saved: float = 0.0
     apart: bool = True
     songs: Songs | None = None
+    suffixes: tuple[str, ...] = SUFFIXES
 
     def described(self) -> str:
         """Return in a few words what was trained on how much, and how good it is."""
@@ -128,6 +131,7 @@ def info_to_json(info: RunInfo) -> bytes:
             "encoding": info.encoding,
             "apart": info.apart,
             "songs": info.songs and dataclasses.asdict(info.songs),
+            "suffixes": list(info.suffixes),
             "sha256": info.corpus_sha256,
             "training_characters": info.training_characters,
             "held_out_characters": info.held_out_characters,
@@ -193,6 +197,7 @@ def info_from_json(value: dict[str, Any]) -> RunInfo:
         saved=float(value["saved"]),
         apart=typed(corpus, "apart", bool),
         songs=_songs(corpus),
+        suffixes=strings(corpus, "suffixes"),
     )
 
 
@@ -215,6 +220,8 @@ def _source_to_json(source: Source) -> dict[str, Any]:
         "encoding": source.encoding,
         "characters": source.characters,
         "sha256": source.sha256,
+        # There may be fifty thousand, and most of them are plain text.
+        **({} if source.format.is_plain else {"format": asdict(source.format)}),
     }
 
 
@@ -226,7 +233,16 @@ def _source(value: object) -> Source:
         encoding=typed(value, "encoding", str),
         characters=counted(value, "characters"),
         sha256=typed(value, "sha256", str),
+        format=_format(value),
     )
+
+
+def _format(value: dict[str, Any]) -> Format:
+    """Return what a source was read as; one that says nothing of it is plain text."""
+    value = value.get("format", asdict(Format()))
+    if not isinstance(value, dict) or value.get("name") not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}.")
+    return Format(value["name"], typed(value, "field", str, type(None)))
 
 
 def _vocabulary(value: dict[str, Any]) -> Vocabulary:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from charlstm.checks import shown
 from charlstm.errors import RunError
+from charlstm.text.formats.format import ENDINGS
 
+# What the name of a corpus ends in and that of a run does not.
+_ENDINGS = frozenset((*ENDINGS, ".gz", ".zip"))
 # File systems allow 255 bytes; a number may follow.
 _LONGEST_NAME = 240
 # Names that Windows has for devices, even with something after a dot.
@@ -22,7 +25,8 @@ def name_for(places: Iterable[str | Path]) -> str:
     if glob.has_magic(path.name) and not os.path.lexists(path):
         path = path.parent
     stem = path.resolve().name if first != "-" else "stdin"
-    stem = re.sub(r"(\.(txt|gz|zip))+$", "", stem, flags=re.IGNORECASE)
+    while (path := Path(stem)).stem and path.suffix.lower() in _ENDINGS:
+        stem = path.stem
     # Whatever a shell, a file system or a reader could trip over becomes one underscore.
     name = re.sub(r"[^\w.-]+", "_", stem).strip("._")[:100]
     name = name.encode()[: _LONGEST_NAME - 40].decode(errors="ignore").strip("._") or "run"

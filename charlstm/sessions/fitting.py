@@ -13,6 +13,7 @@ from charlstm.model.devices import Computing
 from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe, training_bytes
 from charlstm.text.corpus import Corpus, TextOptions
+from charlstm.text.formats.format import Earlier
 from charlstm.text.handed import ENCODING, check_places, handed_over
 from charlstm.text.locations import Text
 from charlstm.text.mapped import open_corpus
@@ -38,6 +39,7 @@ class Material:
         parted: what tells songs apart, where it need not be found out; see
             `charlstm.text.reading.Reading`.
         text: the text itself, if it was handed over and is in no place.
+        earlier: how an earlier reading of it went that is to be the same.
     """
 
     places: Sequence[str | Path]
@@ -47,6 +49,7 @@ class Material:
     apart: bool = True
     parted: str | None = None
     text: Text | None = field(default=None, repr=False)
+    earlier: Earlier | None = field(default=None, repr=False)
 
     @classmethod
     def handed(
@@ -91,6 +94,7 @@ class Material:
             encoding=self.encoding if self.text is None else ENCODING,
             apart=self.apart,
             parted=self.parted,
+            earlier=self.earlier,
             stdin=self.stdin,
             on_read=self.on_read,
         )

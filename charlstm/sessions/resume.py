@@ -24,6 +24,7 @@ from charlstm.sessions.session import Session
 from charlstm.sessions.start import versions
 from charlstm.sessions.tensorboard import has_tensorboard
 from charlstm.text.corpus import Corpus
+from charlstm.text.formats.format import Earlier
 from charlstm.text.mapped import DIRECTORY
 from charlstm.text.reading import Encodings
 from charlstm.text.splitting import may_be_split
@@ -128,14 +129,16 @@ def _read_again(directory: RunDirectory, info: RunInfo, material: Material) -> C
             Command("resume", directory.handle, piped=True),
             ".",
         )
-    # In the encodings that it was read in then, whatever would be guessed today.
+    # As it was read then, whatever would be guessed today.
     known = {source.sha256: source.encoding for source in info.sources}
+    formats = {source.sha256: source.format for source in info.sources}
     again = replace(
         material,
         places=material.places or info.places,
         encoding=Encodings(info.encoding, known=known),
         apart=info.apart,
         parted=None if info.songs is None else info.songs.parted,
+        earlier=Earlier(formats, info.suffixes),
     )
     options = info.recipe.text if info.songs else replace(info.recipe.text, songs="off")
     corpus = again.open(directory.path.parent / DIRECTORY, options)

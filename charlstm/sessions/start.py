@@ -125,7 +125,6 @@ def start_session(
         reason=explain(fitted.recipe, *corpus.size),
         places=made.info.places,
         notes=(
-            *_kinds(corpus),
             *_alike(corpus),
             *_twins(fitted),
             *fitted.notes,
@@ -228,23 +227,6 @@ def _make_run(
         other = keeping.root / wished
         notes.append(f"{other} is another run, so this one is called {directory.name}.")
     return _Made(directory, info, tuple(map(Message, notes)), index_seconds)
-
-
-def _kinds(corpus: Corpus) -> tuple[Message, ...]:
-    """Say which files look like something else than plain text."""
-    notes = []
-    looks = [source for source in corpus.sources if source.kind is not None]
-    for kind in dict.fromkeys(source.kind for source in looks if source.kind is not None):
-        alike = [source.name for source in looks if source.kind == kind]
-        more = f" and {len(alike) - 1:,} more" if len(alike) > 1 else ""
-        verb = "look" if more else "looks"
-        notes.append(
-            Message(
-                f"{alike[0]}{more} {verb} like {kind[0]}: the {kind[1]} are learned like words. "
-                "If they should not be, save the words alone as text."
-            )
-        )
-    return tuple(notes)
 
 
 def _twins(fitted: Fitted) -> tuple[Message, ...]:

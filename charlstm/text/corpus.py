@@ -8,7 +8,7 @@ import mmap
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from charlstm.checks import check_whole, shown
 from charlstm.errors import RecipeError, Setting, SettingError, count
+from charlstm.text.formats.account import Account
+from charlstm.text.formats.format import Format
 from charlstm.text.separators import separator_of
 from charlstm.text.songs import END, Songs
 from charlstm.text.tidying import tidied, with_line_feeds
@@ -54,6 +56,8 @@ class TextOptions:
             `charlstm.text.tidying.tidied`.
         line_ends: ``"unicode"`` takes all line ends of Unicode for line breaks; ``"plain"``, which
             nobody chooses, only ``\n``, ``\r\n`` and ``\r``, as before 0.3.0.
+        field: the column of tables, or the path in JSON, that has the text; found out where
+            ``None``. See `charlstm.text.formats`.
     """
 
     normalize: bool = True
@@ -62,6 +66,7 @@ class TextOptions:
     songs: str = "auto"
     tidy: bool = False
     line_ends: str = "unicode"
+    field: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("normalize", "tidy"):
@@ -84,6 +89,12 @@ class TextOptions:
                     Setting("newline", "space"),
                     " out.",
                 )
+        if self.field is not None and not (isinstance(self.field, str) and self.field.strip()):
+            raise SettingError("field", "the name of a column or field", shown(self.field))
+
+    def again(self, field: str | None) -> "TextOptions":
+        """Return the form that other texts are measured in: whole, the field if it is another."""
+        return replace(self, limit=None, field=field or self.field)
 
     def apply(self, text: str) -> str:
         """Return `text` in this form; ``limit`` is not applied here."""
@@ -172,8 +183,8 @@ class Source:
         characters: how many were decoded, before normalisation.
         sha256: of its bytes.
         guess: how its encoding was guessed, where it was; not kept in a run.
-        kind: what it looks like if it is not plain text, and what else than words it holds; not
-            kept in a run.
+        format: what the file is, and the column or field of its text that was asked for.
+        account: where its text was found, and what was left out; not kept in a run.
     """
 
     name: str
@@ -181,7 +192,8 @@ class Source:
     characters: int
     sha256: str
     guess: "Guess | None" = None
-    kind: tuple[str, str] | None = None
+    format: Format = field(default_factory=Format)
+    account: Account = field(default_factory=Account)
 
 
 class Alphabet:

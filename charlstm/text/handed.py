@@ -50,7 +50,7 @@ def handed_over(text: str | Iterable[str]) -> Text:
             f"Text in memory must be made of characters, and what stands at place "
             f"{error.start:,} is half of one: U+{ord(whole[error.start]):04X}."
         ) from None
-    return Text(NAME, partial(BytesIO, data), marked=not isinstance(text, str))
+    return Text(NAME, partial(BytesIO, data), marked=not isinstance(text, str), plain=True)
 
 
 def _joined(songs: Iterable[str]) -> str:

@@ -20,13 +20,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from charlstm.errors import CorpusError, shortened
+from charlstm.text.formats.format import ENDINGS, SUFFIXES
+from charlstm.text.gzipped import Readable, Unpacked, is_gzip, refuse_bomb
 
 PIECE = 1 << 22
 """How many bytes are read at once."""
 
+# All of these, as an error names them.
+_ENDINGS = f"{', '.join(f'*{ending}' for ending in ENDINGS[:-1])} or *{ENDINGS[-1]}"
 # What cannot be opened twice is kept meanwhile: in memory up to this many bytes, else in a file.
 _KEPT_IN_MEMORY = 1 << 26
 # Nobody knows when a pipe will end: of one that does not, no more than this is kept.
@@ -35,21 +39,11 @@ _MOST_PIPED = 1 << 30
 _ZEROS = bytes(16)
 # Of a longer name, its beginning and its end are shown.
 _LONGEST_SHOWN = 500
-# No text packs this well. Below this many bytes it does no harm, however well it packs.
-_MOST_PACKED = 100
-_HARMLESS = 1 << 26
 # The flag bit of an encrypted member of an archive.
 _ENCRYPTED = 1
 # With any other method zipfile unpacks all that it has read at once, however much comes out, and
 # four thousand bytes of bzip2 can become as many megabytes.
 _UNPACKED_BY_AND_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-
-
-class Readable(Protocol):
-    """What bytes can be read from."""
-
-    def read(self, size: int, /) -> bytes | None:
-        """Return the next bytes, `size` at most, and none at the end; ``None`` for none yet."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +55,14 @@ class Text:
         open: opens it anew.
         packed: the size of the compressed file that it is in; 0 if it is not compressed.
         marked: whether the songs in it are told apart by `charlstm.text.songs.END`.
+        plain: whether it is plain text, whatever it looks like.
     """
 
     name: str
     open: Callable[[], contextlib.AbstractContextManager[Readable]]
     packed: int = 0
     marked: bool = False
+    plain: bool = False
 
     def pieces(self) -> Iterator[bytes]:
         """Yield its bytes, `PIECE` at a time.
@@ -74,16 +70,30 @@ class Text:
         Raises:
             CorpusError: it cannot be read, or unpacks into more than any text does.
         """
-        done = 0
+        packed = self.packed
         # Each kind of compression has errors of its own, and not every Python has every kind.
-        with _readable(self.name, Exception if self.packed else OSError), self.open() as file:
-            while data := file.read(PIECE):
-                done += len(data)
-                if self.packed:
-                    _refuse_bomb(self.name, done, self.packed)
-                yield data
-            if data is None:  # as some files that a system makes up
-                raise OSError(errno.EAGAIN, "there is nothing to read yet")
+        with _readable(self.name, Exception if packed else OSError), self.open() as file:
+            first = file.read(PIECE)
+            if not is_gzip(first):
+                yield from _counted(self.name, file, first, packed)
+                return
+            with _readable(self.name, Exception):
+                unpacked = Unpacked(first, file)
+                yield from _counted(self.name, unpacked, unpacked.read(PIECE), packed or 1)
+
+
+def _counted(name: str, file: Readable, first: bytes | None, packed: int) -> Iterator[bytes]:
+    """Yield what a file holds, unless that is more than what is packed in it can be."""
+    done = 0
+    data = first
+    while data:
+        done += len(data)
+        if packed:
+            refuse_bomb(name, done, max(packed, getattr(file, "packed", 0)))
+        yield data
+        data = file.read(PIECE)
+    if data is None:  # as some files that a system makes up
+        raise OSError(errno.EAGAIN, "there is nothing to read yet")
 
 
 Place = str | Path | Text
@@ -94,19 +104,25 @@ class Locations:
     """What a user named as the corpus; `texts` can be gone through several times.
 
     Args:
-        names: files, directories (every ``*.txt`` below, in sorted order), globs, ``.zip`` and
-            ``.gz`` text, ``-`` for standard input, or a text itself. A file reached twice is read
-            once.
+        names: files, directories (every file below that is called like a text, in sorted order),
+            globs, ``.zip`` and ``.gz`` text, ``-`` for standard input, or a text
+            itself. A file reached twice is read once.
         stdin: where ``-`` reads; the process's standard input if ``None``.
+        suffixes: what the names of texts in a directory or an archive end in.
 
     Raises:
         CorpusError: a place does not exist or cannot be listed.
     """
 
-    def __init__(self, names: Sequence[Place], stdin: BinaryIO | None = None) -> None:
+    def __init__(
+        self,
+        names: Sequence[Place],
+        stdin: BinaryIO | None = None,
+        suffixes: tuple[str, ...] = SUFFIXES,
+    ) -> None:
         if not names:
             raise CorpusError("No corpus was given: name a text file, a directory or - for a pipe.")
-        self._stdin = stdin
+        self._stdin, self._suffixes = stdin, suffixes
         self._kept: dict[str, tempfile.SpooledTemporaryFile[bytes]] = {}
         # By the place that they lead to; there may be a file called - as well.
         self._paths: dict[str, str] = {}
@@ -115,7 +131,7 @@ class Locations:
             if name == "-":
                 self._paths.setdefault("-", "standard input")
                 continue
-            for path in _find(name):
+            for path in _find(name, suffixes):
                 self._paths.setdefault(os.path.realpath(path), str(path))
 
     @property
@@ -151,7 +167,7 @@ class Locations:
         elif not stat.S_ISREG(status.st_mode):
             raise CorpusError(f"{name} is not a file but a device or a socket: name a text file.")
         elif path.lower().endswith(".zip"):
-            yield from _members(path, status.st_size)
+            yield from _members(path, status.st_size, self._suffixes)
         elif path.lower().endswith(".gz"):
             yield Text(name, partial(gzip.open, path), status.st_size)
         else:
@@ -229,14 +245,6 @@ def _shown(name: str) -> str:
     return "⏎".join(shortened(name, _LONGEST_SHOWN).splitlines())
 
 
-def _refuse_bomb(name: str, unpacked: int, packed: int) -> None:
-    if unpacked > max(_HARMLESS, _MOST_PACKED * packed):
-        raise CorpusError(
-            f"{name} unpacks into more than {_MOST_PACKED} times its size, which no text does: "
-            "unpack it yourself if you trust it, and name the file."
-        )
-
-
 def _refuse_endless(path: str, data: bytes, size: int) -> None:
     name = "standard input" if path == "-" else _shown(path)
     if _ZEROS in data:
@@ -262,18 +270,18 @@ def _is_device(file: BinaryIO) -> bool:
     )
 
 
-def _find(place: str) -> list[Path]:
+def _find(place: str, suffixes: tuple[str, ...]) -> list[Path]:
     path = Path(place)
     try:
         is_directory = stat.S_ISDIR(path.stat().st_mode)
     except (OSError, ValueError):  # not there, too long, a loop of links: all the same to the user
         files = _match(place)
     else:
-        files = list(_files_below(path)) if is_directory else [path]
+        files = list(_files_below(path, suffixes)) if is_directory else [path]
     return sorted(files)
 
 
-def _files_below(path: Path) -> Iterator[Path]:
+def _files_below(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     nothing = True
     others: Counter[str] = Counter()
     for directory, below, names in _walk(path, _refuse_directory):
@@ -281,19 +289,23 @@ def _files_below(path: Path) -> Iterator[Path]:
             below.clear()  # a run's held-out text and its samples are nobody's corpus
             continue
         for file in (Path(directory, name) for name in names):
-            # macOS leaves a shadow ._NAME of each file on foreign disks; it is not text.
             if file.name.startswith("._") or not _is_file(file):
                 continue
-            if file.suffix.lower() == ".txt":
+            if _is_text(file.name, suffixes):
                 nothing = False
                 yield file
             elif not file.name.startswith("."):
                 others[file.suffix.lower()] += 1
     if nothing:
         raise CorpusError(
-            f"There is no *.txt file in the directory {_shown(str(path))} or below it"
+            f"There is no text in the directory {_shown(str(path))} or below it: no {_ENDINGS}"
             f"{_instead(path, others)}."
         )
+
+
+def _is_text(name: str, suffixes: tuple[str, ...]) -> bool:
+    # macOS leaves a shadow ._NAME of each file on foreign disks; it is not text.
+    return name.lower().endswith(suffixes) and not name.rpartition("/")[2].startswith("._")
 
 
 def _instead(path: Path, others: Mapping[str, int]) -> str:
@@ -396,7 +408,7 @@ def _pipe(path: str) -> Iterator[bytes]:
             yield data
 
 
-def _members(path: str, size: int) -> Iterator[Text]:
+def _members(path: str, size: int, suffixes: tuple[str, ...]) -> Iterator[Text]:
     name = _shown(path)
     try:
         archive = zipfile.ZipFile(path)
@@ -408,15 +420,15 @@ def _members(path: str, size: int) -> Iterator[Text]:
                 member
                 for member in archive.infolist()
                 # macOS adds a shadow of each file there; it is not text.
-                if member.filename.lower().endswith(".txt")
+                if _is_text(member.filename, suffixes)
                 and not member.filename.startswith("__MACOSX/")
             ),
             key=lambda member: member.filename,
         )
         if not members:
-            raise CorpusError(f"There is no *.txt file in the archive {name}.")
+            raise CorpusError(f"There is no text in the archive {name}: no {_ENDINGS}.")
         # Members may overlap, each of them harmless. None unpacks into more than it says.
-        _refuse_bomb(name, sum(member.file_size for member in members), size)
+        refuse_bomb(name, sum(member.file_size for member in members), size)
         for member in members:
             shown = _shown(f"{path}/{member.filename}")
             if member.flag_bits & _ENCRYPTED:

@@ -22,6 +22,8 @@ from filelock import FileLock
 from charlstm.errors import CorpusError, RunError
 from charlstm.files import opened, read_bytes, write_whole
 from charlstm.text.corpus import Alphabet, Corpus, IdArray, TextOptions, narrowest
+from charlstm.text.formats.account import Account
+from charlstm.text.formats.format import Earlier
 from charlstm.text.locations import Place
 from charlstm.text.reading import Encodings, OnRead, Reading, Told, held_in_memory
 
@@ -45,6 +47,7 @@ def open_corpus(
     encoding: Told | Encodings = None,
     apart: bool = True,
     parted: str | None = None,
+    earlier: Earlier | None = None,
     stdin: BinaryIO | None = None,
     on_read: OnRead | None = None,
 ) -> Corpus:
@@ -57,6 +60,7 @@ def open_corpus(
         encoding: see `charlstm.text.reading.Reading`.
         apart: see there.
         parted: see there.
+        earlier: see there.
         stdin: where ``-`` reads.
         on_read: called now and then with the bytes read and the bytes in all.
 
@@ -70,6 +74,7 @@ def open_corpus(
         encoding=encoding,
         apart=apart,
         parted=parted,
+        earlier=earlier,
         stdin=stdin,
         on_read=on_read,
     ) as reading:
@@ -90,8 +95,9 @@ def open_corpus(
 
 def _key(reading: Reading) -> str:
     encodings = [found.encoding for found in reading.found]
+    formats = [asdict(form) for form in reading.formats]
     form = [asdict(reading.options), reading.apart, reading.told]
-    known = [_FORMAT, reading.hashes, encodings, form]
+    known = [_FORMAT, reading.hashes, encodings, formats, form]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
 
@@ -107,6 +113,7 @@ def _make(described: Path, reading: Reading) -> Corpus:
         value = {
             "width": width,
             "characters": reading.characters,
+            "accounts": [account.to_json() for account in reading.accounts],
             "crc32": checksum,
             "sha256": reading.sha256,
             "parted": reading.parted,
@@ -120,7 +127,7 @@ def _make(described: Path, reading: Reading) -> Corpus:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
         raise
-    sources = reading.sources(reading.characters)
+    sources = reading.sources(reading.characters, reading.accounts)
     form = (reading.options, reading.sha256, mapped, reading.parted, reading.changed)
     return Corpus(ids, alphabet, sources, *form)
 
@@ -133,7 +140,8 @@ def _open(described: Path, reading: Reading) -> Corpus | None:
             return None
         ids, mapped = _map(described.with_suffix(".ids"), value["width"])
         alphabet = Alphabet(value["alphabet"])
-        sources = reading.sources(value["characters"])
+        accounts = [Account.from_json(account) for account in value["accounts"]]
+        sources = reading.sources(value["characters"], accounts)
         changed = {chr(ord(character)): int(many) for character, many in value["changed"].items()}
         form = (reading.options, value["sha256"], mapped, value["parted"], changed)
         corpus = Corpus(ids, alphabet, sources, *form)

@@ -3,7 +3,7 @@
 import codecs
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import zip_longest
@@ -16,8 +16,12 @@ from numpy.typing import NDArray
 
 from charlstm.errors import CorpusError, Setting
 from charlstm.text.corpus import Alphabet, Corpus, Source, TextOptions, narrowest
-from charlstm.text.encodings import Found, check_encoding, decoded, find_encoding
-from charlstm.text.kinds import text_kind
+from charlstm.text.encodings import Found, Pieces, check_encoding, decoded, find_encoding
+from charlstm.text.formats.account import Account
+from charlstm.text.formats.format import WORD, Earlier, Format
+from charlstm.text.formats.which import LOOKED_AT, find_format, songs_of, with_text
+from charlstm.text.formats.word import read_word
+from charlstm.text.kinds import is_word
 from charlstm.text.locations import Locations, Place, Text
 from charlstm.text.separators import (
     Separator,
@@ -25,19 +29,22 @@ from charlstm.text.separators import (
     separator_named,
     separator_of,
 )
-from charlstm.text.songs import END, with_ends
+from charlstm.text.songs import END, Opening, with_ends
 
 OnRead = Callable[[int, int], object]
+
+Places = Sequence[str | Path]
+"""Files, directories, globs or ``-``, by their names."""
 
 Told = str | Mapping[str, str] | None
 """Encodings as somebody tells them: one for all files, or by names, with ``"*"`` for all others."""
 
-# This much of a text is looked at to say what it looks like.
-_LOOKED_AT = 1 << 15
 # So many characters of all texts together are looked at to find what tells songs apart.
 _SAMPLE = 1 << 21
 # One mark is before the first song, and two songs are the fewest that can be told apart.
 _FEWEST_ENDS = 3
+# Songs that come one by one are handed on so many characters together.
+_TOGETHER = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,7 @@ class Reading:
         apart: whether an empty line is put between two texts that have none there; runs from before
             0.2.0 have only a line break.
         parted: what tells songs apart, as an earlier reading found it out, see `Songs.parted`.
+        earlier: how an earlier reading went that is to be the same.
         stdin: where ``-`` reads; the process's standard input if ``None``.
         on_read: called now and then with the bytes read and the bytes in all.
 
@@ -104,8 +112,10 @@ class Reading:
         bytes: how many bytes the texts have, unpacked.
         hashes: of the bytes of each text.
         found: the encoding of each text.
+        formats: what each text is.
         characters: of each text that was gone through, before normalisation.
         changed: see `charlstm.text.corpus.Corpus`.
+        accounts: of each text that was gone through, what was left out.
 
     Raises:
         CorpusError: a place does not exist, cannot be read, or its encoding is not found.
@@ -119,6 +129,7 @@ class Reading:
         encoding: Told | Encodings = None,
         apart: bool = True,
         parted: str | None = None,
+        earlier: Earlier | None = None,
         stdin: BinaryIO | None = None,
         on_read: OnRead | None = None,
     ) -> None:
@@ -130,37 +141,46 @@ class Reading:
         self.bytes = 0
         self.hashes: list[str] = []
         self.found: list[Found] = []
+        self.formats: list[Format] = []
         self.characters: list[int] = []
         self.changed: Counter[str] = Counter()
-        self._places = Locations(places, stdin)
+        self.accounts: list[Account] = []
+        earlier = earlier or Earlier()
+        self._places = Locations(places, stdin, earlier.suffixes)
         self._on_read = on_read or (lambda _done, _total: None)
         self._names: list[str] = []
-        self._kinds: list[tuple[str, str] | None] = []
         self._read = 0
         self._sha256 = hashlib.sha256()
         try:
-            self._find(Encodings.of(encoding))
+            self._find(Encodings.of(encoding), earlier.formats)
         except BaseException:
             self._places.close()
             raise
 
-    def _find(self, encodings: Encodings) -> None:
+    def _find(self, encodings: Encodings, formats: Mapping[str, Format]) -> None:
         """Go through all texts for the first time."""
         meant = set()
         for text in self._places.texts():
-            hashed, head = hashlib.sha256(), b""
+            hashed, head, size = hashlib.sha256(), b"", 0
             for data in text.pieces():
                 hashed.update(data)
-                self.bytes += len(data)
-                head = head or data[:_LOOKED_AT]
+                size += len(data)
+                head = head or data[:LOOKED_AT]
+            self.bytes += size
             name, told = encodings.of_file(text.name)
             meant.add(name)
             told = encodings.known.get(hashed.hexdigest(), told)
-            found = find_encoding(text.pieces, name=text.name, encoding=told)
+            if is_word(head):
+                found, form = Found("utf-8"), Format(WORD)
+            else:
+                found = find_encoding(text.pieces, name=text.name, encoding=told)
+                form = formats.get(hashed.hexdigest()) or self._format(
+                    text, _beginning(head, found.encoding), whole=size <= LOOKED_AT
+                )
             self.found.append(found)
+            self.formats.append(form)
             self.hashes.append(hashed.hexdigest())
             self._names.append(text.name)
-            self._kinds.append(_kind(head, found.encoding))
         for name in encodings.named.keys() - meant:
             raise CorpusError(
                 Setting("encoding"),
@@ -181,6 +201,12 @@ class Reading:
             if len(sample) >= most:
                 break
         return find_separator(sample[:most])
+
+    def _format(self, text: Text, head: str, *, whole: bool) -> Format:
+        """Find out what a text is that no run has read."""
+        if text.plain:
+            return Format()
+        return find_format(head, text.name, whole=whole, field=self.options.field)
 
     def __enter__(self) -> "Reading":
         return self
@@ -205,9 +231,9 @@ class Reading:
             CorpusError: a text cannot be read or decoded, was changed meanwhile, or there is none.
         """
         separator = self._separator = self._tells_apart()
-        self.characters, self._read, self._sha256 = [], 0, hashlib.sha256()
-        self.changed = Counter()
-        plain = self._decoded(songs=separator is not None)
+        self.characters, self.accounts, self.changed = [], [], Counter()
+        self._read, self._sha256 = 0, hashlib.sha256()
+        plain = _together(self._decoded(songs=separator is not None))
         pieces = self._limited(self.options.apply_to(plain, self.changed))
         if separator is not None:
             pieces = with_ends(separator.marked(pieces))
@@ -235,12 +261,13 @@ class Reading:
                 left = max(left - len(text), 0)
             yield text
 
-    def sources(self, characters: Sequence[int]) -> tuple[Source, ...]:
-        """Return what the texts are, given how many characters each has."""
-        known = zip(self._names, self.found, characters, self.hashes, self._kinds, strict=True)
+    def sources(self, characters: Sequence[int], accounts: Sequence[Account]) -> tuple[Source, ...]:
+        """Return what the texts are, given how many characters each has and what it left out."""
+        read = zip(self._names, self.found, characters, self.hashes, strict=True)
+        as_what = zip(self.formats, accounts, strict=True)
         return tuple(
-            Source(name, found.encoding, many, sha256, found.guess, kind)
-            for name, found, many, sha256, kind in known
+            Source(name, found.encoding, many, sha256, found.guess, form, account)
+            for (name, found, many, sha256), (form, account) in zip(read, as_what, strict=True)
         )
 
     def _decoded(self, *, songs: bool, told: bool = True) -> Iterator[str]:
@@ -251,26 +278,41 @@ class Reading:
             told: whether those who wait are told how much was read.
         """
         last = ""
-        known = zip(self.found, self.hashes, strict=True)
+        known = zip(self.found, self.formats, self.hashes, strict=True)
         for text, was in zip_longest(self._places.texts(), known):
             if text is None or was is None:
                 raise _changed()
-            found, sha256 = was
-            characters, hashed = 0, hashlib.sha256()
-            for piece in decoded(
-                partial(self._counted, text, hashed, told=told), found.encoding, name=text.name
-            ):
-                if piece:
-                    if songs and not characters:
+            found, form, sha256 = was
+            characters, hashed, account = 0, hashlib.sha256(), Account()
+            counted = partial(self._counted, text, hashed, told=told)
+            begins, title = True, ""  # whether a text or a song begins, and its title
+            for piece in self._songs(text, counted, found.encoding, form, account):
+                if isinstance(piece, Opening):
+                    begins, title = True, piece.title or ""
+                elif piece:
+                    if begins:
+                        piece = _titled(title, piece, apart=self.apart)
+                    if begins and songs:
                         yield END
-                    elif last and not characters:
+                    elif begins and last:
                         yield self._between(last, piece[0])
+                    begins = False
                     characters += len(piece)
                     last = (last + piece)[-4:] if len(piece) < 4 else piece[-4:]
                     yield piece.replace(END, "\n\n") if text.marked and not songs else piece
             if hashed.hexdigest() != sha256:
                 raise _changed()
             self.characters.append(characters)
+            self.accounts.append(account)
+
+    def _songs(
+        self, text: Text, counted: Pieces, encoding: str, form: Format, account: Account
+    ) -> Iterator[Opening | str]:
+        """Yield the songs of a text, or the pieces of a plain one."""
+        if form.name == WORD:
+            return with_text(read_word(counted(), text.name, account), form, text.name, account)
+        pieces = decoded(counted, encoding, name=text.name)
+        return songs_of(form, pieces, text.name, account)
 
     def _between(self, last: str, first: str) -> str:
         """Return the line breaks that are put between two texts.
@@ -299,11 +341,30 @@ class Reading:
         return ", ".join(self._names[:3]) + more
 
 
-def _kind(head: bytes, encoding: str) -> tuple[str, str] | None:
+def _beginning(head: bytes, encoding: str) -> str:
+    """Return the text that a file begins with; nothing where it does not decode."""
     try:
-        return text_kind(codecs.decode(head, encoding, "ignore"))
-    except ValueError:  # it does not decode, and not every codec can leave something out
-        return None
+        return codecs.decode(head, encoding, "ignore")
+    except ValueError:  # not every codec can leave something out
+        return ""
+
+
+def _titled(title: str, text: str, *, apart: bool) -> str:
+    """Return the beginning of a song below its title."""
+    return f"{title}{chr(10) * (2 if apart else 1)}{text}" if title else text
+
+
+def _together(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield the same text in pieces that are not small, which would take long one by one."""
+    waiting: list[str] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _TOGETHER:
+            yield "".join(waiting)
+            waiting, size = [], 0
+    yield "".join(waiting)
 
 
 def _changed() -> CorpusError:
@@ -320,6 +381,7 @@ def read_corpus(
     encoding: Told | Encodings = None,
     apart: bool = True,
     parted: str | None = None,
+    earlier: Earlier | None = None,
     stdin: BinaryIO | None = None,
 ) -> Corpus:
     """Read every place, in the order given, as one text in memory.
@@ -330,6 +392,7 @@ def read_corpus(
         encoding: see `Reading`.
         apart: see `Reading`.
         parted: see `Reading`.
+        earlier: see `Reading`.
         stdin: see `Reading`.
 
     Raises:
@@ -337,7 +400,13 @@ def read_corpus(
     """
     options = options or TextOptions()
     with Reading(
-        places, options=options, encoding=encoding, apart=apart, parted=parted, stdin=stdin
+        places,
+        options=options,
+        encoding=encoding,
+        apart=apart,
+        parted=parted,
+        earlier=earlier,
+        stdin=stdin,
     ) as reading:
         return held_in_memory(reading)
 
@@ -346,7 +415,7 @@ def held_in_memory(reading: Reading) -> Corpus:
     """Go through a reading and keep its text in memory."""
     alphabet = Alphabet()
     parts = [ids.astype(narrowest(len(alphabet))) for ids in reading.ids(alphabet)]
-    sources = reading.sources(reading.characters)
+    sources = reading.sources(reading.characters, reading.accounts)
     return Corpus(
         np.concatenate(parts),
         alphabet,
