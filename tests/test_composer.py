@@ -11,6 +11,7 @@ import numpy as np
 import pronouncing
 import pytest
 import torch
+from bigrams import bigrams, uniform
 from numpy.typing import NDArray
 from pypinyin import Style, lazy_pinyin
 from songs import LINES, VERSE
@@ -21,7 +22,6 @@ from charlstm.model.charlm import CharLM
 from charlstm.model.initialization import initialize
 from charlstm.model.network import Network
 from charlstm.recipes.architecture import Architecture
-from charlstm.text.corpus import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.candidates import Candidate
 from charlstm.writing.composer import Composer
@@ -77,34 +77,6 @@ def learned(text: str) -> Sampler:
         adam.step()
     weights = {name: weight.detach().numpy() for name, weight in model.state_dict().items()}
     return Sampler(Network(model.architecture, weights, len(vocabulary)), vocabulary)
-
-
-def bigrams(chances: Mapping[str, Mapping[str, float]], **options: Any) -> Sampler:
-    """Return a model of which every probability is known: the next character after each."""
-    text = "".join(chances)
-    vocabulary = Vocabulary(text, [0, *[1] * len(text)])
-    V = len(vocabulary)
-    head = np.full((V, V), -40.0, dtype=np.float32)
-    for before, following in chances.items():
-        for after, chance in following.items():
-            head[1 + text.index(after), 1 + text.index(before)] = math.log(chance)
-    weights = {
-        # A state that is 1 where the last character is, and 0 elsewhere.
-        "recurrent.weight_ih_l0": np.eye(V, dtype=np.float32) * 30,
-        "recurrent.weight_hh_l0": np.zeros((V, V), dtype=np.float32),
-        "recurrent.bias_ih_l0": np.zeros(V, dtype=np.float32),
-        "recurrent.bias_hh_l0": np.zeros(V, dtype=np.float32),
-        "head.weight": head,
-        "head.bias": np.zeros(V, dtype=np.float32),
-    }
-    network = Network(Architecture(cell="rnn", hidden=V), weights, V)
-    return Sampler(network, vocabulary, TextOptions(**options))
-
-
-def uniform(text: str, **options: Any) -> Sampler:
-    """Return a model that finds every character of `text` as likely as any other, anywhere."""
-    everywhere = dict.fromkeys(text, 1 / len(text))
-    return bigrams(dict.fromkeys(text, everywhere), **options)
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,11 @@ class Songs:
     parted: str
 
 
+def as_read(text: str) -> str:
+    """Return a text as people read it: with an empty line instead of `END` between two songs."""
+    return text.removeprefix(END).removesuffix(END).replace(END, "\n")
+
+
 def with_ends(pieces: Iterable[str]) -> Iterator[str]:
     """Yield a text with `END` before the first song, between any two and after the last.
 

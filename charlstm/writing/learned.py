@@ -8,6 +8,7 @@ from charlstm.errors import Command, Message, RunError, Setting
 from charlstm.evaluation.novelty import Passage, TrainingText
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
+from charlstm.text.songs import as_read
 from charlstm.text.unseen import Prefix
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import MaxCopy, Processor
@@ -71,7 +72,7 @@ class Learned:
                 left_out,
                 ".",
             )
-        return TrainingText(text)
+        return TrainingText(as_read(text))
 
     @cached_property
     def words(self) -> frozenset[str] | None:

@@ -267,9 +267,10 @@ class Sampler:
         may_end = self.songs is not None and lines is None
         if length is None:
             length = self.song_length if may_end else _LENGTH * (lines or 1)
-        # Where every character is a letter, they need not be looked at one by one.
+        # Where every character is a letter, and none is an end, they need not be looked at one by
+        # one.
         known = self.vocabulary.characters
-        most = None if is_plain(known) else length
+        most = None if is_plain(known) and not may_end else length
         ended = lines or stop or may_end or most is not None
         ends = [
             End(begun, lines, stop, most, known, songs=may_end)
@@ -277,8 +278,6 @@ class Sampler:
         ]
         if most:
             length = most * LONGEST + 1
-        elif may_end:
-            length += 1  # the end is none of them
         texts = _Texts([begun] * samples, list(range(samples)))
         decoding = decoding or Decoding()
         processors = (*decoding.processors(self.vocabulary), *processors)
