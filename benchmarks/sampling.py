@@ -29,9 +29,9 @@ V, H = 1027, 256
 STREAMS = 256
 
 
-def sampler() -> Sampler:
-    """Return a sampler of our size with random weights."""
-    architecture = Architecture(hidden=H)
+def sampler(hidden: int = H) -> Sampler:
+    """Return a sampler of our size, or of another width, with random weights."""
+    architecture = Architecture(hidden=hidden)
     generator = np.random.default_rng(0)
     weights = {
         name: generator.normal(scale=0.1, size=shape).astype(np.float32)

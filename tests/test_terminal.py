@@ -32,6 +32,7 @@ from charlstm.api import load, train
 from charlstm.cli import main
 from charlstm.cli.console import visible
 from charlstm.runs.directory import RunDirectory
+from charlstm.text.corpus import TextOptions
 from charlstm.text.letters import number_of_letters
 from charlstm.writing.decoding import Decoding
 from charlstm.writing.song import Song
@@ -157,19 +158,26 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return where a hostile text has taught a model, and a stranger's run lies beside it."""
     where = tmp_path_factory.mktemp("hostile")
     (where / NAME).with_suffix(".txt").write_text(SONG, encoding="utf-8")
-    model = train(
-        where / f"{NAME}.txt",
-        root=where / "checkpoints",
-        name="song",
-        epochs=2,
-        hidden=16,
-        embedding=6,
-        batch=4,
-        window=16,
-        validation=0.3,
-        prefixes=[MARKED],
-        threads=1,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        # As a run of format 2 reads it: line ends of Unicode are characters like others.
+        defaults = TextOptions.__init__.__defaults__
+        assert defaults is not None
+        older = tuple("plain" if value == "unicode" else value for value in defaults)
+        patch.setattr(TextOptions.__init__, "__defaults__", older)
+        model = train(
+            where / f"{NAME}.txt",
+            root=where / "checkpoints",
+            name="song",
+            epochs=2,
+            hidden=16,
+            embedding=6,
+            batch=4,
+            window=16,
+            validation=0.3,
+            prefixes=[MARKED],
+            threads=1,
+        )
+    assert model.info.recipe.text.line_ends == "plain"
     strange = where / "checkpoints" / NAME
     shutil.copytree(model.directory.path, strange)
     info = json.loads((strange / "run.json").read_bytes())

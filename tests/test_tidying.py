@@ -17,6 +17,7 @@ import charlstm as package
 from charlstm.text import tidying
 from charlstm.text.corpus import TextOptions
 from charlstm.text.reading import read_corpus
+from charlstm.text.songs import END
 from charlstm.text.tidying import LINE_ENDS, SPACES, notes
 
 TIDY = TextOptions(tidy=True)
@@ -97,6 +98,7 @@ def test_what_a_script_or_an_emoji_needs_stays(text: str) -> None:
 
 def test_marks_of_direction_stay_in_the_lines_that_have_something_to_be_directed() -> None:
     assert TIDY.apply("a\u200eb\nא\u200eb\r\nc\u200e\u2028") == "ab\nא\u200eb\nc\n"
+    assert TIDY.apply(f"{END}a\u200eb{END}") == f"{END}ab{END}"
     long = "a\u200e" + "b" * 5_000
     assert TIDY.apply(f"{long}א\u200e") == "a" + "b" * 5_000 + "א\u200e"
 

@@ -39,9 +39,10 @@ _LONGEST_LINE = 4096
 _LINE = re.compile(
     f"[^\n]{{0,{_LONGEST_LINE - 1}}}\n|[^\n]{{{_LONGEST_LINE}}}{_LOOKED_FOR}?|[^\n]+"
 )
-# The blocks of scripts that are written from right to left, without their mark of direction.
+# The blocks of scripts that are written from right to left, without their mark of direction and
+# without what is no character: the end of a song among them.
 _RIGHT_TO_LEFT = re.compile(
-    "[\u0590-\u061b\u061d-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff"
+    "[\u0590-\u061b\u061d-\u08ff\ufb1d-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc\U00010800-\U00010fff"
     "\U0001e800-\U0001efff]"
 )
 # Scripts without spaces, where a space of no width says where a word ends: Thai, Lao, Burmese,
