@@ -238,9 +238,9 @@ class Reading:
         if separator is not None:
             pieces = with_ends(separator.marked(pieces))
         has_text, ends = False, 0
-        for text in pieces:
+        for text in _together(pieces):
             self._sha256.update(text.encode())
-            has_text = has_text or text not in ("", END)
+            has_text = has_text or bool(text.strip(END))
             ends += text.count(END)
             yield alphabet.encode(text)
         if not has_text:
