@@ -64,8 +64,8 @@ def train(
 
     Args:
         places: files, directories, globs or ``-``.
-        text: the text itself, instead of places: a string, or several songs, between which an
-            empty line is put. It is kept nowhere, so `resume` needs it again.
+        text: the text itself, instead of places: a string, or several songs. It is kept nowhere, so
+            `resume` needs it again.
         recipe: ``"auto"`` or ``"d2l"``.
         start_from: the name or path of a run whose weights to begin with instead of random ones.
         name: the run's name; from the corpus where ``None``.

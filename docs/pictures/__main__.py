@@ -35,6 +35,7 @@ def make(
             "surprisal.png": workshop.surprisal,
             "curve.svg": workshop.curve,
             "compare.svg": workshop.compare,
+            "lengths.svg": workshop.lengths,
             "cell.svg": lambda: draw_cell().encode(),
             "flow.svg": lambda: draw_flow().encode(),
         }

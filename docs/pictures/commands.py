@@ -10,6 +10,9 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
+from charlstm.runs.directory import RunDirectory
+from charlstm.text.songs import END
+from docs.pictures.lengths import draw_lengths
 from docs.pictures.terminal import Row, shell, text_of
 from docs.pictures.window import draw_window
 
@@ -19,6 +22,8 @@ _COLUMNS = 100
 _SONG_SEED, _WRITE_SEED, _FIRST_LINE, _TAKEN = 19, 8, "我在窗口等你", "1"
 # The picture of a training is taken after this epoch; of the others, these are left out.
 _EPOCH, _LEFT_OUT = 26, (*range(3, 12), *range(15, 24))
+# How many songs are written to see how long they are.
+_WRITTEN = 200
 _COMPARED = "--cells lstm,gru,rnn --epochs 8"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Of the page, in its own pixels, each of which is two of the picture's.
@@ -85,6 +90,18 @@ class Workshop:
         with shell(self._where, columns=_COLUMNS, rows=60) as window:
             window.run(f"charlstm eval perplexity song.txt --html {page.name}")
         return _photograph(page)
+
+    def lengths(self) -> bytes:
+        """Draw how long songs are that the run learned and that it writes."""
+        self._trained()
+        with shell(self._where, columns=_COLUMNS, rows=60) as window:
+            window.run(f"charlstm generate --songs {_WRITTEN} --seed 0 --out songs --force")
+        written = [path.read_text(encoding="utf-8") for path in (self._where / "songs").iterdir()]
+        run = RunDirectory(self._run)
+        learned = (run.read_index(run.read_info()) or "").split(END)[1:]
+        many = {"songs learned": learned, "songs written": written}
+        lengths = {f"{len(of)} {what}": list(map(len, of)) for what, of in many.items()}
+        return draw_lengths(lengths).encode()
 
     def _trained(self) -> None:
         if not (self._run / "curve.svg").exists():
