@@ -31,7 +31,7 @@ from charlstm.sessions.plan import Plan
 from charlstm.sessions.progress import told
 from charlstm.sessions.session import Event, Sample, Session
 from charlstm.text.corpus import Corpus, Source
-from charlstm.text.separators import separator_named, separator_of
+from charlstm.text.separators import FILES, separator_named, separator_of
 from charlstm.training.events import EpochEnd, Finished, Step, Stopped, WentBack
 
 # More lines than this tell nobody more; history.jsonl has every epoch.
@@ -243,8 +243,9 @@ def _songs(corpus: Corpus) -> str:
     if songs is None:
         return "none told apart: the text is one stream"
     separator = separator_named(songs.parted) or separator_of(corpus.options.songs)
+    apart = "" if songs.parted == FILES else "told apart by "
     return (
-        f"{songs.number:,} of {songs.shortest:,} to {songs.longest:,} characters, told apart by "
+        f"{songs.number:,} of {songs.shortest:,} to {songs.longest:,} characters, {apart}"
         f"{separator.told}"
     )
 

@@ -106,7 +106,7 @@ def _separators() -> tuple[Separator, ...]:
     """Return all that are looked for, in that order."""
     blank = _BLANK
     return (
-        Separator(FILES, "a file, a row or an object each", lambda text: text),
+        Separator(FILES, "each a file, a row or an object", lambda text: text),
         Separator(
             "rules",
             "lines of *** or the like",
