@@ -14,11 +14,14 @@ from charlstm.machine import Machine
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import Corpus
+from charlstm.text.formats.format import Earlier
+from charlstm.text.labels import Label, without_symbols
 from charlstm.text.songs import with_ends
 from charlstm.text.unseen import Prefix
 from charlstm.writing.composer import compose_form
 from charlstm.writing.constraints import Constraint
 from charlstm.writing.decoding import Decoding, Processor
+from charlstm.writing.drawer import first_seed
 from charlstm.writing.form import Form
 from charlstm.writing.learned import Learned
 from charlstm.writing.point import Point
@@ -27,7 +30,6 @@ from charlstm.writing.sampler import (
     SamplingSettings,
     Writing,
     Written,
-    first_seed,
     open_sampler,
 )
 
@@ -51,6 +53,8 @@ class WritingSettings(TypedDict, total=False):
         processors: what else may change the logits; see `charlstm.writing.decoding`.
         seed: the same one writes the same text; by default a random one.
         unknown: see `charlstm.writing.sampler.SamplingSettings`.
+        label: what the model reads before a song, by the names of the labels that it learned:
+            ``{"artist": "Sappho"}``; see `charlstm.writing.sampler.Sampler.labelled`.
     """
 
     temperature: float
@@ -63,6 +67,7 @@ class WritingSettings(TypedDict, total=False):
     processors: Sequence[Processor]
     seed: int | None
     unknown: str
+    label: Label | None
 
 
 class GenerationSettings(WritingSettings, total=False):
@@ -120,26 +125,30 @@ class TrainedModel:
         Raises:
             UnknownCharactersError: of the prefix.
             UnknownSettingError: there is no such setting.
-            RecipeError: a setting is out of range.
+            RecipeError: a setting is out of range, or there is no such label.
             RunError: `max_copy` is asked for and the run keeps no index.
         """
-        return self.sampler.stream(prefix, **self._sampling(**settings))
+        sampler = self.sampler.labelled(settings.pop("label", None))
+        return sampler.stream(prefix, **self._sampling(**settings))
 
     def generate(self, prefix: str | Prefix = "", **settings: Unpack[GenerationSettings]) -> str:
         """Return `prefix` and what `stream` writes after it."""
-        return self.sampler.generate(prefix, **self._sampling(**settings))
+        sampler = self.sampler.labelled(settings.pop("label", None))
+        return sampler.generate(prefix, **self._sampling(**settings))
 
     def generate_many(
         self, prefix: str | Prefix = "", *, samples: int, **settings: Unpack[GenerationSettings]
     ) -> list[str]:
         """Return `samples` texts, written side by side; sample k has the seed ``seed + k``."""
-        return self.sampler.generate_many(prefix, samples=samples, **self._sampling(**settings))
+        sampler = self.sampler.labelled(settings.pop("label", None))
+        return sampler.generate_many(prefix, samples=samples, **self._sampling(**settings))
 
     def write_many(
         self, prefix: str | Prefix = "", *, samples: int, **settings: Unpack[GenerationSettings]
     ) -> list[Written]:
         """Return the texts of `generate_many`, and whether the model ended each as a song."""
-        return self.sampler.write_many(prefix, samples=samples, **self._sampling(**settings))
+        sampler = self.sampler.labelled(settings.pop("label", None))
+        return sampler.write_many(prefix, samples=samples, **self._sampling(**settings))
 
     def _sampling(
         self,
@@ -201,12 +210,13 @@ class TrainedModel:
         processors: Sequence[Processor] = (),
         seed: int | None = None,
         unknown: str = "error",
+        label: Label | None = None,
         **decoding: Any,
     ) -> Point:
         check_known(decoding, FormSettings.__optional_keys__)
         copy = self.learned.processors(max_copy)
         return compose_form(
-            self.sampler,
+            self.sampler.labelled(label),
             form,
             prefix,
             # They are read only where lines are led to them.
@@ -233,11 +243,14 @@ class TrainedModel:
         return self.learned.text.novelty(texts, after=after)
 
     def held_out(self) -> str:
-        """Return the text that was held out of training, normalised.
+        """Return the text that was held out of training, normalised, without labels.
 
         Raises:
             RunError: there is none.
         """
+        return self.info.labels.stripped(self._held_out())
+
+    def _held_out(self) -> str:
         text = self.directory.read_held_out(self.info)
         if not text:
             raise RunError(
@@ -254,7 +267,8 @@ class TrainedModel:
             encoding: as in `train`.
             field: of tables and JSON, where the text is; as it was in training where ``None``.
         """
-        return self.read_corpus(places, encoding=encoding, field=field).text
+        corpus = self.read_corpus(places, encoding=encoding, field=field)
+        return corpus.labels.stripped(corpus.text)
 
     def read_corpus(
         self, places: "Places", *, encoding: "Told" = None, field: str | None = None
@@ -266,11 +280,32 @@ class TrainedModel:
         if self.info.songs is None:
             options = replace(options, songs="off")
         named = handed.check_places(places)
-        return reading.read_corpus(named, options=options, encoding=encoding, apart=apart)
+        # Values that were not learned are read as none.
+        earlier = Earlier(labels=self.info.labels, closed=True)
+        return reading.read_corpus(
+            named, options=options, encoding=encoding, apart=apart, earlier=earlier
+        )
+
+    def measured(self, text: str | Corpus | None = None) -> str:
+        """Return a text as `perplexity` measures it: with the ends of songs and their labels.
+
+        Raises:
+            RunError: nothing was held out and no text was given.
+        """
+        if text is None:
+            return self._held_out()
+        if isinstance(text, Corpus):
+            whole = text.text
+            if text.labels:
+                return whole
+        else:
+            whole, _ = without_symbols(text) if self.info.labels else (text, 0)
+            whole = self.info.recipe.text.apply(whole)
+        return "".join(with_ends([whole], self.info.labels.none)) if self.info.songs else whole
 
     def perplexity(
         self,
-        text: str | None = None,
+        text: str | Corpus | None = None,
         *,
         dynamic: bool = False,
         on_progress: Callable[[int], object] | None = None,
@@ -281,8 +316,8 @@ class TrainedModel:
         """Measure the model.
 
         Args:
-            text: what to measure it on, normalised here as the training text was; the run's
-                held-out text where ``None``.
+            text: what to measure it on, normalised here as the training text was, or what
+                `read_corpus` returned, with its labels; the run's held-out text where ``None``.
             dynamic: whether to measure by dynamic evaluation as well, which takes far longer;
                 see `charlstm.evaluation.dynamic`. The model stays as it is.
             on_progress: called after each segment of dynamic evaluation with its number of
@@ -301,11 +336,7 @@ class TrainedModel:
         from charlstm.model.charlm import CharLM
         from charlstm.model.devices import prepare
 
-        if text is None:
-            text = self.held_out()
-        else:
-            text = self.info.recipe.text.apply(text)
-            text = "".join(with_ends([text])) if self.info.songs else text
+        text = self.measured(text)
         architecture, V = self.info.recipe.architecture, len(self.info.vocabulary)
         computing = prepare(Machine(backend, device, threads), architecture)
         # First, because only reading them shows that there are as many as run.json says.

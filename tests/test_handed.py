@@ -41,7 +41,7 @@ def test_songs_are_told_apart_and_a_text_stays_as_it_is(text: Any, whole: str) -
         (io.StringIO("a\nb"), "must be a string, not an open file: read it first"),
         (Path("song.txt"), "must be a string or a list of them, not "),
         (7, "must be a string or a list of them, not 7."),
-        (["one", 2], "A list of songs must hold strings, not 2."),
+        (["one", 2], "A list of songs must hold strings, or mappings with a text, not 2."),
         ("la\ud800", "what stands at place 2 is half of one: U+D800."),
     ],
 )

@@ -19,7 +19,8 @@ from charlstm.text.corpus import TextOptions
 from charlstm.text.unseen import lookalike, readable
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import Decoding, Processor
-from charlstm.writing.sampler import Sampler, fresh_seed
+from charlstm.writing.drawer import fresh_seed
+from charlstm.writing.sampler import Sampler
 
 GREEDY = Decoding(temperature=0, allow_loops=True)
 LETTERS = "分开不说我们 ，。abcé\n"

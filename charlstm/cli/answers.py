@@ -155,7 +155,7 @@ class Answers:
         passage: "Passage | None",
         point: "Point | None",
     ) -> dict[str, Any]:
-        sampler = self._model.sampler
+        sampler = self._model.sampler.labelled(self._settings["label"])
         written = text[len(prefix.given) :]
         if point is not None:  # not every line break that is shown was read
             read = point.read[len(prefix.read) :]

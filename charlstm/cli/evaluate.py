@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from charlstm.evaluation.highlight import Line
+    from charlstm.evaluation.labels import Worth
     from charlstm.evaluation.perplexity import Evaluation
     from charlstm.outputs import Output
 
@@ -117,18 +118,18 @@ def perplexity(
         kept: list[Path | int] = [*texts, *open_inputs(), *model.directory.files]
         written = Output(html, kept, [PAGE], force)
         written.check()  # before what may take long
+    corpus = None
     if text:
         measured = ", ".join(text)
         corpus = model.read_corpus(text, encoding=told_encoding(encoding), field=field)
         say_guesses(corpus.sources)
         say_left_out(corpus.sources)
-        read = corpus.text
     else:
         measured = f"held-out text of {model.directory.name}"
-        read = model.held_out()
+    read = model.info.labels.stripped(model.measured(corpus))
     with _progress(len(read) - 1 if dynamic else None) as on_progress:
         figures = model.perplexity(
-            read,
+            corpus,
             dynamic=dynamic,
             on_progress=on_progress,
             backend=backend,
@@ -203,6 +204,8 @@ def _draw(figures: "Evaluation", measured: str, shown: str | None) -> None:
         if shown is not None:
             _show(console, shown, figures)
         _print(console, figures, measured, table)
+        if figures.labels is not None:
+            _print_labels(console, figures.labels)
     write_result(drawn.get())
 
 
@@ -258,3 +261,32 @@ def _print(console: "Console", figures: "Evaluation", measured: str, table: "Tab
         style="dim",
     )
     console.print(table)
+
+
+def _print_labels(console: "Console", labels: "Worth") -> None:
+    """Print what the labels are worth: the perplexity with them, with none and with others'."""
+    from rich.table import Table
+
+    from charlstm.figures import perplexity as perplexity_of
+
+    losses = {
+        "as they are": labels.loss,
+        "none": labels.none_loss,
+        "of other songs": labels.shuffled_loss,
+    }
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    table.add_column("labels")
+    for title in losses:
+        table.add_column(title, justify="right")
+    told = (None if loss is None else f"{perplexity_of(loss):,.2f}" for loss in losses.values())
+    table.add_row("perplexity", *(figure or "-" for figure in told))
+    console.print()
+    console.print(table)
+    worth = "The labels are worth nothing here: what they change is no more than chance would."
+    if labels.certain:
+        others = ", and than with those of other songs" * (labels.shuffled_loss is not None)
+        worth = (
+            f"The labels are worth {labels.share:.1%}: the perplexity is lower by as much than "
+            f"with none{others}."
+        )
+    console.print(worth, style="dim")

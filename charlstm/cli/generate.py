@@ -19,6 +19,7 @@ from charlstm.cli.options import (
     AcrosticEndOption,
     AcrosticOption,
     ForceOption,
+    LabelOption,
     LineLengthOption,
     MaxCopyOption,
     MustOption,
@@ -26,6 +27,7 @@ from charlstm.cli.options import (
     RhymeOption,
     RunOption,
     TemperatureOption,
+    told_label,
 )
 from charlstm.cli.streams import be_quiet, check_redirection, open_inputs
 from charlstm.errors import CorpusError, OutputError
@@ -81,6 +83,7 @@ def generate(
         typer.Option(min=0, help="Write the same text again.", show_default="random, printed"),
     ] = None,
     run: RunOption = None,
+    label: LabelOption = None,
     unknown: Annotated[
         Literal["error", "skip", "map"],
         typer.Option(
@@ -163,13 +166,14 @@ def generate(
         raise typer.BadParameter("--json and --out cannot be combined: --json tells all at once.")
     if force and output is None and out is None:
         raise typer.BadParameter("--force is for --output or --out, and neither was given.")
+    told_labels = told_label(label)
     be_quiet(quiet)
     if prefix_file is not None:
         check_redirection(prefix_file)
     with loading():
         from charlstm.api import load
+        from charlstm.writing.drawer import first_seed
         from charlstm.writing.form import Form
-        from charlstm.writing.sampler import first_seed
 
     form = Form(lines, line_length, acrostic, acrostic_end, rhyme, tuple(must or ()))
     if form.has_constraints and (length is not None or stop):
@@ -202,6 +206,7 @@ def generate(
         "allow_loops": allow_loops,
         "max_copy": max_copy,
         "unknown": unknown,
+        "label": told_labels,
     }
     ends: dict[str, Any] = {"length": length, "lines": lines, "stop": tuple(stop or ())}
     told = {**ends, **asdict(form), **settings}

@@ -6,6 +6,7 @@ from charlstm.errors import Command, Setting
 
 # Where an option is not called like its setting.
 _OPTIONS = {
+    "labels": "label",
     "learning_rate": "lr",
     "prefixes": "prefix",
     "start_from": "from",

@@ -86,7 +86,7 @@ def novelty(
     with loading():
         from charlstm.api import load
         from charlstm.text.songs import as_read
-        from charlstm.writing.sampler import first_seed
+        from charlstm.writing.drawer import first_seed
 
     model = load(run)
     training = model.learned.text
@@ -95,7 +95,7 @@ def novelty(
         corpus = model.read_corpus(text, encoding=told_encoding(encoding), field=field)
         say_guesses(corpus.sources)
         say_left_out(corpus.sources)
-        texts = [as_read(corpus.text)]
+        texts = [as_read(corpus.labels.stripped(corpus.text))]
     else:
         samples = samples or _SAMPLES
         seed = first_seed(seed)
@@ -104,7 +104,7 @@ def novelty(
             samples=samples, length=_CHARACTERS, seed=seed, temperature=temperature
         )
     novelty = model.novelty(*texts)
-    held_out = as_read(model.directory.read_held_out(model.info))
+    held_out = as_read(model.info.labels.stripped(model.directory.read_held_out(model.info)))
     compared = model.novelty(held_out[:_HELD_OUT]) if held_out else None
     if as_json:
         written = {} if text else {"samples": samples, "seed": seed, "temperature": temperature}

@@ -49,7 +49,32 @@ ForceOption = Annotated[
     typer.Option("--force", help="Write over a file that charlstm has not made."),
 ]
 
+LabelOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Write as in songs with this label, of a model that learned labels: "
+        "'artist=Sappho'; repeatable.",
+        metavar="NAME=VALUE",
+        show_default=False,
+    ),
+]
+
 _FORM = "Form"
+
+
+def told_label(given: list[str] | None) -> dict[str, str]:
+    """Return what --label says, given any number of times."""
+    label: dict[str, str] = {}
+    for entry in given or ():
+        name, _, value = (part.strip() for part in entry.partition("="))
+        if not name or not value:
+            raise typer.BadParameter(
+                f"--label needs a name and a value, as in 'artist=Sappho', not {entry!r}."
+            )
+        if name in label:
+            raise typer.BadParameter(f"--label is given twice for {name}; once is enough.")
+        label[name] = value
+    return label
 
 
 def told_encoding(given: list[str] | None) -> "Told":

@@ -199,6 +199,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         "left out": left_out(corpus.sources),
         "characters": f"{corpus.characters:,} in {count(corpus.lines, 'line')}",
         "songs": _songs(corpus),
+        "labels": _labels(corpus),
         "vocabulary": f"{count(counts.size, 'character')}, {counts.seen_once:.0%} of "
         "them seen once",
         "split": f"{plan.training_characters:,} to learn from, {held_out}",
@@ -222,8 +223,9 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         rows["from"] = f"the weights of {plan.started_from}; {new} new"
     if plan.resumed_step is not None:
         rows["resumed"] = f"at step {plan.resumed_step:,} of {plan.total_steps:,}"
-    if not rows["left out"]:
-        del rows["left out"]
+    for title in ("left out", "labels"):
+        if not rows[title]:
+            del rows[title]
     if not is_terminal(sys.stderr):
         for title, value in rows.items():
             console.print(f"{title}: {visible(value)}", markup=False)
@@ -247,6 +249,14 @@ def _songs(corpus: Corpus) -> str:
     return (
         f"{songs.number:,} of {songs.shortest:,} to {songs.longest:,} characters, {apart}"
         f"{separator.told}"
+    )
+
+
+def _labels(corpus: Corpus) -> str:
+    return "\n".join(
+        f"{name}: {count(values, 'value')}, "
+        f"{count(without, 'song') if without else 'no song'} without one"
+        for name, (values, without) in corpus.labels_met().items()
     )
 
 

@@ -143,6 +143,16 @@ def train(
             rich_help_panel=_TEXT,
         ),
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Read this of each song before it: the name of a column, a field or a tag such as "
+            "artist, or folder for the name of the folder that its file lies in; repeatable.",
+            metavar="NAME",
+            show_default=False,
+            rich_help_panel=_TEXT,
+        ),
+    ] = None,
     min_count: Annotated[
         int | None,
         typer.Option(
@@ -329,6 +339,7 @@ def train(
         "tidy": tidy or None,
         "limit": limit,
         "songs": songs,
+        "labels": label or None,
         "min_count": min_count,
         "validation": validation,
         "cell": cell,

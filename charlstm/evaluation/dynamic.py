@@ -11,6 +11,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -31,6 +32,7 @@ def dynamic_surprisal(
     model: CharLM,
     ids: Ids,
     *,
+    unpredicted: NDArray[np.bool_] | None = None,
     on_progress: Callable[[int], object] | None = None,
     threads: Threads | None = None,
 ) -> Tensor:
@@ -45,6 +47,7 @@ def dynamic_surprisal(
     Args:
         model: any backend, any device; it is copied, and stays as it is.
         ids: ``[N]`` the text, N >= 2.
+        unpredicted: ``[V]``: the ids that are read and not learned from; ``None`` if all are.
         on_progress: called after each segment with the number of characters in it.
         threads: chooses with how many torch computes; ``None`` leaves them alone.
 
@@ -60,6 +63,7 @@ def dynamic_surprisal(
 
     text = torch.from_numpy(np.asarray(ids, dtype=np.int64)).to(device)[:, None]
     nats = torch.empty(len(ids) - 1)
+    counted = None if unpredicted is None else torch.from_numpy(~unpredicted[ids[:]]).to(device)
     state = model.zero_state(1)
     for count, at in enumerate(range(0, len(nats), _SEGMENT), start=1):
         with threads.piece() if threads is not None else nullcontext():
@@ -71,7 +75,11 @@ def dynamic_surprisal(
             nats[at : at + _SEGMENT] = losses.detach().cpu()
             state = tuple(part.detach() for part in state)
             model.zero_grad()
-            torch.autograd.backward(losses.mean())
+            learned = losses
+            if counted is not None:
+                learned = losses[counted[at + 1 : at + 1 + len(losses)]]
+            # The mean of nothing is no number, the sum of nothing is 0.
+            torch.autograd.backward(learned.mean() if len(learned) else learned.sum())
             with torch.no_grad():
                 gradients = [weight.grad for weight in weights if weight.grad is not None]
                 torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 / count)

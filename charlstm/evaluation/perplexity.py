@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from charlstm.errors import CorpusError, count
 from charlstm.evaluation.dynamic import dynamic_surprisal
+from charlstm.evaluation.labels import Worth, worth
 from charlstm.figures import bits, perplexity
 from charlstm.model.charlm import CharLM
 from charlstm.model.surprisal import surprisal
@@ -39,6 +39,8 @@ class Evaluation:
             `charlstm.evaluation.dynamic`; ``None`` if it was not asked for.
         ends: how many ends of songs were predicted.
         end_loss: mean negative log-likelihood of those, in nats; 0 if there were none.
+        labels: what the labels of the songs are worth; ``None`` without labels. They are read and
+            count nowhere else.
     """
 
     loss: float
@@ -51,6 +53,7 @@ class Evaluation:
     dynamic_loss: float | None = None
     ends: int = 0
     end_loss: float = 0.0
+    labels: Worth | None = None
 
     @property
     def character_loss(self) -> float:
@@ -73,7 +76,7 @@ class Evaluation:
         """All bits / all UTF-8 bytes: the figure that compares across vocabularies."""
         return bits(self.loss) * (self.characters + self.ends) / self.utf8_bytes
 
-    def to_json(self) -> dict[str, float | int]:
+    def to_json(self) -> dict[str, float | int | None]:
         """Return every figure of the whole text by its name."""
         dynamic = {}
         if self.dynamic_loss is not None:
@@ -94,6 +97,7 @@ class Evaluation:
             "uniform_perplexity": self.uniform_perplexity,
             "unigram_perplexity": self.unigram_perplexity,
             **dynamic,
+            **({} if self.labels is None else self.labels.to_json()),
         }
 
 
@@ -111,8 +115,8 @@ def evaluate(
     Args:
         model: any backend, any device; it is not changed.
         vocabulary: the model's own.
-        text: normalised as the training text was, and with the ends of songs if that had them; see
-            `charlstm.text.songs.with_ends`.
+        text: normalised as the training text was, and with the ends of songs and their labels if
+            that had them; see `charlstm.text.songs.with_ends`.
         dynamic: whether to measure by dynamic evaluation as well, which takes far longer.
         on_progress: called after each segment of dynamic evaluation with its number of characters.
         threads: the numbers of threads that torch may choose from; nothing leaves them alone.
@@ -126,32 +130,50 @@ def evaluate(
             "since the first is only read."
         )
     ids = vocabulary.encode(text)
-    each = surprisal(model, ids, threads=Threads(threads) if threads else None)
-    nats = each.double()
+
+    def measure(ids: IdArray) -> NDArray[np.float32]:
+        return surprisal(model, ids, threads=Threads(threads) if threads else None).numpy()
+
+    each = measure(ids)
+    # Labels are read and never predicted.
+    label = None if vocabulary.places is None else vocabulary.places >= 0
+    counted = np.ones(len(each), dtype=bool) if label is None else ~label[ids[1:]]
+    labels = worth(vocabulary, ids, each, measure)
+    targets, each = ids[1:][counted], each[counted]
+    nats = each.astype(np.float64)
     dynamic_loss = None
     if dynamic:
         adapted = dynamic_surprisal(
-            model, ids, on_progress=on_progress, threads=Threads(threads) if threads else None
-        )
-        dynamic_loss = float(adapted.double().sum()) / len(adapted)
-    is_end = ids[1:] == (-1 if vocabulary.end is None else vocabulary.end)
+            model,
+            ids,
+            unpredicted=label,
+            on_progress=on_progress,
+            threads=Threads(threads) if threads else None,
+        ).numpy()[counted]
+        dynamic_loss = float(adapted.astype(np.float64).sum()) / len(adapted)
+    is_end = targets == (-1 if vocabulary.end is None else vocabulary.end)
     ends = int(is_end.sum())
-    written = text[1:].replace(END, "") if ends else text[1:]
+    written = vocabulary.labels.stripped(text[1:].replace(END, "") if ends else text[1:])
     return Evaluation(
         loss=float(nats.sum()) / len(nats),
         characters=len(nats) - ends,
         ends=ends,
-        end_loss=float(nats[torch.from_numpy(is_end)].sum()) / max(ends, 1),
+        end_loss=float(nats[is_end].sum()) / max(ends, 1),
         utf8_bytes=len(written.encode("utf-8", "surrogatepass")),
-        unknown_share=float(np.mean(ids[1:] == UNKNOWN)),
-        uniform_perplexity=float(len(vocabulary)),
-        unigram_perplexity=perplexity(_unigram_loss(vocabulary, ids[1:])),
-        surprisal=(each / math.log(2)).numpy(),
+        unknown_share=float(np.mean(targets == UNKNOWN)),
+        uniform_perplexity=float(len(vocabulary) - (0 if label is None else label.sum())),
+        unigram_perplexity=perplexity(_unigram_loss(vocabulary, targets, label)),
+        surprisal=each / np.float32(math.log(2)),
         dynamic_loss=dynamic_loss,
+        labels=labels,
     )
 
 
-def _unigram_loss(vocabulary: Vocabulary, targets: IdArray) -> float:
+def _unigram_loss(
+    vocabulary: Vocabulary, targets: IdArray, unpredicted: NDArray[np.bool_] | None
+) -> float:
     counts = np.array(vocabulary.counts, dtype=np.float64) + 1
-    nats = math.log(counts.sum()) - np.log(counts)
+    if unpredicted is not None:
+        counts[unpredicted] = 0
+    nats = math.log(counts.sum()) - np.log(counts, where=counts > 0, out=np.zeros(len(counts)))
     return float(nats[targets].sum()) / len(targets)

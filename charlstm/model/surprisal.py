@@ -5,6 +5,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -44,10 +45,31 @@ def surprisal(
     return result
 
 
-def mean_surprisal(model: CharLM, ids: Ids, *, streams: int = 1, run_up: int = 512) -> float:
-    """Return the mean of what `surprisal` returns, without ever holding it whole."""
-    nats = sum(float(nats.double().sum()) for _, nats in _read(model, ids, streams, run_up))
-    return nats / (len(ids) - 1)
+def mean_surprisal(
+    model: CharLM,
+    ids: Ids,
+    *,
+    streams: int = 1,
+    run_up: int = 512,
+    unpredicted: NDArray[np.bool_] | None = None,
+) -> float:
+    """Return the mean of what `surprisal` returns, without ever holding it whole.
+
+    Args:
+        model: see there.
+        ids: see there.
+        streams: see there.
+        run_up: see there.
+        unpredicted: ``[V]``: the ids that are read and do not count; ``None`` if all do.
+    """
+    total, counted = 0.0, 0
+    for start, nats in _read(model, ids, streams, run_up):
+        if unpredicted is not None:
+            predicted = ~unpredicted[ids[start + 1 : start + 1 + len(nats)]]
+            nats = nats[torch.from_numpy(predicted)]
+        total += float(nats.double().sum())
+        counted += len(nats)
+    return total / max(counted, 1)
 
 
 @torch.no_grad()

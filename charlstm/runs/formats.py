@@ -24,9 +24,10 @@ _BROUGHT: Mapping[int, Mapping[tuple[str, ...], Mapping[str, Any]]] = MappingPro
                 "line_ends": "plain",
                 "songs": "off",
                 "field": None,
+                "labels": [],
             },
             # Some of format 2, those of 0.2.0, say whether files are apart.
-            ("corpus",): {"apart": False, "songs": None, "suffixes": [".txt"]},
+            ("corpus",): {"apart": False, "songs": None, "suffixes": [".txt"], "labels": {}},
         },
     }
 )

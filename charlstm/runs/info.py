@@ -21,6 +21,7 @@ from charlstm.runs.fields import check_writable, counted, strings, typed
 from charlstm.runs.formats import FORMAT
 from charlstm.text.corpus import Source
 from charlstm.text.formats.format import FORMATS, SUFFIXES, Format
+from charlstm.text.labels import Labels
 from charlstm.text.songs import Songs
 from charlstm.text.vocabulary import Vocabulary
 
@@ -71,6 +72,7 @@ class RunInfo:
             0.2.0.
         songs: of the whole text; ``None`` if it was read as one stream.
         suffixes: which files of folders were read, by what their names end in.
+        labels: of the songs, those that are held out included.
     """
 
     recipe: Recipe
@@ -94,6 +96,7 @@ class RunInfo:
     apart: bool = True
     songs: Songs | None = None
     suffixes: tuple[str, ...] = SUFFIXES
+    labels: Labels = field(default_factory=Labels)
 
     def described(self) -> str:
         """Return in a few words what was trained on how much, and how good it is."""
@@ -132,6 +135,7 @@ def info_to_json(info: RunInfo) -> bytes:
             "apart": info.apart,
             "songs": info.songs and dataclasses.asdict(info.songs),
             "suffixes": list(info.suffixes),
+            "labels": info.labels.to_json(),
             "sha256": info.corpus_sha256,
             "training_characters": info.training_characters,
             "held_out_characters": info.held_out_characters,
@@ -176,9 +180,13 @@ def info_from_json(value: dict[str, Any]) -> RunInfo:
     if value["backend"] not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}.")
     check_real("saved", value["saved"], 0, math.inf)
+    recipe, songs = recipe_from_json(value["recipe"]), _songs(corpus)
+    labels = Labels.from_json(corpus["labels"])
+    if labels.names != recipe.text.labels or (labels and songs is None):
+        raise ValueError("labels must be those of the recipe, and of songs.")
     return RunInfo(
-        recipe=recipe_from_json(value["recipe"]),
-        vocabulary=_vocabulary(typed(value, "vocabulary", dict)),
+        recipe=recipe,
+        vocabulary=_vocabulary(typed(value, "vocabulary", dict), labels),
         sources=tuple(map(_source, typed(corpus, "sources", list))),
         places=places,
         encoding=encoding,
@@ -196,8 +204,9 @@ def info_from_json(value: dict[str, Any]) -> RunInfo:
         versions={name: typed(versions, name, str) for name in versions},
         saved=float(value["saved"]),
         apart=typed(corpus, "apart", bool),
-        songs=_songs(corpus),
+        songs=songs,
         suffixes=strings(corpus, "suffixes"),
+        labels=labels,
     )
 
 
@@ -245,12 +254,12 @@ def _format(value: dict[str, Any]) -> Format:
     return Format(value["name"], typed(value, "field", str, type(None)))
 
 
-def _vocabulary(value: dict[str, Any]) -> Vocabulary:
+def _vocabulary(value: dict[str, Any], labels: Labels) -> Vocabulary:
     characters, counts = typed(value, "characters", str), typed(value, "counts", list)
     check_writable("characters", characters)
     if not all(type(count) is int and count <= LARGEST for count in counts):
         raise TypeError("counts must be whole numbers.")
-    return Vocabulary(characters, counts)
+    return Vocabulary(characters, counts, labels)
 
 
 def _report(value: dict[str, Any], name: str) -> Report | None:

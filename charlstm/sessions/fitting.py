@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import torch
 
 from charlstm.errors import CorpusError, Message, RecipeError, Setting
@@ -14,14 +15,15 @@ from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe, training_bytes
 from charlstm.text.corpus import Corpus, TextOptions
 from charlstm.text.formats.format import Earlier
-from charlstm.text.handed import ENCODING, check_places, handed_over
+from charlstm.text.handed import ENCODING, Song, check_places, handed_over
+from charlstm.text.labels import Labels
 from charlstm.text.locations import Text
 from charlstm.text.mapped import open_corpus
 from charlstm.text.reading import Encodings, OnRead, Told
 from charlstm.text.splitting import split
 from charlstm.text.unseen import readable
 from charlstm.text.vocabulary import Tokens, Vocabulary
-from charlstm.training.batches import fit
+from charlstm.training.batches import Labelled, fit
 from charlstm.training.trainer import Trainer
 
 
@@ -55,7 +57,7 @@ class Material:
     def handed(
         cls,
         places: str | Path | Iterable[str | Path],
-        text: str | Iterable[str] | None,
+        text: str | Iterable[Song] | None,
         encoding: Told = None,
     ) -> "Material":
         """Return what a program hands over: places or the text itself.
@@ -77,12 +79,13 @@ class Material:
             raise CorpusError("Text in memory is decoded already: leave encoding out.")
         return cls((), text=handed_over(text))
 
-    def open(self, cache: Path, options: TextOptions) -> Corpus:
+    def open(self, cache: Path, options: TextOptions, labels: Labels | None = None) -> Corpus:
         """Read it; see `charlstm.text.mapped.open_corpus`.
 
         Args:
             cache: where the ids of a long text are kept.
             options: the form that it is brought into.
+            labels: whose values keep their symbols.
 
         Raises:
             CorpusError: it cannot be read.
@@ -94,7 +97,7 @@ class Material:
             encoding=self.encoding if self.text is None else ENCODING,
             apart=self.apart,
             parted=self.parted,
-            earlier=self.earlier,
+            earlier=replace(self.earlier or Earlier(), labels=labels or Labels()),
             stdin=self.stdin,
             on_read=self.on_read,
         )
@@ -150,10 +153,19 @@ class Fitted:
             Tokens(corpus, vocabulary, self.cut, len(corpus)),
             len(vocabulary),
             end=vocabulary.end,
+            labels=self._labelled(),
             backend=computing.backend,
             device=computing.device,
             threads=threads,
         )
+
+    def _labelled(self) -> Labelled | None:
+        """Return what the labels of the songs are to a trainer; ``None`` if they have none."""
+        labels, places = self.vocabulary.labels, self.vocabulary.places
+        if places is None:
+            return None
+        none = self.vocabulary.encode(labels.none).astype(np.int64)
+        return Labelled(places, none, self.corpus.ends)
 
 
 @dataclass(frozen=True)
@@ -202,10 +214,10 @@ def fit_recipe(corpus: Corpus, wished: Recipe, known: Vocabulary | None = None) 
     """
     shrunk = shrink(corpus, wished)
     learned = corpus.counts(0, shrunk.cut)
-    vocabulary = Vocabulary.build(learned, min_count=wished.min_count)
+    vocabulary = Vocabulary.build(learned, min_count=wished.min_count, labels=corpus.labels)
     if known is not None:
         vocabulary = known.grown(vocabulary, learned)
-    if not vocabulary.characters:
+    if not vocabulary.size:
         raise CorpusError(
             f"No character appears {wished.min_count:,} times in the text; lower ",
             Setting("min_count"),

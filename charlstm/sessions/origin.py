@@ -61,6 +61,10 @@ class Origin:
             "newline": recipe.text.newline,
             "tidy": recipe.text.tidy,
         }
+        if recipe.text.labels:
+            kept["labels"] = recipe.text.labels
+            if "labels" in wish.settings:
+                wish = wish.changed(labels=wish.text.labels)
         for name, value in kept.items():
             if wish.settings.get(name) not in (None, value):
                 # Normalising is only ever turned off.

@@ -141,8 +141,11 @@ def _read_again(directory: RunDirectory, info: RunInfo, material: Material) -> C
         earlier=Earlier(formats, info.suffixes),
     )
     options = info.recipe.text if info.songs else replace(info.recipe.text, songs="off")
-    corpus = again.open(directory.path.parent / DIRECTORY, options)
-    if corpus.sha256 != info.corpus_sha256:
+    # Those of a run that it was started from have symbols that its own songs need not have.
+    labels = info.labels if info.started_from else None
+    corpus = again.open(directory.path.parent / DIRECTORY, options, labels)
+    # The text itself says that songs have another label, but not which.
+    if corpus.sha256 != info.corpus_sha256 or corpus.labels != info.labels:
         raise CorpusError(
             f"The text in {', '.join(source.name for source in corpus.sources[:3])} is not the one "
             f"that {directory.path} was trained on, so it cannot go on from there. Restore the "

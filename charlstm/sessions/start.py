@@ -93,7 +93,8 @@ def start_session(
     origin = Origin.of(wish.start_from, keeping.root)
     if origin is not None:
         wish = origin.settle(wish)
-    corpus = material.open(keeping.root / DIRECTORY, wish.text)
+    labels = None if origin is None else origin.info.labels
+    corpus = material.open(keeping.root / DIRECTORY, wish.text, labels)
     passes = wish.settings.get("epochs")
     wished = wish.fulfilled(*corpus.size, backend=machine.backend, passes=passes)
     if machine.deterministic:
@@ -121,7 +122,7 @@ def start_session(
         device=computing.device.type,
         threads=threads.chosen,
         started_from=made.info.started_from,
-        new_characters=0 if known is None else len(fitted.vocabulary) - len(known),
+        new_characters=0 if known is None else fitted.vocabulary.size - known.size,
         reason=explain(fitted.recipe, *corpus.size),
         places=made.info.places,
         notes=(
@@ -208,6 +209,7 @@ def _make_run(
         encoding=Encodings.of(material.encoding).plain,
         apart=material.apart,
         songs=corpus.songs,
+        labels=corpus.labels,
         corpus_sha256=corpus.sha256,
         training_characters=cut,
         held_out_characters=fitted.held_out,

@@ -20,6 +20,7 @@ from charlstm.checks import check_whole, shown
 from charlstm.errors import RecipeError, Setting, SettingError, count
 from charlstm.text.formats.account import Account
 from charlstm.text.formats.format import Format
+from charlstm.text.labels import Labels, check_names
 from charlstm.text.separators import separator_of
 from charlstm.text.songs import END, Songs
 from charlstm.text.tidying import tidied, with_line_feeds
@@ -58,6 +59,8 @@ class TextOptions:
             nobody chooses, only ``\n``, ``\r\n`` and ``\r``, as before 0.3.0.
         field: the column of tables, or the path in JSON, that has the text; found out where
             ``None``. See `charlstm.text.formats`.
+        labels: what of each song is read before it: the names of columns, fields or tags, or
+            ``"folder"``; see `charlstm.text.labels`.
     """
 
     normalize: bool = True
@@ -67,6 +70,7 @@ class TextOptions:
     tidy: bool = False
     line_ends: str = "unicode"
     field: str | None = None
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("normalize", "tidy"):
@@ -91,6 +95,14 @@ class TextOptions:
                 )
         if self.field is not None and not (isinstance(self.field, str) and self.field.strip()):
             raise SettingError("field", "the name of a column or field", shown(self.field))
+        try:
+            object.__setattr__(self, "labels", check_names(self.labels))
+        except ValueError:
+            wanted = "different names of columns or fields, such as artist"
+            raise SettingError("labels", wanted, shown(self.labels)) from None
+        if self.labels and (self.songs == "off" or self.newline == "space"):
+            stream = Setting("songs", "off") if self.songs == "off" else Setting("newline", "space")
+            raise RecipeError("Songs are what has ", Setting("labels"), ": leave ", stream, " out.")
 
     def again(self, field: str | None) -> "TextOptions":
         """Return the form that other texts are measured in: whole, the field if it is another."""
@@ -242,6 +254,7 @@ class Corpus:
         parted: what tells its songs apart, see `Songs`; ``None`` for a stream.
         changed: characters that looked like others, or like nothing, and how many of each were
             changed in what was read; see `charlstm.text.tidying`.
+        labels: of its songs.
     """
 
     def __init__(
@@ -254,6 +267,7 @@ class Corpus:
         mapped: mmap.mmap | None = None,
         parted: str | None = None,
         changed: Mapping[str, int] = MappingProxyType({}),
+        labels: Labels | None = None,
     ) -> None:
         self.ids = ids
         self.alphabet = alphabet
@@ -261,6 +275,7 @@ class Corpus:
         self.options = options
         self.sha256 = sha256
         self.changed = changed
+        self.labels = labels or Labels()
         self._mapped = mapped
         self._parted = parted
 
@@ -273,13 +288,14 @@ class Corpus:
 
     @property
     def characters(self) -> int:
-        """How many characters there are, without the ends of songs."""
-        return len(self) - len(self.ends)
+        """How many characters there are, without the ends of songs and their labels."""
+        return len(self) - len(self.ends) - self.labelled.size
 
     @property
     def size(self) -> tuple[int, int]:
         """How many characters there are, and how many different ones among the first million."""
-        return len(self), len(np.unique(self.ids[:1_000_000]))
+        met = self.alphabet.decode(np.unique(self.ids[:1_000_000]))
+        return len(self), len(self.labels.stripped(met))
 
     @property
     def memory_bytes(self) -> int:
@@ -308,9 +324,23 @@ class Corpus:
         """How many songs there are, and how long; ``None`` for a stream."""
         if self._parted is None:
             return None
-        lengths = np.sort(np.diff(self.ends) - 1)
+        lengths = np.sort(np.diff(self.ends) - 1 - len(self.labels.names))
         shortest, median, longest = lengths[[0, len(lengths) // 2, -1]].tolist()
         return Songs(len(lengths), shortest, median, longest, self._parted)
+
+    @cached_property
+    def labelled(self) -> IdArray:
+        """``[songs, names]``: the labels of each song, as ids of `alphabet`."""
+        labels: IdArray = self.ids[self.ends[:-1, None] + np.arange(1, len(self.labels.names) + 1)]
+        return labels
+
+    def labels_met(self) -> dict[str, tuple[int, int]]:
+        """Return of each label how many values there are, and how many songs have none."""
+        met = {}
+        for place, (name, none) in enumerate(zip(self.labels.names, self.labels.none, strict=True)):
+            values = self.alphabet.decode(self.labelled[:, place])
+            met[name] = (len(set(values) - {none}), values.count(none))
+        return met
 
     @property
     def lines(self) -> int:

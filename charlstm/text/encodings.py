@@ -127,6 +127,14 @@ def _exists(encoding: str) -> bool:
     return name not in _OF_HOSTS
 
 
+def beginning(head: bytes, encoding: str) -> str:
+    """Return the text that a file begins with; nothing where it does not decode."""
+    try:
+        return codecs.decode(head, encoding, "ignore")
+    except ValueError:  # not every codec can leave something out
+        return ""
+
+
 def decoded(pieces: Pieces, encoding: str, *, name: str) -> Iterator[str]:
     """Yield the characters of a text, without its byte order mark.
 

@@ -16,7 +16,7 @@ _PLAIN = re.compile(
     "\u0370-\u0482\u048a-\u052f\u05d0-\u05ea\u0620-\u064a\u0e01-\u0e30\u0e40-\u0e46"
     "\u1e00-\u1fff\u2010-\u2027\u2030-\u203b\u20a0-\u20c0\u3000-\u3029\u3031-\u303c\u3041-\u3096\u309b-\u30ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\ufdd0\uff01-\uff9d\ufffd"
-    "\U00020000-\U0003ffff]*"
+    "\U00020000-\U0003ffff\U00100000-\U0010fffd]*"
 )
 # Where a letter begins depends on what is before it: in the line, and no further back than this.
 _LOOKED_BACK = 1_000

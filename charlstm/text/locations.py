@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from charlstm.errors import CorpusError, shortened
-from charlstm.text.formats.format import ENDINGS, SUFFIXES
+from charlstm.text.formats.format import ENDINGS, SUFFIXES, Format
 from charlstm.text.gzipped import Readable, Unpacked, is_gzip, refuse_bomb
 
 PIECE = 1 << 22
@@ -55,14 +55,16 @@ class Text:
         open: opens it anew.
         packed: the size of the compressed file that it is in; 0 if it is not compressed.
         marked: whether the songs in it are told apart by `charlstm.text.songs.END`.
-        plain: whether it is plain text, whatever it looks like.
+        form: what it is, whatever it looks like; found out where ``None``.
+        folder: the name of the folder that it lies in, if it lies in one.
     """
 
     name: str
     open: Callable[[], contextlib.AbstractContextManager[Readable]]
     packed: int = 0
     marked: bool = False
-    plain: bool = False
+    form: Format | None = None
+    folder: str | None = None
 
     def pieces(self) -> Iterator[bytes]:
         """Yield its bytes, `PIECE` at a time.
@@ -163,15 +165,15 @@ class Locations:
         with _readable(name, OSError):
             status = os.stat(path)  # noqa: PTH116, whatever the name is
         if stat.S_ISFIFO(status.st_mode):
-            yield Text(name, lambda: self._kept_open(path, _pipe(path)))
+            yield Text(name, lambda: self._kept_open(path, _pipe(path)), folder=_folder(path))
         elif not stat.S_ISREG(status.st_mode):
             raise CorpusError(f"{name} is not a file but a device or a socket: name a text file.")
         elif path.lower().endswith(".zip"):
             yield from _members(path, status.st_size, self._suffixes)
         elif path.lower().endswith(".gz"):
-            yield Text(name, partial(gzip.open, path), status.st_size)
+            yield Text(name, partial(gzip.open, path), status.st_size, folder=_folder(path))
         else:
-            yield Text(name, partial(io.FileIO, path, opener=_at_once))
+            yield Text(name, partial(io.FileIO, path, opener=_at_once), folder=_folder(path))
 
     def _kept_open(
         self, path: str, pieces: Iterator[bytes]
@@ -243,6 +245,11 @@ def _readable(name: str, errors: type[Exception]) -> Iterator[None]:
 def _shown(name: str) -> str:
     """Return the name of a file on one line: it may contain line breaks, and be a whole song."""
     return "⏎".join(shortened(name, _LONGEST_SHOWN).splitlines())
+
+
+def _folder(path: str) -> str | None:
+    """Return the name of the folder that a file lies in; ``None`` at the top of everything."""
+    return Path(os.path.abspath(path)).parent.name or None  # noqa: PTH100, links are not followed
 
 
 def _refuse_endless(path: str, data: bytes, size: int) -> None:
@@ -438,4 +445,6 @@ def _members(path: str, size: int, suffixes: tuple[str, ...]) -> Iterator[Text]:
                     f"{shown} is packed in a way that is not supported: unpack the archive and "
                     "name the files."
                 )
-            yield Text(shown, partial(archive.open, member), size)
+            # An archive stands for the folder that it was made of.
+            folder = Path(member.filename).parent.name or Path(path).stem
+            yield Text(shown, partial(archive.open, member), size, folder=folder)

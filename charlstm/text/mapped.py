@@ -24,6 +24,7 @@ from charlstm.files import opened, read_bytes, write_whole
 from charlstm.text.corpus import Alphabet, Corpus, IdArray, TextOptions, narrowest
 from charlstm.text.formats.account import Account
 from charlstm.text.formats.format import Earlier
+from charlstm.text.labels import FOLDER, Labels
 from charlstm.text.locations import Place
 from charlstm.text.reading import Encodings, OnRead, Reading, Told, held_in_memory
 
@@ -34,7 +35,7 @@ LONGEST_IN_MEMORY = 1 << 26
 """A corpus of more bytes than this is kept in a file while it is learned from."""
 
 # The version of what is kept: a file of another one is not found.
-_FORMAT = 4
+_FORMAT = 5
 # This much of a file is read at once.
 _PIECE = 1 << 24
 
@@ -97,7 +98,10 @@ def _key(reading: Reading) -> str:
     encodings = [found.encoding for found in reading.found]
     formats = [asdict(form) for form in reading.formats]
     form = [asdict(reading.options), reading.apart, reading.told]
-    known = [_FORMAT, reading.hashes, encodings, formats, form]
+    # The folders are part of the text only where songs are labelled with them.
+    folders = reading.folders if FOLDER in reading.options.labels else []
+    labels = [reading.earlier.labels.to_json(), folders]
+    known = [_FORMAT, reading.hashes, encodings, formats, form, labels]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
 
@@ -119,6 +123,7 @@ def _make(described: Path, reading: Reading) -> Corpus:
             "parted": reading.parted,
             "alphabet": alphabet.characters,
             "changed": reading.changed,
+            "labels": reading.labels.to_json(),
         }
         write_whole(described, json.dumps([value, _crc32(value)]).encode())
         ids, mapped = _map(kept, width)
@@ -129,7 +134,7 @@ def _make(described: Path, reading: Reading) -> Corpus:
         raise
     sources = reading.sources(reading.characters, reading.accounts)
     form = (reading.options, reading.sha256, mapped, reading.parted, reading.changed)
-    return Corpus(ids, alphabet, sources, *form)
+    return Corpus(ids, alphabet, sources, *form, reading.labels)
 
 
 def _open(described: Path, reading: Reading) -> Corpus | None:
@@ -144,7 +149,7 @@ def _open(described: Path, reading: Reading) -> Corpus | None:
         sources = reading.sources(value["characters"], accounts)
         changed = {chr(ord(character)): int(many) for character, many in value["changed"].items()}
         form = (reading.options, value["sha256"], mapped, value["parted"], changed)
-        corpus = Corpus(ids, alphabet, sources, *form)
+        corpus = Corpus(ids, alphabet, sources, *form, Labels.from_json(value["labels"]))
         sound = value["crc32"] == _checksum(corpus)
     except (RunError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None

@@ -1,6 +1,5 @@
 """From places to one text: each file found, decoded, and put after the one before it."""
 
-import codecs
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,14 +15,16 @@ from numpy.typing import NDArray
 
 from charlstm.errors import CorpusError, Setting
 from charlstm.text.corpus import Alphabet, Corpus, Source, TextOptions, narrowest
-from charlstm.text.encodings import Found, Pieces, check_encoding, decoded, find_encoding
+from charlstm.text.encodings import Found, Pieces, beginning, check_encoding, decoded, find_encoding
 from charlstm.text.formats.account import Account
 from charlstm.text.formats.format import WORD, Earlier, Format
 from charlstm.text.formats.which import LOOKED_AT, find_format, songs_of, with_text
 from charlstm.text.formats.word import read_word
 from charlstm.text.kinds import is_word
+from charlstm.text.labels import Labeller, Labels, without_symbols
 from charlstm.text.locations import Locations, Place, Text
 from charlstm.text.separators import (
+    FILES,
     Separator,
     find_separator,
     separator_named,
@@ -116,6 +117,7 @@ class Reading:
         characters: of each text that was gone through, before normalisation.
         changed: see `charlstm.text.corpus.Corpus`.
         accounts: of each text that was gone through, what was left out.
+        folders: that each text lies in.
 
     Raises:
         CorpusError: a place does not exist, cannot be read, or its encoding is not found.
@@ -145,14 +147,16 @@ class Reading:
         self.characters: list[int] = []
         self.changed: Counter[str] = Counter()
         self.accounts: list[Account] = []
-        earlier = earlier or Earlier()
-        self._places = Locations(places, stdin, earlier.suffixes)
+        self.folders: list[str | None] = []
+        self.earlier = earlier or Earlier()
+        self._labeller = self._new_labeller()
+        self._places = Locations(places, stdin, self.earlier.suffixes)
         self._on_read = on_read or (lambda _done, _total: None)
         self._names: list[str] = []
         self._read = 0
         self._sha256 = hashlib.sha256()
         try:
-            self._find(Encodings.of(encoding), earlier.formats)
+            self._find(Encodings.of(encoding), self.earlier.formats)
         except BaseException:
             self._places.close()
             raise
@@ -175,12 +179,13 @@ class Reading:
             else:
                 found = find_encoding(text.pieces, name=text.name, encoding=told)
                 form = formats.get(hashed.hexdigest()) or self._format(
-                    text, _beginning(head, found.encoding), whole=size <= LOOKED_AT
+                    text, beginning(head, found.encoding), whole=size <= LOOKED_AT
                 )
             self.found.append(found)
             self.formats.append(form)
             self.hashes.append(hashed.hexdigest())
             self._names.append(text.name)
+            self.folders.append(text.folder)
         for name in encodings.named.keys() - meant:
             raise CorpusError(
                 Setting("encoding"),
@@ -196,16 +201,31 @@ class Reading:
         if self.told is not None:
             return separator_named(self.told)
         sample, most = "", min(_SAMPLE, self.options.limit or _SAMPLE)
-        for piece in self.options.apply_to(self._decoded(songs=True, told=False)):
+        plain = map(self.labels.stripped, self._decoded(songs=True, told=False))
+        for piece in self.options.apply_to(plain):
             sample += piece
             if len(sample) >= most:
                 break
-        return find_separator(sample[:most])
+        found = find_separator(sample[:most])
+        if found is not None or not self.options.labels:
+            return found
+        if self.earlier.closed:  # what is measured may be a single song
+            return separator_named(FILES)
+        raise CorpusError(
+            "Songs are what has ",
+            Setting("labels"),
+            f", but in {self._named()} none are told apart: say what parts them with ",
+            Setting("songs"),
+            ".",
+        )
+
+    def _new_labeller(self) -> Labeller:
+        return Labeller(self.options.labels, self.earlier.labels, growing=not self.earlier.closed)
 
     def _format(self, text: Text, head: str, *, whole: bool) -> Format:
         """Find out what a text is that no run has read."""
-        if text.plain:
-            return Format()
+        if text.form is not None:
+            return text.form
         return find_format(head, text.name, whole=whole, field=self.options.field)
 
     def __enter__(self) -> "Reading":
@@ -220,6 +240,11 @@ class Reading:
         return None if self._separator is None else self._separator.name
 
     @property
+    def labels(self) -> Labels:
+        """Those of the text that was gone through."""
+        return self._labeller.labels
+
+    @property
     def sha256(self) -> str:
         """Of the text that was gone through, in UTF-8."""
         return self._sha256.hexdigest()
@@ -232,11 +257,13 @@ class Reading:
         """
         separator = self._separator = self._tells_apart()
         self.characters, self.accounts, self.changed = [], [], Counter()
+        self._labeller = self._new_labeller()
         self._read, self._sha256 = 0, hashlib.sha256()
         plain = _together(self._decoded(songs=separator is not None))
         pieces = self._limited(self.options.apply_to(plain, self.changed))
         if separator is not None:
-            pieces = with_ends(separator.marked(pieces))
+            none = self.labels.none
+            pieces = with_ends(separator.marked(pieces, labelled=bool(none)), none)
         has_text, ends = False, 0
         for text in _together(pieces):
             self._sha256.update(text.encode())
@@ -245,7 +272,8 @@ class Reading:
             yield alphabet.encode(text)
         if not has_text:
             raise CorpusError(f"There is no text in {self._named()}: the corpus is empty.")
-        if separator is not None and ends < _FEWEST_ENDS:
+        self._labeller.check()
+        if separator is not None and ends < _FEWEST_ENDS and not self.earlier.closed:
             raise CorpusError(
                 f"There is only one song in {self._named()} when it is parted by {separator.told}: "
                 "change ",
@@ -285,15 +313,18 @@ class Reading:
             found, form, sha256 = was
             characters, hashed, account = 0, hashlib.sha256(), Account()
             counted = partial(self._counted, text, hashed, told=told)
-            begins, title = True, ""  # whether a text or a song begins, and its title
+            begins, opening = True, Opening()  # whether a text or a song begins, and how
             for piece in self._songs(text, counted, found.encoding, form, account):
                 if isinstance(piece, Opening):
-                    begins, title = True, piece.title or ""
+                    begins, opening = True, piece
                 elif piece:
                     if begins:
-                        piece = _titled(title, piece, apart=self.apart)
+                        piece = _titled(opening.title or "", piece, apart=self.apart)
+                    if self.options.labels:
+                        piece, number = without_symbols(piece)
+                        account.leave_out("private character", number)
                     if begins and songs:
-                        yield END
+                        yield END + self._labeller.symbols(opening, text.folder)
                     elif begins and last:
                         yield self._between(last, piece[0])
                     begins = False
@@ -339,14 +370,6 @@ class Reading:
     def _named(self) -> str:
         more = f" and {len(self._names) - 3:,} more" if len(self._names) > 3 else ""
         return ", ".join(self._names[:3]) + more
-
-
-def _beginning(head: bytes, encoding: str) -> str:
-    """Return the text that a file begins with; nothing where it does not decode."""
-    try:
-        return codecs.decode(head, encoding, "ignore")
-    except ValueError:  # not every codec can leave something out
-        return ""
 
 
 def _titled(title: str, text: str, *, apart: bool) -> str:
@@ -424,4 +447,5 @@ def held_in_memory(reading: Reading) -> Corpus:
         reading.sha256,
         parted=reading.parted,
         changed=reading.changed,
+        labels=reading.labels,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from charlstm.errors import SettingError
-from charlstm.text.songs import END, with_ends
+from charlstm.text.songs import END, SYMBOL, with_ends
 
 FILES = "files"
 """What tells songs apart that need no separator: each has a file, a row or an object."""
@@ -17,6 +17,9 @@ _FEWEST = 5
 _SHORTEST, _LONGEST = 20, 4_000
 # Lines are looked at once they are whole; one of more characters than this is none that parts.
 _LONGEST_LINE = 1 << 20
+
+# What a text begins with whose songs have labels.
+_LABELLED = re.compile(f"({END}{SYMBOL.pattern}+)")
 
 _BLANK = r"[^\S\n]*"
 _NUMBER = r"\d{1,4}|[IVXLC]{1,8}|[一二三四五六七八九十百零〇]{1,5}"
@@ -44,15 +47,22 @@ class Separator:
     part: Callable[[str], str]
     sound: Callable[[str], bool] = lambda _text: True
 
-    def marked(self, pieces: Iterable[str]) -> Iterator[str]:
-        """Yield a text with `END` wherever a song ends, a piece at a time."""
+    def marked(self, pieces: Iterable[str], *, labelled: bool = False) -> Iterator[str]:
+        """Yield a text with `END` wherever a song ends, a piece at a time.
+
+        Args:
+            pieces: the text.
+            labelled: whether each `END` in it is followed by the symbols of labels, which are no
+                part of a line.
+        """
+        part = self._part_labelled if labelled else self.part
         waiting = ""
         for piece in pieces:
             waiting += piece
             # Up to the last line that is not empty: how many empty ones follow is not known yet.
             whole = len(waiting[: waiting.rfind("\n") + 1].rstrip())
             if whole:
-                yield self.part(waiting[:whole])
+                yield part(waiting[:whole])
                 # The line break by itself, because there is no empty line after it.
                 after = waiting.index("\n", whole)
                 yield waiting[whole : after + 1]
@@ -60,7 +70,11 @@ class Separator:
             elif len(waiting) > _LONGEST_LINE:
                 yield waiting
                 waiting = ""
-        yield self.part(waiting)
+        yield part(waiting)
+
+    def _part_labelled(self, text: str) -> str:
+        parts = _LABELLED.split(text)
+        return "".join(part if k % 2 else self.part(part) for k, part in enumerate(parts))
 
 
 def _inserted(pattern: re.Pattern[str], text: str) -> str:

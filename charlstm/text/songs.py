@@ -1,5 +1,6 @@
 """Songs in a text: the mark that ends one, what opens one, and how many there are."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -11,6 +12,17 @@ Unicode keeps this code point for use inside of programs: it is no character and
 file that has it all the same is parted there.
 """
 
+FIRST_SYMBOL, SYMBOLS = 0x100000, 0xFFFE
+"""The first of the code points that stand for labels, and how many there are.
+
+They are for private use, and no text has them while labels are asked for; see
+`charlstm.text.labels`.
+"""
+
+SYMBOL = re.compile(f"[{chr(FIRST_SYMBOL)}-{chr(FIRST_SYMBOL + SYMBOLS - 1)}]")
+"""One of them."""
+
+_LEADING = re.compile(f"{SYMBOL.pattern}*")
 # White space is held back until it is clear whether a song ends there, but no more than this.
 _LONGEST_BLANK = 1 << 20
 
@@ -52,7 +64,7 @@ def as_read(text: str) -> str:
     return text.removeprefix(END).removesuffix(END).replace(END, "\n")
 
 
-def with_ends(pieces: Iterable[str]) -> Iterator[str]:
+def with_ends(pieces: Iterable[str], labels: str = "") -> Iterator[str]:
     """Yield a text with `END` before the first song, between any two and after the last.
 
     Each song then ends with one line break. Empty lines around it are left out, and so is a song
@@ -60,6 +72,8 @@ def with_ends(pieces: Iterable[str]) -> Iterator[str]:
 
     Args:
         pieces: the text, with `END` wherever a song may end; any number of them in a row.
+        labels: the symbols that each song begins with, until `END` and as many others come; see
+            `charlstm.text.labels`.
     """
     yield END
     begun, blank = False, ""
@@ -71,8 +85,14 @@ def with_ends(pieces: Iterable[str]) -> Iterator[str]:
                 begun, blank = False, ""
             text = blank + part
             if not begun:
+                if labels and (found := _LEADING.match(text)) and (symbols := found[0]):
+                    text = text[len(symbols) :]
+                    # Fewer where the text was cut off behind them.
+                    labels = symbols if len(symbols) == len(labels) else labels
                 text = text[_first_line(text) :]
             kept = len(text.rstrip())
+            if labels and kept and not begun:
+                yield labels
             begun = begun or kept > 0
             if begun and len(text) - kept > _LONGEST_BLANK:
                 kept = len(text)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.text.corpus import Corpus
-from charlstm.text.songs import END
 
 # A song is a twin if this share of its passages of so many characters is in the training text.
 _LENGTH, _SHARE = 12, 0.5
@@ -39,9 +38,10 @@ def twins(corpus: Corpus, cut: int) -> list[str]:
     found = []
     ends = corpus.ends[corpus.ends >= cut]
     for begin, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
-        own = hashes[begin + 1 - cut : max(end - _LENGTH + 1, begin + 1) - cut]
+        first = begin + 1 + len(corpus.labels.names)
+        own = hashes[first - cut : max(end - _LENGTH + 1, first) - cut]
         if len(own) and learned[np.searchsorted(known, own)].mean() >= _SHARE:
-            song = "".join(corpus.pieces(begin, end)).strip(END)
+            song = "".join(corpus.pieces(first, end))
             found.append(song.partition("\n")[0])
     return found
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from charlstm.errors import CorpusError
 from charlstm.text.corpus import Corpus, IdArray, code_points, from_code_points, narrowest
+from charlstm.text.labels import Labels
 from charlstm.text.songs import END
 
 UNKNOWN = 0
@@ -29,12 +31,16 @@ class Vocabulary:
     Args:
         characters: the characters in the order of their ids, from id 1.
         counts: how often each appeared in the training text, ``<unk>`` first; V numbers.
+        labels: of the songs; their symbols are no characters either. A value that has no id is read
+            as none.
 
     Raises:
         CorpusError: a character appears twice, or the counts do not fit the characters.
     """
 
-    def __init__(self, characters: str, counts: Sequence[int]) -> None:
+    def __init__(
+        self, characters: str, counts: Sequence[int], labels: Labels | None = None
+    ) -> None:
         if len(set(characters)) != len(characters):
             raise CorpusError("A vocabulary cannot hold the same character twice.")
         if len(counts) != len(characters) + 1 or any(count < 0 for count in counts):
@@ -49,31 +55,49 @@ class Vocabulary:
         self._ids: IdArray = np.full(_CODE_POINTS, UNKNOWN, dtype=narrow)
         self._ids[codes] = np.arange(1, len(self), dtype=narrow)
         self._codes = np.concatenate(([0xFFFD], codes)).astype("<u4")
+        labels = labels or Labels()
+        self.labels = labels.among(set(characters))
+        self._marks = frozenset((END, *labels.places))
+        if labels:
+            if not all(self._ids[ord(symbol)] for symbol in labels.none):
+                raise CorpusError("A vocabulary of songs with labels needs the symbols of none.")
+            symbols = "".join(labels.places)
+            read_as = [labels.none[place] for place in labels.places.values()]
+            missing = self._ids[code_points(symbols)] == UNKNOWN
+            none = self._ids[code_points("".join(read_as))]
+            self._ids[code_points(symbols)[missing]] = none[missing]
 
     @classmethod
-    def build(cls, text: str | Mapping[str, int], *, min_count: int = 1) -> "Vocabulary":
+    def build(
+        cls, text: str | Mapping[str, int], *, min_count: int = 1, labels: Labels | None = None
+    ) -> "Vocabulary":
         """Take every character that appears in a text at least `min_count` times.
 
         Args:
             text: the text itself, or how often each character appears in it.
-            min_count: those that appear fewer times become ``<unk>``; the end of a song never.
+            min_count: those that appear fewer times become ``<unk>``; the end of a song never, nor
+                do labels.
+            labels: of the songs in it; a model reads none of any name even if no song is without.
         """
+        labels = labels or Labels()
         counts = Counter(text)
+        counts.update(dict.fromkeys(labels.none, 0))
+        always = {END, *labels.places}
         fewest = max(min_count, 1)
-        chosen = [one for one in counts if counts[one] >= (1 if one == END else fewest)]
+        chosen = [one for one in counts if one in always or counts[one] >= fewest]
         chosen.sort(key=lambda character: (-counts[character], character))
         kept = [counts[character] for character in chosen]
-        return cls("".join(chosen), [counts.total() - sum(kept), *kept])
+        return cls("".join(chosen), [counts.total() - sum(kept), *kept], labels)
 
     def grown(self, other: "Vocabulary", text: str | Mapping[str, int]) -> "Vocabulary":
         """Return this vocabulary followed by the characters that only `other` has.
 
         Every id keeps its character. The counts are those of `text`, which is given as to `build`.
         """
-        counts = Counter(text)
-        characters = self.characters + "".join(c for c in other.characters if c not in self)
+        counts, known = Counter(text), set(self.characters)
+        characters = self.characters + "".join(c for c in other.characters if c not in known)
         kept = [counts[character] for character in characters]
-        return Vocabulary(characters, [counts.total() - sum(kept), *kept])
+        return Vocabulary(characters, [counts.total() - sum(kept), *kept], other.labels)
 
     def __repr__(self) -> str:
         return f"<Vocabulary: {self.size:,} characters>"
@@ -83,10 +107,12 @@ class Vocabulary:
         return len(self.characters) + 1
 
     def __contains__(self, character: object) -> bool:
+        """Whether a character has an id; neither the end of a song nor a label is one."""
         return (
             isinstance(character, str)
             and len(character) == 1
             and self._ids[ord(character)] != UNKNOWN
+            and character not in self._marks
         )
 
     def __eq__(self, other: object) -> bool:
@@ -94,6 +120,7 @@ class Vocabulary:
             isinstance(other, Vocabulary)
             and self.characters == other.characters
             and self.counts == other.counts
+            and self.labels == other.labels
         )
 
     __hash__ = None  # type: ignore[assignment]  # compared by content, never a key
@@ -116,16 +143,37 @@ class Vocabulary:
         place = int(self._ids[ord(END)])
         return None if place == UNKNOWN else place
 
+    @cached_property
+    def places(self) -> NDArray[np.int64] | None:
+        """``[V]``: of each id that is a label's, which of the names; -1 of all others.
+
+        ``None`` without labels. Those with a name are read and never predicted.
+        """
+        if not self.labels:
+            return None
+        places = np.full(len(self), -1, dtype=np.int64)
+        symbols = code_points("".join(self.labels.places))
+        places[self._ids[symbols]] = list(self.labels.places.values())
+        return places
+
+    @cached_property
+    def marks(self) -> NDArray[np.intp]:
+        """The ids that stand for no character: the end of a song, if any, and labels."""
+        ids = [] if self.end is None else [self.end]
+        labels = () if self.places is None else np.flatnonzero(self.places >= 0)
+        return np.array([*ids, *labels], dtype=np.intp)
+
     @property
     def size(self) -> int:
-        """How many characters there are, without ``<unk>`` and the end of a song."""
-        return len(self.characters) - (self.end is not None)
+        """How many characters there are, without ``<unk>``, the end of a song and labels."""
+        return sum(1 for character in self.characters if character not in self._marks)
 
     @property
     def seen_once(self) -> float:
         """The share of the vocabulary's characters that appeared in the text only once."""
-        once = sum(1 for count in self.counts[1:] if count == 1)
-        return (once - (self.end is not None and self.counts[self.end] == 1)) / max(self.size, 1)
+        counted = zip(self.characters, self.counts[1:], strict=True)
+        once = sum(1 for one, count in counted if count == 1 and one not in self._marks)
+        return once / max(self.size, 1)
 
 
 class Tokens:

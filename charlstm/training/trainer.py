@@ -20,7 +20,7 @@ from charlstm.recipes.recipe import Recipe
 from charlstm.runs.snapshot import Position, Snapshot
 from charlstm.runs.tensors import Arrays
 from charlstm.text.vocabulary import Ids
-from charlstm.training.batches import Window, Windows
+from charlstm.training.batches import IGNORED, Labelled, Window, Windows
 from charlstm.training.clock import Budget, Clock
 from charlstm.training.events import EpochEnd, Finished, Step, Stopped, TrainerEvent, WentBack
 from charlstm.training.optimizer import make_optimizer, moments_of, restore_moments
@@ -46,6 +46,7 @@ class Trainer:
         held_out: the text that is measured and never learned from; empty for none.
         vocabulary_size: V.
         end: the id of the end of a song, see `charlstm.model.charlm.CharLM`.
+        labels: of the songs in `ids`, see `charlstm.training.batches.Labelled`.
         backend: ``"scratch"`` or ``"torch"``.
         device: where the model lives.
         clock: what counts its seconds.
@@ -63,6 +64,7 @@ class Trainer:
         vocabulary_size: int,
         *,
         end: int | None = None,
+        labels: Labelled | None = None,
         backend: str,
         device: torch.device,
         clock: Clock | None = None,
@@ -79,10 +81,13 @@ class Trainer:
             window=recipe.window,
             sampling=recipe.sampling,
             seed=recipe.seed,
+            labels=labels,
         )
         self.model = CharLM(
             recipe.architecture, vocabulary_size, backend=backend, dropout=recipe.dropout, end=end
         )
+        # Which ids of the held-out text are read and not predicted.
+        self._unpredicted = None if labels is None else labels.places >= 0
         generator = torch.Generator().manual_seed(recipe.seed)
         initialize(self.model, recipe.initialization, generator)
         self.model.to(device)
@@ -333,7 +338,7 @@ class Trainer:
     def _step(self, window: Window) -> None:
         state = self.model.zero_state(window.inputs.shape[1]) if window.fresh else self._state
         inputs, targets = window.inputs.to(self.device), window.targets.to(self.device)
-        loss, state = self._backward(state, inputs, targets)
+        loss, state = self._backward(state, inputs, targets, window.counted)
         if self.recipe.clip:
             self._clip()
         self.rate = self._planned_rate()
@@ -343,8 +348,8 @@ class Trainer:
         # The state goes on to the next window, the gradient does not: that is the truncation.
         self._state = tuple(part.detach().float() for part in state)
         # Not in place: an event may look at the sum of its step later.
-        self._loss_sum = self._loss_sum + loss.detach() * targets.numel()
-        self._loss_count += targets.numel()
+        self._loss_sum = self._loss_sum + loss.detach() * window.counted
+        self._loss_count += window.counted
 
     def _clip(self) -> None:
         """Scale the whole gradient down where its global norm is above the recipe's."""
@@ -355,14 +360,22 @@ class Trainer:
         if self.device.type != "cpu" or norm > self.recipe.clip:
             clip_grads_with_norm_(weights, self.recipe.clip, norm)
 
-    def _backward(self, state: State, inputs: Tensor, targets: Tensor) -> tuple[Tensor, State]:
+    def _backward(
+        self, state: State, inputs: Tensor, targets: Tensor, counted: int
+    ) -> tuple[Tensor, State]:
         """Leave the loss's gradients in the weights; return it, and the state after the window."""
         # Dropout depends on the seed and the step alone, so that a resumed run has the same masks.
         self._generator.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
         low = self.recipe.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
             logits, state = self.model(inputs, state, self._generator)
-        loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+        loss = functional.cross_entropy(
+            logits.float().flatten(0, 1),
+            targets.flatten(),
+            ignore_index=IGNORED,
+            # The mean of nothing is no number, the sum of nothing is 0.
+            reduction="mean" if counted else "sum",
+        )
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         return loss, state
@@ -403,7 +416,12 @@ class Trainer:
         held_out_loss = None
         if len(self.held_out) > 1:
             began = self.clock.now()
-            held_out_loss = mean_surprisal(self.model, self.held_out, streams=_VALIDATION_STREAMS)
+            held_out_loss = mean_surprisal(
+                self.model,
+                self.held_out,
+                streams=_VALIDATION_STREAMS,
+                unpredicted=self._unpredicted,
+            )
             # The longest so far, so that progress never falls.
             self._measuring = max(self._measuring, self.clock.now() - began)
         report = Report(

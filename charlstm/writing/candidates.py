@@ -263,8 +263,8 @@ class CandidateWriter:
         """Return ``[N, V]`` logits as the processors leave them, and as the form leaves those."""
         offered = expected.copy()
         offered[:, UNKNOWN] = -np.inf
-        if (end := self._sampler.vocabulary.end) is not None:
-            offered[:, end] = -np.inf  # a song that is written to a form is as long as that
+        # A song that is written to a form is as long as that.
+        offered[:, self._sampler.vocabulary.marks] = -np.inf
         for row, logits in zip(rows, offered, strict=True):
             self._process(point, row, logits)
         left = offered.copy()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charlstm.checks import check_real, check_whole
 from charlstm.model.network import Array
@@ -80,11 +81,11 @@ IN_DECODING = {part.name: f"decoding=Decoding({part.name}=...)" for part in fiel
 """How its parts are said where a whole `Decoding` is asked for."""
 
 
-def without(character: int) -> Processor:
-    """Return what rules a character out everywhere."""
+def without(ids: NDArray[np.intp]) -> Processor:
+    """Return what rules some ids out everywhere."""
 
     def rule_out(_written: str, logits: Array) -> None:
-        logits[character] = -np.inf
+        logits[ids] = -np.inf
 
     return rule_out
 

@@ -10,6 +10,7 @@ from charlstm.checks import check_whole
 from charlstm.errors import CharLSTMError, RunError, Setting
 from charlstm.files import exclusive, is_file, parse, read_bytes, write_whole
 from charlstm.runs.directory import RunDirectory
+from charlstm.text.labels import Label
 from charlstm.writing.decoding import Decoding
 from charlstm.writing.form import Form
 from charlstm.writing.song import Song
@@ -25,6 +26,7 @@ class Settings(NamedTuple):
     form: Form
     decoding: Decoding
     max_copy: int
+    label: Label
 
 
 class Draft:
@@ -158,6 +160,7 @@ def _to_json(song: Song) -> bytes:
         "max_copy": song.max_copy,
         **{name: getattr(song.form, name) for name in _TEXTS},
         "must": song.form.must,
+        "label": dict(song.label),
     }
     return json.dumps(settings, ensure_ascii=False, indent=1).encode(errors="replace")
 
@@ -174,4 +177,8 @@ def _from_json(value: Any) -> Settings:
     if not all(isinstance(text, str) for text in (*texts.values(), *must)):
         raise TypeError("a part of the form is not a text")
     check_whole("max_copy", value["max_copy"], 0)
-    return Settings(Form(must=must, **texts), Decoding(value["temperature"]), value["max_copy"])
+    label = value.get("label", {})  # which drafts before 0.3.0 have not
+    if not isinstance(label, dict) or not all(isinstance(one, str) for one in label.values()):
+        raise TypeError("a label is not a text")
+    form, decoding = Form(must=must, **texts), Decoding(value["temperature"])
+    return Settings(form, decoding, value["max_copy"], label)

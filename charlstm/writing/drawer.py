@@ -1,8 +1,11 @@
 """The draw: from logits to the next character, for many streams at once."""
 
+import secrets
+
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.checks import check_whole
 from charlstm.errors import RecipeError, Setting
 from charlstm.model.network import Array
 from charlstm.text.vocabulary import UNKNOWN
@@ -114,6 +117,23 @@ def choose(logits: Array, decoding: Decoding, generator: np.random.Generator) ->
     the cumulative distribution.
     """
     return Drawer(decoding, len(logits)).one(logits.copy()[None], generator.random())
+
+
+def first_seed(seed: int | None) -> int:
+    """Return a seed that was asked for, or a random one for ``None``.
+
+    Raises:
+        RecipeError: it is no whole number from 0.
+    """
+    if seed is None:
+        return fresh_seed()
+    check_whole("seed", seed, 0)
+    return seed
+
+
+def fresh_seed() -> int:
+    """Return a random seed, short enough to type."""
+    return secrets.randbelow(2**32)
 
 
 def _keep_likeliest(logits: Array, top_k: int) -> None:

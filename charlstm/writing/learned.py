@@ -72,7 +72,7 @@ class Learned:
                 left_out,
                 ".",
             )
-        return TrainingText(as_read(text))
+        return TrainingText(as_read(self._info.labels.stripped(text)))
 
     @cached_property
     def words(self) -> frozenset[str] | None:

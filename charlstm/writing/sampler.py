@@ -1,8 +1,8 @@
 """Continuing a prefix, with NumPy alone."""
 
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TypedDict, Unpack
 
 import numpy as np
@@ -14,12 +14,13 @@ from charlstm.model.network import Network, State
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import TextOptions
+from charlstm.text.labels import Label
 from charlstm.text.letters import LONGEST, is_plain
 from charlstm.text.songs import END, Songs
 from charlstm.text.unseen import Prefix, stop_text
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import IN_DECODING, Decoding, Processor, without
-from charlstm.writing.drawer import Drawer, choose
+from charlstm.writing.drawer import Drawer, choose, first_seed
 from charlstm.writing.stopping import End
 
 # Uniform numbers are drawn this many at a time: a call to the generator costs as much for one.
@@ -69,15 +70,32 @@ class Sampler:
         vocabulary: its characters.
         text: how its training text was normalised; prefixes are treated the same way.
         songs: those that it learned; ``None`` if its text was one stream.
+        label: what it reads before a song, by the names of the labels; see `labelled`.
     """
 
     network: Network
     vocabulary: Vocabulary
     text: TextOptions = field(default_factory=TextOptions)
     songs: Songs | None = None
+    label: Label = field(default_factory=lambda: MappingProxyType({}))
 
     def __repr__(self) -> str:
         return f"<Sampler: {self.network}, {self.vocabulary.size:,} characters known>"
+
+    def labelled(self, label: Label | None) -> "Sampler":
+        """Return the same model that reads a label before a song.
+
+        Args:
+            label: by names, such as ``{"artist": "Sappho"}``; of all others it reads that there is
+                none. ``None`` leaves what it reads as it is.
+
+        Raises:
+            RecipeError: it has learned no such label; says which ones it has.
+        """
+        if label is None:
+            return self
+        _ = self.vocabulary.labels.symbols(label)  # which is found out here, and not at first use
+        return replace(self, label=MappingProxyType(dict(label)))
 
     def prefix(
         self, given: str | Prefix, unknown: str = "error", *, what: Part = "the prefix"
@@ -226,9 +244,13 @@ class Sampler:
 
     def _before(self, text: str, *, line: bool = False) -> str:
         """Return what the model reads before a text; see `read`."""
+        symbols = self.vocabulary.labels.symbols(self.label)
+        song = END + symbols
         before = ["\n"] if "\n" in self.vocabulary else []
+        if symbols:  # a line has the label of its song
+            before = [song + mark for mark in before]
         if self.songs is not None and not (line and before and not text):
-            before.insert(0, END)
+            before.insert(0, song)
         if len(before) < 2 or not text:
             return before[0] if before else ""
 
@@ -281,8 +303,11 @@ class Sampler:
         texts = _Texts([begun] * samples, list(range(samples)))
         decoding = decoding or Decoding()
         processors = (*decoding.processors(self.vocabulary), *processors)
-        if not may_end and self.vocabulary.end is not None:
-            processors = (without(self.vocabulary.end), *processors)
+        never = self.vocabulary.marks
+        if may_end:
+            never = never[never != self.vocabulary.end]
+        if len(never):
+            processors = (without(never), *processors)
         generators = [np.random.default_rng(first + k) for k in range(samples)]
         ids = self._draw(prefix.read, texts, length, decoding, processors, generators)
         return self._pieces(ids, texts, ends), ends
@@ -423,20 +448,3 @@ def _uniforms(generators: list[np.random.Generator]) -> Iterator[NDArray[np.floa
     """Yield a number in [0, 1) from each generator, again and again."""
     while True:
         yield from np.stack([rng.random(_BLOCK) for rng in generators], axis=1)
-
-
-def first_seed(seed: int | None) -> int:
-    """Return a seed that was asked for, or a random one for ``None``.
-
-    Raises:
-        RecipeError: it is no whole number from 0.
-    """
-    if seed is None:
-        return fresh_seed()
-    check_whole("seed", seed, 0)
-    return seed
-
-
-def fresh_seed() -> int:
-    """Return a random seed, short enough to type."""
-    return secrets.randbelow(2**32)

@@ -14,6 +14,7 @@ import numpy as np
 from charlstm.checks import check_whole
 from charlstm.errors import FormError, RecipeError
 from charlstm.evaluation.novelty import Passage, TrainingText
+from charlstm.text.labels import Label
 from charlstm.text.letters import start_of_letter
 from charlstm.writing.candidates import Candidate
 from charlstm.writing.composer import Composer
@@ -65,6 +66,7 @@ class Song:
         form: what its lines should be; they are counted from the last empty line.
         decoding: how characters are drawn.
         max_copy: how many characters in a row may be copied; 0 for any number.
+        label: what the model reads before it; see `Sampler.labelled`.
         seed: the same one proposes the same lines to the same decisions.
 
     Raises:
@@ -80,9 +82,10 @@ class Song:
         form: Form | None = None,
         decoding: Decoding | None = None,
         max_copy: int = 0,
+        label: Label | None = None,
         seed: int | None = None,
     ) -> None:
-        self._sampler = sampler
+        self._sampler = sampler.labelled(label)
         self._training_text = training_text
         self._words = words
         if seed is not None:
@@ -91,9 +94,14 @@ class Song:
         self.form = Form() if form is None else form
         self.decoding = decoding or Decoding()
         self.max_copy = max_copy
-        self._composer = self._composer_for(self.form, self.decoding, max_copy)
+        self._composer = self._composer_for(self._sampler, self.form, self.decoding, max_copy)
         self._points: list[Point] = [self._composer.start()]
         self._lines: list[str] = []
+
+    @property
+    def label(self) -> Label:
+        """What the model reads before it, by the names of the labels."""
+        return self._sampler.label
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -121,33 +129,45 @@ class Song:
         form: Form | None = None,
         decoding: Decoding | None = None,
         max_copy: int | None = None,
+        label: Label | None = None,
     ) -> None:
         """Change how the next lines are written; what is ``None`` stays.
 
+        With another label the model reads all lines so far once more.
+
         Raises:
             UnknownCharactersError: the form has characters that the model has never seen.
-            RecipeError: parts of the form cannot be combined, or `max_copy` cannot be kept.
+            RecipeError: there is no such label, parts of the form cannot be combined, or `max_copy`
+                cannot be kept.
             MissingLibraryError: see `Form.constraints`.
         """
         form = self.form if form is None else form
         decoding = decoding or self.decoding
         max_copy = self.max_copy if max_copy is None else max_copy
-        self._composer = self._composer_for(form, decoding, max_copy)
+        sampler = self._sampler.labelled(label)
+        self._composer = self._composer_for(sampler, form, decoding, max_copy)
         self.form, self.decoding, self.max_copy = form, decoding, max_copy
+        if sampler.label != self.label:
+            self._sampler = sampler
+            self._points, lines = [self._composer.start()], self._lines
+            self._lines = []
+            for line in lines:
+                self._add(line, None)
 
-    def _composer_for(self, form: Form, decoding: Decoding, max_copy: int) -> Composer:
+    def _composer_for(
+        self, sampler: Sampler, form: Form, decoding: Decoding, max_copy: int
+    ) -> Composer:
         processors: tuple[Processor, ...] = ()
         if max_copy:
             if self._training_text is None:
                 raise RecipeError(
                     "There is no training text to look for copies in, so they cannot be kept short."
                 )
-            vocabulary = self._sampler.vocabulary
-            processors = keeping_short(max_copy, self._training_text, vocabulary)
-        asked = form.as_read(self._sampler.text)
+            processors = keeping_short(max_copy, self._training_text, sampler.vocabulary)
+        asked = form.as_read(sampler.text)
         return Composer(
-            self._sampler,
-            asked.constraints(self._sampler.vocabulary, None, self._words),
+            sampler,
+            asked.constraints(sampler.vocabulary, None, self._words),
             decoding=decoding,
             processors=processors,
             read_processors=processors,

@@ -10,6 +10,7 @@ from charlstm.cli.names import option
 from charlstm.cli.options import (
     AcrosticEndOption,
     AcrosticOption,
+    LabelOption,
     LineLengthOption,
     MaxCopyOption,
     MustOption,
@@ -17,6 +18,7 @@ from charlstm.cli.options import (
     RunOption,
     TemperatureOption,
     is_given,
+    told_label,
 )
 from charlstm.cli.write.desk import Desk
 from charlstm.cli.write.prompt import asking
@@ -37,6 +39,7 @@ def write(
         ),
     ] = None,
     temperature: TemperatureOption = TEMPERATURE,
+    label: LabelOption = None,
     max_copy: MaxCopyOption = None,
     line_length: LineLengthOption = "",
     acrostic: AcrosticOption = "",
@@ -52,6 +55,7 @@ def write(
         from charlstm.writing.form import Form
         from charlstm.writing.song import Song
 
+    told = told_label(label)
     model = load(run)
     training_text, uncopied = None, ""
     try:
@@ -70,6 +74,7 @@ def write(
         form=Form(None, line_length, acrostic, acrostic_end, rhyme, tuple(must or ())),
         decoding=Decoding(temperature),
         max_copy=max_copy or 0,
+        label=told,
         seed=seed,
     )
     draft = Draft(model.directory.path)

@@ -168,6 +168,7 @@ class Desk:
             form=replace(kept.form, **asked),
             decoding=song.decoding if "temperature" in given else kept.decoding,
             max_copy=song.max_copy if stays else kept.max_copy,
+            label=song.label if "label" in given else kept.label,
         )
 
     def _put_aside(self) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from charlstm.text.labels import Labels
+
 PLAIN, WORD = "plain text", "Word"
 FORMATS = (
     *(PLAIN, "LRC", "SRT", "WebVTT", "CSV", "CSV with semicolons", "TSV", "JSON", "JSON Lines"),
@@ -45,7 +47,11 @@ class Earlier:
     Attributes:
         formats: of files by the hashes of their bytes, what they are; found out for all others.
         suffixes: which files of a folder or an archive are read, by what their names end in.
+        labels: those that songs had, whose values have their symbols.
+        closed: whether no other values are labels.
     """
 
     formats: Mapping[str, Format] = field(default_factory=lambda: MappingProxyType({}))
     suffixes: tuple[str, ...] = SUFFIXES
+    labels: Labels = field(default_factory=Labels)
+    closed: bool = False
