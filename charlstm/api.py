@@ -13,11 +13,13 @@ from charlstm.trained import TrainedModel
 
 if TYPE_CHECKING:  # torch comes with the first training
     from charlstm.sessions.session import Event, Session
+    from charlstm.text.handed import Song
     from charlstm.text.reading import Told
 
 
 # What the command line calls settings that have another name here.
 _TYPED = {
+    "label": "labels",
     "lr": "learning_rate",
     "from_": "start_from",
     "prefix": "prefixes",
@@ -42,7 +44,7 @@ def load(run: str | Path | None = None, *, root: str | Path = ROOT) -> TrainedMo
 
 def train(
     *places: str | Path,
-    text: str | Iterable[str] | None = None,
+    text: "str | Iterable[Song] | None" = None,
     recipe: str = "auto",
     start_from: str | Path | None = None,
     name: str | None = None,
@@ -105,7 +107,7 @@ def resume(
     run: str | Path | None = None,
     *,
     places: str | Path | Sequence[str | Path] = (),
-    text: str | Iterable[str] | None = None,
+    text: "str | Iterable[Song] | None" = None,
     root: str | Path = ROOT,
     backend: str = "auto",
     device: str = "auto",

@@ -144,7 +144,7 @@ def perplexity(
         answer = {**figures.to_json(), "run": str(model.directory.path)}
         write_json(finite(answer))
         return
-    _draw(figures, measured, read if show else None)
+    _draw(figures, measured, read if show else None, labelled=bool(model.info.labels))
 
 
 @contextmanager
@@ -173,7 +173,7 @@ def _write_page(
     notes().print(visible(f"page: {written.path}"), style="dim", markup=False)
 
 
-def _draw(figures: "Evaluation", measured: str, shown: str | None) -> None:
+def _draw(figures: "Evaluation", measured: str, shown: str | None, *, labelled: bool) -> None:
     from rich.table import Table
 
     from charlstm.figures import perplexity as perplexity_of
@@ -206,6 +206,9 @@ def _draw(figures: "Evaluation", measured: str, shown: str | None) -> None:
         _print(console, figures, measured, table)
         if figures.labels is not None:
             _print_labels(console, figures.labels)
+        elif labelled:
+            told = "No song has a label that was learned, so nothing says what labels are worth."
+            console.print(f"\n{told}", style="dim")
     write_result(drawn.get())
 
 
@@ -286,7 +289,7 @@ def _print_labels(console: "Console", labels: "Worth") -> None:
     if labels.certain:
         others = ", and than with those of other songs" * (labels.shuffled_loss is not None)
         worth = (
-            f"The labels are worth {labels.share:.1%}: the perplexity is lower by as much than "
+            f"The labels are worth {labels.share:.2%}: the perplexity is lower by as much than "
             f"with none{others}."
         )
     console.print(worth, style="dim")

@@ -1,5 +1,6 @@
 """What the labels of songs are worth: a text measured with them, with none and with others'."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,8 +11,10 @@ from charlstm.figures import perplexity
 from charlstm.text.corpus import IdArray
 from charlstm.text.vocabulary import Vocabulary
 
-# A difference between songs is more than chance if it is so many times its standard error.
-_ERRORS = 2.0
+# More songs are better than worse, and by more than chance, if the difference is so many standard
+# deviations of what coins would do. What they gain together says less: one song that a wrong label
+# leads astray can outweigh all others.
+_DEVIATIONS = 2.0
 # Of the order in which the labels are shuffled, so that a run always has the same figure.
 _SEED = 0
 
@@ -28,8 +31,8 @@ class Worth:
         none_loss: with every label read as none.
         shuffled_loss: with every song's labels those of some song of the text; ``None`` if all
             have the same.
-        certain: whether both are so much higher that it is no chance: by two standard errors of
-            the sum over all songs.
+        certain: whether both are higher, and by no chance: so many more songs are predicted better
+            with their labels than worse.
     """
 
     loss: float
@@ -81,13 +84,15 @@ def worth(
         return None
     counted = places[1:] < 0
     song = np.cumsum(ids[:-1] == vocabulary.end)[counted]
+    song -= song[0]
     nats = nats[counted].astype(np.float64)
 
     def compared(others: IdArray) -> tuple[float, bool]:
         other = measure(others)[counted].astype(np.float64)
         gains = np.bincount(song, other - nats)
-        error = np.sqrt(len(gains)) * gains.std(ddof=1) if len(gains) > 1 else np.inf
-        return float(other.mean()), bool(gains.sum() > _ERRORS * error)
+        better, worse = int((gains > 0).sum()), int((gains < 0).sum())
+        more = better - worse > _DEVIATIONS * math.sqrt(better + worse)
+        return float(other.mean()), more and float(gains.sum()) > 0
 
     none_loss, certain = compared(none_ids)
     shuffled_loss = None

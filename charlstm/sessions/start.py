@@ -128,6 +128,7 @@ def start_session(
         notes=(
             *_alike(corpus),
             *_twins(fitted),
+            *_unlearned(fitted),
             *fitted.notes,
             *timed.notes,
             *made.notes,
@@ -247,6 +248,26 @@ def _twins(fitted: Fitted) -> tuple[Message, ...]:
             f"training text as well ({named}), so the held-out figures flatter."
         ),
     )
+
+
+def _unlearned(fitted: Fitted) -> tuple[Message, ...]:
+    """Say how many held-out songs have a label that no song has which is learned."""
+    corpus, learned = fitted.corpus, fitted.vocabulary.labels
+    held_out = corpus.labelled[corpus.ends[:-1] >= fitted.cut]
+    notes = []
+    for place, name in enumerate(corpus.labels.names):
+        read = {*learned.values[name].values(), corpus.labels.none[place]}
+        unknown = sum(symbol not in read for symbol in corpus.alphabet.decode(held_out[:, place]))
+        if unknown:
+            verb = "has" if unknown == 1 else "have"
+            notes.append(
+                Message(
+                    f"{unknown:,} of {count(len(held_out), 'held-out song')} {verb} a label of "
+                    f"{name} that no learned song has, and {'is' if unknown == 1 else 'are'} read "
+                    "as if without one."
+                )
+            )
+    return tuple(notes)
 
 
 def _alike(corpus: Corpus) -> tuple[Message, ...]:

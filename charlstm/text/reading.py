@@ -209,12 +209,11 @@ class Reading:
         found = find_separator(sample[:most])
         if found is not None or not self.options.labels:
             return found
-        if self.earlier.closed:  # what is measured may be a single song
-            return separator_named(FILES)
+        if self.earlier.closed:
+            return separator_named(FILES)  # what is measured may be a single song
         raise CorpusError(
-            "Songs are what has ",
-            Setting("labels"),
-            f", but in {self._named()} none are told apart: say what parts them with ",
+            f"Songs have labels, and in {self._named()} none are told apart: say what parts them "
+            "with ",
             Setting("songs"),
             ".",
         )
