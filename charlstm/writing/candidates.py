@@ -263,8 +263,8 @@ class CandidateWriter:
         """Return ``[N, V]`` logits as the processors leave them, and as the form leaves those."""
         offered = expected.copy()
         offered[:, UNKNOWN] = -np.inf
-        # A song that is written to a form is as long as that.
-        offered[:, self._sampler.vocabulary.marks] = -np.inf
+        if len(marks := self._sampler.vocabulary.marks):
+            offered[:, marks] = -np.inf  # a song that is written to a form is as long as that
         for row, logits in zip(rows, offered, strict=True):
             self._process(point, row, logits)
         left = offered.copy()

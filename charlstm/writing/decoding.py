@@ -83,9 +83,11 @@ IN_DECODING = {part.name: f"decoding=Decoding({part.name}=...)" for part in fiel
 
 def without(ids: NDArray[np.intp]) -> Processor:
     """Return what rules some ids out everywhere."""
+    # With a number it takes a third of the time, at every character.
+    chosen = int(ids[0]) if len(ids) == 1 else ids
 
     def rule_out(_written: str, logits: Array) -> None:
-        logits[ids] = -np.inf
+        logits[chosen] = -np.inf
 
     return rule_out
 
