@@ -1,6 +1,6 @@
 """What a model gains by knowing where songs end: the same songs, told apart and as one stream.
 
-python -m benchmarks.songs TEXT [--songs PATTERN] [--limit N] [--epochs N] [--json FILE]
+python -m benchmarks.songs TEXT [--songs PATTERN] [--limit N] [--epochs N] [--seeds N]
 
 Both models learn the same songs with the same recipe, and both are measured on the same held-out
 ones. The figure is all their nats over the characters of the songs: what tells songs apart, the
@@ -89,7 +89,7 @@ def _train(
         held_out = f"\n{held_out}"  # the first character is only read
     vocabulary = Vocabulary.build(learned)
     ids = vocabulary.encode(learned)
-    recipe = auto(characters * 10, len(vocabulary))
+    recipe = auto(len(learned) + len(held_out), len(vocabulary))
     batch, window = fit(len(ids), recipe.batch, recipe.window)
     recipe = recipe.override(
         batch=batch, window=window, seed=seed, epochs=epochs, precision="bfloat16"

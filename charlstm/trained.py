@@ -14,7 +14,7 @@ from charlstm.machine import Machine
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import Corpus
-from charlstm.text.formats.format import Earlier
+from charlstm.text.earlier import Earlier
 from charlstm.text.labels import Label, without_symbols
 from charlstm.text.songs import with_ends
 from charlstm.text.unseen import Prefix
@@ -276,15 +276,15 @@ class TrainedModel:
         """Return all of some files as one text, with the encoding of each; see `read`."""
         from charlstm.text import handed, reading
 
-        options, apart = self.info.recipe.text.again(field), self.info.apart
-        if self.info.songs is None:
+        info = self.info
+        options = info.recipe.text.again(field)
+        if info.songs is None:
             options = replace(options, songs="off")
         named = handed.check_places(places)
         # Values that were not learned are read as none.
-        earlier = Earlier(labels=self.info.labels, closed=True)
-        return reading.read_corpus(
-            named, options=options, encoding=encoding, apart=apart, earlier=earlier
-        )
+        parted = None if info.songs is None else info.songs.parted
+        earlier = Earlier(apart=info.apart, parted=parted, labels=info.labels, closed=True)
+        return reading.read_corpus(named, options=options, encoding=encoding, earlier=earlier)
 
     def measured(self, text: str | Corpus | None = None) -> str:
         """Return a text as `perplexity` measures it: with the ends of songs and their labels.

@@ -257,7 +257,9 @@ def _colored(line: "Line") -> "Text":
 
 def _print(console: "Console", figures: "Evaluation", measured: str, table: "Table") -> None:
     console.print(visible(measured), style="bold", markup=False)
-    ends = f" and the ends of {count(figures.ends, 'song')}" if figures.ends else ""
+    ends = ""
+    if figures.ends:
+        ends = f" and the {'end' if figures.ends == 1 else 'ends'} of {count(figures.ends, 'song')}"
     console.print(
         f"{count(figures.characters, 'character')}{ends} predicted, {figures.unknown_share:.2%} of "
         "them unknown to the model\n",

@@ -213,18 +213,18 @@ def generate(
     may_end = model.info.songs is not None and lines is None and not form.has_constraints
     answers = Answers(model, told, many, may_end, as_json=as_json, kept=bool(files))
     for number, begun in enumerate(prefixes):
-        seed = first + number * samples
+        of_first = first + number * samples
         if form.has_constraints:
             for k in range(samples):
-                point = model.compose_point(form, begun, seed=seed + k, **settings)
-                answers.give(point.text, begun, seed + k, point)
+                point = model.compose_point(form, begun, seed=of_first + k, **settings)
+                answers.give(point.text, begun, of_first + k, point)
         elif samples == 1 and not as_json and not files and is_terminal(sys.stdout):
-            pieces = model.stream(begun, seed=seed, **ends, **settings)
-            answers.give_as_written(pieces, begun, seed)
+            pieces = model.stream(begun, seed=of_first, **ends, **settings)
+            answers.give_as_written(pieces, begun, of_first)
         else:
-            texts = model.write_many(begun, samples=samples, seed=seed, **ends, **settings)
+            texts = model.write_many(begun, samples=samples, seed=of_first, **ends, **settings)
             for k, written in enumerate(texts):
-                answers.give(written.text, begun, seed + k, ended=written.ended)
+                answers.give(written.text, begun, of_first + k, ended=written.ended)
     _write(files, answers.kept, as_json=as_json)
     if not as_json:
         told_last = f"run {model.directory.name}, seed {first}{answers.ended()}{answers.copied()}"
@@ -254,13 +254,14 @@ def _checked(paths: list[Path], read: "list[Path | int]", *, force: bool) -> "li
 
 def _write(files: "list[Output]", texts: list[str], *, as_json: bool) -> None:
     """Write all texts to the one file, or each to its own."""
+    several = len(texts) > 1
     if len(files) == 1:
         texts = [("" if as_json else "\n").join(texts)]
     for file, text in zip(files, texts, strict=False):  # there may be no file
         file.write(text.encode(errors="backslashreplace"))
     if files:
         more = f" to {files[-1].path}" if len(files) > 1 else ""
-        told = f"{'songs' if more else 'song'}: {files[0].path}{more}"
+        told = f"{'songs' if several else 'song'}: {files[0].path}{more}"
         notes().print(visible(told), style="dim", markup=False)
 
 

@@ -188,9 +188,10 @@ def _draw_plan(console: Console, plan: Plan) -> None:
     architecture = recipe.architecture
     counts = plan.vocabulary
     files = _files(corpus.sources)
+    learned, measured = plan.characters
     held_out = (
-        f"{plan.held_out_characters:,} held out"
-        if plan.held_out_characters
+        f"{measured:,} held out"
+        if measured
         else ("nothing held out: no figure will say how good the model is")
     )
     into = f"embedding {architecture.embedding}" if architecture.embedding else "one-hot"
@@ -202,7 +203,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         "labels": _labels(corpus),
         "vocabulary": f"{count(counts.size, 'character')}, {counts.seen_once:.0%} of "
         "them seen once",
-        "split": f"{plan.training_characters:,} to learn from, {held_out}",
+        "split": f"{learned:,} to learn from, {held_out}",
         "model": f"{architecture.title}, {into}, "
         f"{count(architecture.parameter_count(len(counts)), 'weight')}",
         "recipe": plan.reason,

@@ -14,7 +14,7 @@ from charlstm.model.devices import Computing
 from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe, training_bytes
 from charlstm.text.corpus import Corpus, TextOptions
-from charlstm.text.formats.format import Earlier
+from charlstm.text.earlier import Earlier
 from charlstm.text.handed import ENCODING, Song, check_places, handed_over
 from charlstm.text.labels import Labels
 from charlstm.text.locations import Text
@@ -37,9 +37,6 @@ class Material:
             `charlstm.text.reading.Encodings`.
         stdin: where ``-`` reads.
         on_read: called now and then with the bytes read and the bytes in all.
-        apart: whether there is to be an empty line between two files.
-        parted: what tells songs apart, where it need not be found out; see
-            `charlstm.text.reading.Reading`.
         text: the text itself, if it was handed over and is in no place.
         earlier: how an earlier reading of it went that is to be the same.
     """
@@ -48,8 +45,6 @@ class Material:
     encoding: Told | Encodings = None
     stdin: BinaryIO | None = field(default=None, repr=False)
     on_read: OnRead | None = field(default=None, repr=False)
-    apart: bool = True
-    parted: str | None = None
     text: Text | None = field(default=None, repr=False)
     earlier: Earlier | None = field(default=None, repr=False)
 
@@ -95,8 +90,6 @@ class Material:
             cache=cache,
             options=options,
             encoding=self.encoding if self.text is None else ENCODING,
-            apart=self.apart,
-            parted=self.parted,
             earlier=replace(self.earlier or Earlier(), labels=labels or Labels()),
             stdin=self.stdin,
             on_read=self.on_read,

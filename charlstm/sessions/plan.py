@@ -64,6 +64,14 @@ class Plan:
     index_seconds: float = 0.0
 
     @property
+    def characters(self) -> tuple[int, int]:
+        """How many characters are learned and how many measured, without the ends of songs."""
+        songs = int((self.corpus.ends < self.training_characters).sum())
+        each = 1 + len(self.corpus.labels.names)  # before a song
+        learned = self.training_characters - songs * each
+        return learned, self.corpus.characters - learned
+
+    @property
     def total_steps(self) -> int:
         """After how many steps it will be done, unless the recipe's minutes are over first."""
         return self.budget.steps

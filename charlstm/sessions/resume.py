@@ -24,7 +24,7 @@ from charlstm.sessions.session import Session
 from charlstm.sessions.start import versions
 from charlstm.sessions.tensorboard import has_tensorboard
 from charlstm.text.corpus import Corpus
-from charlstm.text.formats.format import Earlier
+from charlstm.text.earlier import Earlier
 from charlstm.text.mapped import DIRECTORY
 from charlstm.text.reading import Encodings
 from charlstm.text.splitting import may_be_split
@@ -136,9 +136,12 @@ def _read_again(directory: RunDirectory, info: RunInfo, material: Material) -> C
         material,
         places=material.places or info.places,
         encoding=Encodings(info.encoding, known=known),
-        apart=info.apart,
-        parted=None if info.songs is None else info.songs.parted,
-        earlier=Earlier(formats, info.suffixes),
+        earlier=Earlier(
+            apart=info.apart,
+            parted=None if info.songs is None else info.songs.parted,
+            formats=formats,
+            suffixes=info.suffixes,
+        ),
     )
     options = info.recipe.text if info.songs else replace(info.recipe.text, songs="off")
     # Those of a run that it was started from have symbols that its own songs need not have.
@@ -187,9 +190,11 @@ def _refuse_changes(directory: RunDirectory, old: Recipe, new: Recipe) -> None:
     before, after = _flat(dataclasses.asdict(old)), _flat(dataclasses.asdict(new))
     changed = [name for name in before if name not in _RESUMABLE and before[name] != after[name]]
     if changed:
+        named = [part for name in changed for part in (", ", Setting(name))][1:]
         raise RecipeError(
-            f"{directory.path} was trained with another {', '.join(changed)}; a resumed run keeps "
-            "its settings. Leave them out, or train anew without ",
+            f"{directory.path} was trained with another ",
+            *named,
+            "; a resumed run keeps its settings. Leave them out, or train anew without ",
             Setting("resume"),
             ".",
         )

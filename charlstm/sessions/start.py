@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from charlstm.errors import Message, RecipeError, Setting, count
+from charlstm.errors import Message, RecipeError, Setting, count, shortened
 from charlstm.machine import Machine
 from charlstm.model.devices import Computing, prepare
 from charlstm.recipes.named import explain
@@ -35,6 +35,8 @@ from charlstm.text.tidying import SPACES
 from charlstm.text.tidying import notes as alike
 from charlstm.text.twins import twins
 
+# Of a longer title, its beginning and its end are shown.
+_TITLE = 40
 # Looking for copies in a longer text takes a minute and gigabytes, so it gets no index.
 _MOST_INDEXED = 50_000_000
 
@@ -208,7 +210,6 @@ def _make_run(
         sources=corpus.sources,
         places=tuple(str(place) for place in material.places),
         encoding=Encodings.of(material.encoding).plain,
-        apart=material.apart,
         songs=corpus.songs,
         labels=corpus.labels,
         corpus_sha256=corpus.sha256,
@@ -240,7 +241,8 @@ def _twins(fitted: Fitted) -> tuple[Message, ...]:
     if not songs:
         return ()
     held_out = int((fitted.corpus.ends > fitted.cut).sum())
-    named = ", ".join(songs[:3]) + (f" and {len(songs) - 3:,} more" if len(songs) > 3 else "")
+    titles = [shortened(title, _TITLE) for title in songs[:3]]
+    named = ", ".join(titles) + (f" and {len(songs) - 3:,} more" if len(songs) > 3 else "")
     verb = "is" if len(songs) == 1 else "are"
     return (
         Message(

@@ -65,8 +65,7 @@ def handed_over(text: str | Iterable[Song]) -> Text:
             f"Text in memory must be made of characters, and what stands at place "
             f"{error.start:,} is half of one: U+{ord(whole[error.start]):04X}."
         ) from None
-    marked = form.is_plain and not isinstance(text, str)
-    return Text(NAME, partial(BytesIO, data), marked=marked, form=form)
+    return Text(NAME, partial(BytesIO, data), form=form)
 
 
 def _checked(song: object) -> Song:

@@ -54,7 +54,6 @@ class Text:
         name: as it is shown, on one line.
         open: opens it anew.
         packed: the size of the compressed file that it is in; 0 if it is not compressed.
-        marked: whether the songs in it are told apart by `charlstm.text.songs.END`.
         form: what it is, whatever it looks like; found out where ``None``.
         folder: the name of the folder that it lies in, if it lies in one.
     """
@@ -62,7 +61,6 @@ class Text:
     name: str
     open: Callable[[], contextlib.AbstractContextManager[Readable]]
     packed: int = 0
-    marked: bool = False
     form: Format | None = None
     folder: str | None = None
 

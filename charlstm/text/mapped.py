@@ -22,8 +22,8 @@ from filelock import FileLock
 from charlstm.errors import CorpusError, RunError
 from charlstm.files import opened, read_bytes, write_whole
 from charlstm.text.corpus import Alphabet, Corpus, IdArray, TextOptions, narrowest
+from charlstm.text.earlier import Earlier
 from charlstm.text.formats.account import Account
-from charlstm.text.formats.format import Earlier
 from charlstm.text.labels import FOLDER, Labels
 from charlstm.text.locations import Place
 from charlstm.text.reading import Encodings, OnRead, Reading, Told, held_in_memory
@@ -46,8 +46,6 @@ def open_corpus(
     cache: Path,
     options: TextOptions,
     encoding: Told | Encodings = None,
-    apart: bool = True,
-    parted: str | None = None,
     earlier: Earlier | None = None,
     stdin: BinaryIO | None = None,
     on_read: OnRead | None = None,
@@ -59,8 +57,6 @@ def open_corpus(
         cache: the directory for the files.
         options: the form of the text.
         encoding: see `charlstm.text.reading.Reading`.
-        apart: see there.
-        parted: see there.
         earlier: see there.
         stdin: where ``-`` reads.
         on_read: called now and then with the bytes read and the bytes in all.
@@ -73,8 +69,6 @@ def open_corpus(
         places,
         options=options,
         encoding=encoding,
-        apart=apart,
-        parted=parted,
         earlier=earlier,
         stdin=stdin,
         on_read=on_read,
@@ -97,7 +91,7 @@ def open_corpus(
 def _key(reading: Reading) -> str:
     encodings = [found.encoding for found in reading.found]
     formats = [asdict(form) for form in reading.formats]
-    form = [asdict(reading.options), reading.apart, reading.told]
+    form = [asdict(reading.options), reading.earlier.apart, reading.earlier.parted]
     # The folders are part of the text only where songs are labelled with them.
     folders = reading.folders if FOLDER in reading.options.labels else []
     labels = [reading.earlier.labels.to_json(), folders]

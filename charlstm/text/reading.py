@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from charlstm.errors import CorpusError, Setting
 from charlstm.text.corpus import Alphabet, Corpus, Source, TextOptions, narrowest
+from charlstm.text.earlier import Earlier
 from charlstm.text.encodings import Found, Pieces, beginning, check_encoding, decoded, find_encoding
 from charlstm.text.formats.account import Account
-from charlstm.text.formats.format import WORD, Earlier, Format
+from charlstm.text.formats.format import WORD, Format
 from charlstm.text.formats.which import LOOKED_AT, find_format, songs_of, with_text
 from charlstm.text.formats.word import read_word
 from charlstm.text.kinds import is_word
@@ -27,6 +28,7 @@ from charlstm.text.separators import (
     FILES,
     Separator,
     find_separator,
+    parts,
     separator_named,
     separator_of,
 )
@@ -102,9 +104,6 @@ class Reading:
         places: see `charlstm.text.locations.Locations`.
         options: the form of the text.
         encoding: what is not to be found out; see `Encodings`.
-        apart: whether an empty line is put between two texts that have none there; runs from before
-            0.2.0 have only a line break.
-        parted: what tells songs apart, as an earlier reading found it out, see `Songs.parted`.
         earlier: how an earlier reading went that is to be the same.
         stdin: where ``-`` reads; the process's standard input if ``None``.
         on_read: called now and then with the bytes read and the bytes in all.
@@ -129,16 +128,14 @@ class Reading:
         *,
         options: TextOptions,
         encoding: Told | Encodings = None,
-        apart: bool = True,
-        parted: str | None = None,
         earlier: Earlier | None = None,
         stdin: BinaryIO | None = None,
         on_read: OnRead | None = None,
     ) -> None:
         self.options = options
         # Where line breaks are spaces, an empty line would be two of them and no more.
-        self.apart = apart and options.newline == "keep"
-        self.told = parted
+        self.earlier = earlier or Earlier()
+        self._apart = self.earlier.apart and options.newline == "keep"
         self._separator: Separator | None = None
         self.bytes = 0
         self.hashes: list[str] = []
@@ -148,7 +145,6 @@ class Reading:
         self.changed: Counter[str] = Counter()
         self.accounts: list[Account] = []
         self.folders: list[str | None] = []
-        self.earlier = earlier or Earlier()
         self._labeller = self._new_labeller()
         self._places = Locations(places, stdin, self.earlier.suffixes)
         self._on_read = on_read or (lambda _done, _total: None)
@@ -198,14 +194,17 @@ class Reading:
             return None
         if self.options.songs != "auto":
             return separator_of(self.options.songs)
-        if self.told is not None:
-            return separator_named(self.told)
+        before = self.earlier.parted and separator_named(self.earlier.parted)
+        if before and (before.name == FILES or not self.earlier.closed):
+            return before
         sample, most = "", min(_SAMPLE, self.options.limit or _SAMPLE)
-        plain = map(self.labels.stripped, self._decoded(songs=True, told=False))
+        plain = map(self.labels.stripped, self._decoded(songs=True, report=False))
         for piece in self.options.apply_to(plain):
             sample += piece
             if len(sample) >= most:
                 break
+        if before and parts(before, sample[:most]):
+            return before
         found = find_separator(sample[:most])
         if found is not None or not self.options.labels:
             return found
@@ -297,12 +296,12 @@ class Reading:
             for (name, found, many, sha256), (form, account) in zip(read, as_what, strict=True)
         )
 
-    def _decoded(self, *, songs: bool, told: bool = True) -> Iterator[str]:
+    def _decoded(self, *, songs: bool, report: bool = True) -> Iterator[str]:
         """Yield the characters of all texts, no line of one running into the next.
 
         Args:
             songs: whether a text ends with `END`.
-            told: whether those who wait are told how much was read.
+            report: whether those who wait are told how much was read.
         """
         last = ""
         known = zip(self.found, self.formats, self.hashes, strict=True)
@@ -311,14 +310,14 @@ class Reading:
                 raise _changed()
             found, form, sha256 = was
             characters, hashed, account = 0, hashlib.sha256(), Account()
-            counted = partial(self._counted, text, hashed, told=told)
+            counted = partial(self._counted, text, hashed, report=report)
             begins, opening = True, Opening()  # whether a text or a song begins, and how
             for piece in self._songs(text, counted, found.encoding, form, account):
                 if isinstance(piece, Opening):
                     begins, opening = True, piece
                 elif piece:
                     if begins:
-                        piece = _titled(opening.title or "", piece, apart=self.apart)
+                        piece = _titled(opening.title or "", piece, apart=self._apart)
                     if self.options.labels:
                         piece, number = without_symbols(piece)
                         account.leave_out("private character", number)
@@ -329,7 +328,7 @@ class Reading:
                     begins = False
                     characters += len(piece)
                     last = (last + piece)[-4:] if len(piece) < 4 else piece[-4:]
-                    yield piece.replace(END, "\n\n") if text.marked and not songs else piece
+                    yield piece if songs else piece.replace(END, "\n\n")
             if hashed.hexdigest() != sha256:
                 raise _changed()
             self.characters.append(characters)
@@ -353,16 +352,16 @@ class Reading:
         """
         plain = replace(self.options, newline="keep", normalize=False).apply(last)
         there = len(plain) - len(plain.rstrip("\n"))
-        missing = max((2 if self.apart else 1) - there, 0)
+        missing = max((2 if self._apart else 1) - there, 0)
         # A line that ends with \r and an empty one that follows are two, not \r\n.
         joins = last[-1] == "\r" and (missing > 0 or first == "\n")
         return "\n" * (missing + joins)
 
-    def _counted(self, text: Text, hashed: "hashlib._Hash", *, told: bool) -> Iterator[bytes]:
+    def _counted(self, text: Text, hashed: "hashlib._Hash", *, report: bool) -> Iterator[bytes]:
         for data in text.pieces():
             hashed.update(data)
             self._read += len(data)
-            if told:
+            if report:
                 self._on_read(self._read, self.bytes)
             yield data
 
@@ -401,8 +400,6 @@ def read_corpus(
     *,
     options: TextOptions | None = None,
     encoding: Told | Encodings = None,
-    apart: bool = True,
-    parted: str | None = None,
     earlier: Earlier | None = None,
     stdin: BinaryIO | None = None,
 ) -> Corpus:
@@ -412,8 +409,6 @@ def read_corpus(
         places: see `charlstm.text.locations.Locations`.
         options: the form of the text; the defaults if ``None``.
         encoding: see `Reading`.
-        apart: see `Reading`.
-        parted: see `Reading`.
         earlier: see `Reading`.
         stdin: see `Reading`.
 
@@ -425,8 +420,6 @@ def read_corpus(
         places,
         options=options,
         encoding=encoding,
-        apart=apart,
-        parted=parted,
         earlier=earlier,
         stdin=stdin,
     ) as reading:

@@ -2,11 +2,13 @@
 
 import itertools
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 
-from charlstm.errors import SettingError
+from charlstm.checks import shown
+from charlstm.errors import SettingError, shortened
 from charlstm.text.songs import END, SYMBOL, with_ends
 
 FILES = "files"
@@ -18,13 +20,15 @@ _SHORTEST, _LONGEST = 20, 4_000
 # Lines are looked at once they are whole; one of more characters than this is none that parts.
 _LONGEST_LINE = 1 << 20
 
+# Of a longer pattern, its beginning and its end are shown.
+_SHOWN = 60
 # What a text begins with whose songs have labels.
 _LABELLED = re.compile(f"({END}{SYMBOL.pattern}+)")
 
 _BLANK = r"[^\S\n]*"
-_NUMBER = r"\d{1,4}|[IVXLC]{1,8}|[一二三四五六七八九十百零〇]{1,5}"
+_NUMBER = r"\d{1,4}|[IVXLCivxlc]{1,8}|[一二三四五六七八九十百零〇]{1,5}"
 _NUMBERED = (
-    rf"(?i)^(?={_BLANK}(?:(?:No|Nr|Song|Track|Poem|Sonnet|Chapter|第|其){_BLANK}[.#]?{_BLANK}"
+    rf"^(?={_BLANK}(?:(?:(?ai:No|Nr|Song|Track|Poem|Sonnet|Chapter)|第|其){_BLANK}[.#]?{_BLANK}"
     rf"(?P<after>{_NUMBER})(?:{_BLANK}[首章曲支篇]|\b)[^\n]{{0,80}}"
     rf"|(?P<before>{_NUMBER})[.、:：)）][^\n]{{0,80}}|(?P<alone>{_NUMBER}){_BLANK})$)"
 )
@@ -62,10 +66,10 @@ class Separator:
             # Up to the last line that is not empty: how many empty ones follow is not known yet.
             whole = len(waiting[: waiting.rfind("\n") + 1].rstrip())
             if whole:
-                yield part(waiting[:whole])
                 # The line break by itself, because there is no empty line after it.
                 after = waiting.index("\n", whole)
-                yield waiting[whole : after + 1]
+                yield part(waiting[:after])
+                yield "\n"
                 waiting = waiting[after + 1 :]
             elif len(waiting) > _LONGEST_LINE:
                 yield waiting
@@ -147,11 +151,20 @@ def find_separator(sample: str) -> Separator | None:
         sample: the beginning of the text, with `END` between its files, rows and objects.
     """
     for separator in _separators():
-        text = separator.part(sample.rstrip())
-        lengths = [len(song) for song in "".join(with_ends([text])).split(END) if song]
+        lengths = _lengths(separator, sample)
         if len(lengths) >= _FEWEST and _are_songs(lengths) and separator.sound(sample):
             return separator
     return None
+
+
+def parts(separator: Separator, sample: str) -> bool:
+    """Return whether a separator finds more than one song at the beginning of a text."""
+    return len(_lengths(separator, sample)) > 1
+
+
+def _lengths(separator: Separator, sample: str) -> list[int]:
+    marked = "".join(with_ends([separator.part(sample.rstrip())]))
+    return [len(song) for song in marked.split(END) if song]
 
 
 def _are_songs(lengths: list[int]) -> bool:
@@ -174,14 +187,21 @@ def separator_of(pattern: str) -> Separator:
         SettingError: it is no regular expression.
     """
     try:
-        compiled = _lines(f"^(?:{pattern})$")
-    except re.error as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what may mean something else one day means this today
+            compiled = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
         raise SettingError(
-            "songs", "auto, off or a regular expression", f"{pattern!r}: {error}"
+            "songs", "auto, off or a regular expression", f"{shown(pattern)}: {error}"
         ) from None
 
-    def marked(found: re.Match[str]) -> str:
-        title = any(character.isalnum() for character in found[0])
-        return END + found[0] if title else END
+    def marked(line: str) -> str:
+        if compiled.fullmatch(line) is None:
+            return line
+        return END + line if any(map(str.isalnum, line)) else END
 
-    return Separator("pattern", f"lines like {pattern}", lambda text: compiled.sub(marked, text))
+    return Separator(
+        "pattern",
+        f"lines like {shortened(pattern, _SHOWN)}",
+        lambda text: "\n".join(map(marked, text.split("\n"))),
+    )

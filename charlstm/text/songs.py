@@ -64,6 +64,11 @@ def as_read(text: str) -> str:
     return text.removeprefix(END).removesuffix(END).replace(END, "\n")
 
 
+def without_ends(text: str) -> str:
+    """Return a text of somebody's own without what exists inside of the program only."""
+    return text.replace(END, "")
+
+
 def with_ends(pieces: Iterable[str], labels: str = "") -> Iterator[str]:
     """Yield a text with `END` before the first song, between any two and after the last.
 

@@ -28,13 +28,15 @@ def twins(corpus: Corpus, cut: int) -> list[str]:
     """
     if len(corpus) > _LONGEST:
         return []
-    hashes = np.concatenate([*_hashes(corpus, cut, len(corpus)), np.empty(0, np.uint64)])
+    measured = list(_hashes(corpus, cut, len(corpus)))
+    if not measured:
+        return []
+    hashes = np.concatenate(measured)
     known = np.unique(hashes)
     learned = np.zeros(len(known), dtype=bool)
     for piece in _hashes(corpus, 0, cut):
-        places = np.minimum(np.searchsorted(known, piece), max(len(known) - 1, 0))
-        if len(known):
-            learned[places[known[places] == piece]] = True
+        places = np.minimum(np.searchsorted(known, piece), len(known) - 1)
+        learned[places[known[places] == piece]] = True
     found = []
     ends = corpus.ends[corpus.ends >= cut]
     for begin, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):

@@ -18,7 +18,7 @@ from charlstm.errors import (
     UnknownCharactersError,
 )
 from charlstm.text.corpus import TextOptions
-from charlstm.text.songs import END
+from charlstm.text.songs import without_ends
 from charlstm.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Prefix:
         what: Part = "the prefix",
     ) -> "Prefix":
         """Make a prefix; for the arguments and errors see `readable`."""
+        given = without_ends(given)
         normalised = options.apply(given)
         strangers = _strangers(normalised, vocabulary)
         read = _as_read(normalised, strangers, unknown, what, _ADVICE)
@@ -121,7 +122,7 @@ def _strangers(text: str, vocabulary: Vocabulary) -> dict[str, str | None]:
     return {
         character: lookalike(character, vocabulary)
         for character in dict.fromkeys(text)
-        if character not in vocabulary or character == END
+        if character not in vocabulary
     }
 
 
@@ -198,7 +199,7 @@ def stop_text(given: str, options: TextOptions, vocabulary: Vocabulary) -> str:
     if not given:
         raise RecipeError("A text to stop at cannot be empty.")
     # Where line breaks were spaces, a text does not stop at its first space.
-    text = replace(options, newline="keep").apply(given)
+    text = replace(options, newline="keep").apply(without_ends(given))
     never = "".join(dict.fromkeys(c for c in text if c not in vocabulary))
     if vocabulary.counts[0]:
         never = never.replace("\ufffd", "")  # which it writes for <unk>

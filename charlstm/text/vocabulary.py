@@ -139,7 +139,7 @@ class Vocabulary:
 
     @property
     def end(self) -> int | None:
-        """The id of the end of a song; ``None`` where the text was one stream."""
+        """The id of the end of a song; ``None`` if no text that was learned had songs."""
         place = int(self._ids[ord(END)])
         return None if place == UNKNOWN else place
 

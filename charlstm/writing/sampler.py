@@ -29,6 +29,8 @@ _BLOCK = 256
 _AT_ONCE = 256
 # How many characters are written by default, or for each line where lines are counted.
 _LENGTH = 200
+# Whether a prefix begins a song or a line, so much of it decides.
+_DECIDES = 200
 # A song that has not ended by itself after so many times the length of the middle one is cut off.
 _SONGS = 4
 
@@ -257,7 +259,7 @@ class Sampler:
         def likelihood(mark: str) -> float:
             state = self.network.start()
             self.network.read(state, self.vocabulary.encode(mark))
-            return float(self.log_probabilities(text, state=state).sum())
+            return float(self.log_probabilities(text[:_DECIDES], state=state).sum())
 
         return max(before, key=likelihood)
 

@@ -1,10 +1,6 @@
 """What a file is, and where in it the text of a song stands: what a run keeps of each source."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-
-from charlstm.text.labels import Labels
+from dataclasses import dataclass
 
 PLAIN, WORD = "plain text", "Word"
 FORMATS = (
@@ -38,20 +34,3 @@ class Format:
     def is_plain(self) -> bool:
         """Whether it is read as it is."""
         return self.name == PLAIN
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """How files were read before, so that the same text comes out again.
-
-    Attributes:
-        formats: of files by the hashes of their bytes, what they are; found out for all others.
-        suffixes: which files of a folder or an archive are read, by what their names end in.
-        labels: those that songs had, whose values have their symbols.
-        closed: whether no other values are labels.
-    """
-
-    formats: Mapping[str, Format] = field(default_factory=lambda: MappingProxyType({}))
-    suffixes: tuple[str, ...] = SUFFIXES
-    labels: Labels = field(default_factory=Labels)
-    closed: bool = False

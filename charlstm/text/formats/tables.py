@@ -139,8 +139,11 @@ def _is_table(
         spoken = all(cell.startswith(" ") for cell in rows[0][1:])
         return not spoken and (2 * even >= len(rows) - 1 if even else quoted and len(rows) == 1)
     parted = sum(len(row) - 1 for row in rows)
+    # Chords above their lines have tabs, and some poems commas: without a name that says what it
+    # is, only quotes make such a text a table.
     return (
-        columns >= (2 if kind == "TSV" else 3)
+        quoted
+        and columns >= (2 if kind == "TSV" else 3)
         and len(rows) >= _FEWEST_ROWS
         and even + 1 >= 0.9 * len(rows)
         and spaced <= 0.2 * parted
