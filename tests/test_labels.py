@@ -629,6 +629,28 @@ def test_a_run_whose_labels_are_not_those_of_its_recipe_is_refused(
         shutil.rmtree(copy)
 
 
+def test_a_strangers_held_out_text_is_measured_or_refused(
+    model: TrainedModel, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(model.directory.path, tmp_path / "run"))
+    text = model.directory.read_held_out(model.info)
+    ann, none = model.info.labels.values["artist"]["Ann"], model.info.labels.none
+    for other, told in (
+        (ann * len(text), "nothing but labels"),
+        (END * len(text), ""),
+        (text.replace(END, ann), ""),
+        (text[::-1], ""),
+        ((ann + none + END) * (len(text) // 3) + "a" * (len(text) % 3), ""),
+    ):
+        (copy / "heldout.txt").write_text(other, encoding="utf-8")
+        strange = charlstm.load(copy)
+        if told:
+            with pytest.raises(CorpusError, match=told):
+                strange.perplexity(threads=1)
+        else:
+            assert strange.perplexity(threads=1).loss > 0
+
+
 def test_a_mapping_without_words_is_refused(root: Path) -> None:
     for rows, told in (
         ([{"artist": "Ann"}], "must have its words as 'text'"),

@@ -264,6 +264,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
             "training_characters": None,
             "held_out_characters": None,
             "suffixes": None,
+            "labels": {},
             "sources": [{"name": None, "encoding": None, "characters": None, "sha256": None}],
         },
         "samples": {"prefixes": None, "every": None},
@@ -280,7 +281,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
     }
     assert set(recipe["architecture"]) == {"cell", "hidden", "layers", "embedding"}
     assert set(recipe["text"]) == {
-        *("normalize", "newline", "limit", "songs", "tidy", "line_ends", "field")
+        *("normalize", "newline", "limit", "songs", "tidy", "line_ends", "field", "labels")
     }
 
 

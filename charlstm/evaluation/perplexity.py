@@ -138,6 +138,8 @@ def evaluate(
     # Labels are read and never predicted.
     label = None if vocabulary.places is None else vocabulary.places >= 0
     counted = np.ones(len(each), dtype=bool) if label is None else ~label[ids[1:]]
+    if not counted.any():
+        raise CorpusError("A text of nothing but labels cannot be measured: it has no characters.")
     labels = worth(vocabulary, ids, each, measure)
     targets, each = ids[1:][counted], each[counted]
     nats = each.astype(np.float64)
