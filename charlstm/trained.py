@@ -28,10 +28,9 @@ from charlstm.writing.point import Point
 from charlstm.writing.sampler import (
     Sampler,
     SamplingSettings,
-    Writing,
-    Written,
     open_sampler,
 )
+from charlstm.writing.written import Writing, Written
 
 if TYPE_CHECKING:  # what a model that only writes does without, torch above all
     from charlstm.evaluation.perplexity import Evaluation

@@ -24,7 +24,7 @@ from charlstm.model.surprisal import mean_surprisal, surprisal
 from charlstm.recipes.architecture import Architecture
 from charlstm.text import mapped
 from charlstm.text.corpus import Corpus, TextOptions
-from charlstm.text.formats.format import Earlier
+from charlstm.text.earlier import Earlier
 from charlstm.text.labels import Labels
 from charlstm.text.mapped import open_corpus
 from charlstm.text.reading import read_corpus

@@ -238,7 +238,7 @@ def test_a_song_in_a_file_is_what_would_have_been_printed(
         printed = charlstm(*COMMANDS["--output"], *more)
         result = charlstm(*COMMANDS["--output"], *more, "--output", str(path))
         assert (result.code, result.stdout) == (0, "")
-        assert result.stderr == f"song: {path}\n{printed.stderr}"
+        assert result.stderr == f"{'songs' if more else 'song'}: {path}\n{printed.stderr}"
         assert path.read_text(encoding="utf-8") == printed.stdout
 
 

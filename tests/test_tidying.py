@@ -216,7 +216,9 @@ def test_the_report_of_a_training_tells_it_and_the_run_reads_a_prefix_alike(
         )[-5:]  # fmt: skip
     assert charlstm("train", "--resume", "--epochs", "2").code == 0
     refused = charlstm("train", "--resume", "--name", "song", "--epochs", "3", "--tidy")
-    assert "song was trained with another tidy; a resumed run keeps its settings." in refused.stderr
+    assert (
+        "song was trained with another --tidy; a resumed run keeps its settings." in refused.stderr
+    )
 
 
 def test_a_run_that_starts_from_a_tidy_one_is_tidy(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from charlstm.text.unseen import Prefix
     from charlstm.trained import TrainedModel
     from charlstm.writing.point import Point
-    from charlstm.writing.sampler import Writing
+    from charlstm.writing.written import Writing
 
 
 class Answers:

@@ -22,6 +22,7 @@ from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import IN_DECODING, Decoding, Processor, without
 from charlstm.writing.drawer import Drawer, choose, first_seed
 from charlstm.writing.stopping import End
+from charlstm.writing.written import Writing, Written
 
 # Uniform numbers are drawn this many at a time: a call to the generator costs as much for one.
 _BLOCK = 256
@@ -386,35 +387,6 @@ class Sampler:
                 yield chosen
                 if left > 1:
                     network.step(state, chosen)
-
-
-@dataclass(frozen=True)
-class Written:
-    """A text that was written.
-
-    Attributes:
-        text: prefix and continuation.
-        ended: whether the model ended its song, and nothing else did.
-    """
-
-    text: str
-    ended: bool
-
-
-class Writing(Iterator[str]):
-    """A text while it is written: its pieces, as `Sampler.stream` yields them."""
-
-    def __init__(self, pieces: Iterator[str], ends: Sequence[End]) -> None:
-        self._pieces = pieces
-        self._ends = ends
-
-    def __next__(self) -> str:
-        return next(self._pieces)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the model has ended its song, and nothing else did."""
-        return any(end.song for end in self._ends)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from charlstm.text.letters import LONGEST, joining, joins, last_letter
+from charlstm.text.letters import LONGEST, is_plain, joining, joins, last_letter
 from charlstm.text.songs import END
 
 
@@ -40,9 +40,22 @@ class End:
         self._letters_left = letters
         self._letter = last_letter(prefix)
         self._characters = characters
+        # Then most characters change nothing but how many are left.
+        self._counts_only = songs and not stop and lines is None and is_plain(characters)
 
     def push(self, character: str) -> str:
         """Take the next character; return what is certain to be part of the text by now."""
+        if (
+            self._counts_only
+            and not self.reached
+            and self._letters_left is not None
+            and self._letters_left > 1
+            and character not in ("\n", END)
+            and not self._held
+        ):
+            self._letters_left -= 1
+            self._letter = character
+            return character
         if character == END and not self.reached:
             self._held, self.song = self._held.removesuffix("\n"), True
             return self.rest()

@@ -11,7 +11,7 @@ from charlstm.errors import CorpusError, Setting
 from charlstm.text.formats.account import Account
 from charlstm.text.formats.lines import LONGEST, in_blocks
 from charlstm.text.formats.lrc import without_times
-from charlstm.text.formats.names import listed, opening, plainly, texts_among
+from charlstm.text.formats.names import listed, opening, plainly, texts_among, titles_among
 from charlstm.text.songs import Opening
 
 DELIMITERS = {"CSV": ",", "CSV with semicolons": ";", "TSV": "\t"}
@@ -139,10 +139,10 @@ def _is_table(
         spoken = all(cell.startswith(" ") for cell in rows[0][1:])
         return not spoken and (2 * even >= len(rows) - 1 if even else quoted and len(rows) == 1)
     parted = sum(len(row) - 1 for row in rows)
-    # Chords above their lines have tabs, and some poems commas: without a name that says what it
-    # is, only quotes make such a text a table.
+    # Chords above their lines have tabs, and some poems commas: only quotes or a column of titles
+    # make such a text a table.
     return (
-        quoted
+        (quoted or bool(titles_among(tuple(rows[0]))))
         and columns >= (2 if kind == "TSV" else 3)
         and len(rows) >= _FEWEST_ROWS
         and even + 1 >= 0.9 * len(rows)
