@@ -27,9 +27,6 @@ from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.batches import fit
 from charlstm.training.trainer import Trainer
 
-# What stands between two songs of a stream, as people put it there: each ends with a line break.
-_BETWEEN = "\n\n"
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -53,6 +50,7 @@ def measure(
     songs: Annotated[str, typer.Option(help="What tells them apart.")] = "auto",
     limit: Annotated[int | None, typer.Option(help="Characters read.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's own.")] = None,
+    between: Annotated[int, typer.Option(help="Empty lines between two songs of a stream.")] = 2,
     seeds: Annotated[int, typer.Option(help="How many trainings of each kind.")] = 3,
     threads: Annotated[int, typer.Option(help="Of torch.")] = 1,
     written: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
@@ -64,13 +62,19 @@ def measure(
         raise typer.BadParameter(f"no songs are found in {text}; --songs tells them apart.")
     cut = split(corpus, auto(*corpus.size).validation)
     learned, held_out = corpus.text[:cut], corpus.text[cut:]
+    characters = len(held_out.replace(END, ""))
     found = []
     parts = learned.split(END)[1:]
     for seed in range(seeds):
         first = seed * len(parts) // seeds
         begun = "".join(END + song for song in parts[first:] + parts[:first])
         for told_apart in (True, False):
-            found.append(_train(begun, held_out, seed, epochs, told_apart=told_apart))
+            texts = (begun + END, held_out)
+            if not told_apart:  # whose first character is only read as well
+                gap = "\n" * between
+                texts = (begun[1:].replace(END, gap), "\n" + held_out[1:].replace(END, gap))
+            nats, epoch = _train(*texts, seed, epochs)
+            found.append(Measured(told_apart, seed, nats / characters, epoch))
             typer.echo(
                 f"seed {seed}, {'told apart' if told_apart else 'one stream'}: "
                 f"{found[-1].loss:.4f} nats a character, best epoch {found[-1].epoch}"
@@ -83,15 +87,8 @@ def measure(
         written.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
 
 
-def _train(
-    learned: str, held_out: str, seed: int, epochs: int | None, *, told_apart: bool
-) -> Measured:
-    characters = len(held_out.replace(END, ""))
-    if told_apart:
-        learned += END
-    else:
-        learned, held_out = (part[1:].replace(END, _BETWEEN) for part in (learned, held_out))
-        held_out = f"\n{held_out}"  # the first character is only read
+def _train(learned: str, held_out: str, seed: int, epochs: int | None) -> tuple[float, int]:
+    """Return all nats of a held-out text, and after which epoch that was."""
     vocabulary = Vocabulary.build(learned)
     ids = vocabulary.encode(learned)
     recipe = auto(len(learned) + len(held_out), len(vocabulary))
@@ -113,8 +110,7 @@ def _train(
         pass
     best = trainer.snapshot().best_weights
     trainer.model.load_state_dict({name: torch.from_numpy(part) for name, part in best.items()})
-    nats = mean_surprisal(trainer.model, measured) * (len(measured) - 1)
-    return Measured(told_apart, seed, nats / characters, trainer.best_epoch)
+    return mean_surprisal(trainer.model, measured) * (len(measured) - 1), trainer.best_epoch
 
 
 if __name__ == "__main__":
