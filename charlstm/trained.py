@@ -127,31 +127,32 @@ class TrainedModel:
             RecipeError: a setting is out of range, or there is no such label.
             RunError: `max_copy` is asked for and the run keeps no index.
         """
-        sampler = self.sampler.labelled(settings.pop("label", None))
-        return sampler.stream(prefix, **self._sampling(**settings))
+        sampler, sampling = self._asked(**settings)
+        return sampler.stream(prefix, **sampling)
 
     def generate(self, prefix: str | Prefix = "", **settings: Unpack[GenerationSettings]) -> str:
         """Return `prefix` and what `stream` writes after it."""
-        sampler = self.sampler.labelled(settings.pop("label", None))
-        return sampler.generate(prefix, **self._sampling(**settings))
+        sampler, sampling = self._asked(**settings)
+        return sampler.generate(prefix, **sampling)
 
     def generate_many(
         self, prefix: str | Prefix = "", *, samples: int, **settings: Unpack[GenerationSettings]
     ) -> list[str]:
         """Return `samples` texts, written side by side; sample k has the seed ``seed + k``."""
-        sampler = self.sampler.labelled(settings.pop("label", None))
-        return sampler.generate_many(prefix, samples=samples, **self._sampling(**settings))
+        sampler, sampling = self._asked(**settings)
+        return sampler.generate_many(prefix, samples=samples, **sampling)
 
     def write_many(
         self, prefix: str | Prefix = "", *, samples: int, **settings: Unpack[GenerationSettings]
     ) -> list[Written]:
         """Return the texts of `generate_many`, and whether the model ended each as a song."""
-        sampler = self.sampler.labelled(settings.pop("label", None))
-        return sampler.write_many(prefix, samples=samples, **self._sampling(**settings))
+        sampler, sampling = self._asked(**settings)
+        return sampler.write_many(prefix, samples=samples, **sampling)
 
-    def _sampling(
+    def _asked(
         self,
         *,
+        label: Label | None = None,
         length: int | None = None,
         lines: int | None = None,
         stop: Sequence[str] = (),
@@ -160,9 +161,11 @@ class TrainedModel:
         seed: int | None = None,
         unknown: str = "error",
         **decoding: Any,
-    ) -> SamplingSettings:
+    ) -> tuple[Sampler, SamplingSettings]:
+        """Return what writes, and how it is asked to."""
+        sampler = self.sampler.labelled(label)
         check_known(decoding, GenerationSettings.__optional_keys__)
-        return {
+        return sampler, {
             "length": length,
             "lines": lines,
             "stop": stop,

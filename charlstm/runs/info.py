@@ -4,7 +4,6 @@ A run may come from a stranger: every value is checked against what it must be, 
 file can do no worse than be refused.
 """
 
-import dataclasses
 import json
 import math
 import time
@@ -133,7 +132,7 @@ def info_to_json(info: RunInfo) -> bytes:
             "places": list(info.places),
             "encoding": info.encoding,
             "apart": info.apart,
-            "songs": info.songs and dataclasses.asdict(info.songs),
+            "songs": info.songs and asdict(info.songs),
             "suffixes": list(info.suffixes),
             "labels": info.labels.to_json(),
             "sha256": info.corpus_sha256,

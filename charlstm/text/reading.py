@@ -417,11 +417,7 @@ def read_corpus(
     """
     options = options or TextOptions()
     with Reading(
-        places,
-        options=options,
-        encoding=encoding,
-        earlier=earlier,
-        stdin=stdin,
+        places, options=options, encoding=encoding, earlier=earlier, stdin=stdin
     ) as reading:
         return held_in_memory(reading)
 

@@ -39,7 +39,7 @@ class Separator:
     """What tells songs apart.
 
     Attributes:
-        name: by which `named` finds it.
+        name: by which `separator_named` finds it.
         told: what a report calls it.
         part: puts `END` where songs end in a text of whole lines, the last one without its line
             break and not empty.

@@ -166,7 +166,7 @@ class Vocabulary:
     @property
     def size(self) -> int:
         """How many characters there are, without ``<unk>``, the end of a song and labels."""
-        return sum(1 for character in self.characters if character not in self._marks)
+        return len(self.characters) - len(self.marks)
 
     @property
     def seen_once(self) -> float:
