@@ -20,7 +20,7 @@ ENDLESS = 1e12
 # Of a report's figures. A loss is measured in float32, and may be a hair below zero.
 _RANGES = {
     **dict.fromkeys(("step", "epoch", "characters"), (0, LARGEST)),
-    **dict.fromkeys(("train_loss", "validation_loss"), (-1, 1e38)),
+    **dict.fromkeys(("train_loss", "validation_loss", "network_loss"), (-1, 1e38)),
     "seconds": (0, ENDLESS),
     "learning_rate": (0, sys.float_info.max),
 }
@@ -58,6 +58,8 @@ class Report:
             as they were when it was read.
         validation_loss: over the whole held-out text; ``None`` when nothing is held out.
         learning_rate: of the epoch's last step.
+        network_loss: over the held-out text, of the network alone where `validation_loss` is of
+            what it is blended with; ``None`` otherwise.
     """
 
     step: int
@@ -67,6 +69,7 @@ class Report:
     train_loss: float
     validation_loss: float | None
     learning_rate: float
+    network_loss: float | None = None
 
     @property
     def train_perplexity(self) -> float:
@@ -77,6 +80,11 @@ class Report:
     def validation_perplexity(self) -> float | None:
         """Of the held-out text."""
         return None if self.validation_loss is None else perplexity(self.validation_loss)
+
+    @property
+    def network_perplexity(self) -> float | None:
+        """Of the held-out text, for the network alone; see `network_loss`."""
+        return None if self.network_loss is None else perplexity(self.network_loss)
 
     @property
     def bits_per_character(self) -> float | None:
@@ -101,9 +109,11 @@ class Report:
         """
         if not isinstance(value, dict):
             raise TypeError("a report must be an object")
+        # Reports of format 3 and before do not have the last one.
+        value = {"network_loss": None, **value}
         fields = {entry.name: value[entry.name] for entry in dataclasses.fields(cls)}
         for name, number in fields.items():
-            if name == "validation_loss" and number is None:
+            if name in ("validation_loss", "network_loss") and number is None:
                 continue
             low, high = _RANGES[name]
             whole = type(high) is int

@@ -52,6 +52,8 @@ class WritingSettings(TypedDict, total=False):
         processors: what else may change the logits; see `charlstm.writing.decoding`.
         seed: the same one writes the same text; by default a random one.
         unknown: see `charlstm.writing.sampler.SamplingSettings`.
+        recall: the share of what is remembered of the training text, from 0, the network alone,
+            to 1; the recipe's own where ``None``.
         label: what the model reads before a song, by the names of the labels that it learned:
             ``{"artist": "Sappho"}``; see `charlstm.writing.sampler.Sampler.labelled`.
     """
@@ -66,6 +68,7 @@ class WritingSettings(TypedDict, total=False):
     processors: Sequence[Processor]
     seed: int | None
     unknown: str
+    recall: float | None
     label: Label | None
 
 
@@ -113,6 +116,19 @@ class TrainedModel:
         """The NumPy sampler; reads the weights when first used."""
         return open_sampler(self.directory, self.info)
 
+    def recalling(self, recall: float | None) -> Sampler:
+        """Return the sampler with another share of what is remembered of the training text.
+
+        Args:
+            recall: from 0, the network alone, to 1; the recipe's own where ``None``.
+
+        Raises:
+            RecipeError: nothing is remembered, or there is no such share.
+        """
+        if self.info.share(recall) == self.info.recipe.recall:
+            return self.sampler
+        return open_sampler(self.directory, self.info, recall)
+
     @cached_property
     def learned(self) -> Learned:
         """What it learned from, to look for copies in."""
@@ -152,6 +168,7 @@ class TrainedModel:
     def _asked(
         self,
         *,
+        recall: float | None = None,
         label: Label | None = None,
         length: int | None = None,
         lines: int | None = None,
@@ -163,7 +180,7 @@ class TrainedModel:
         **decoding: Any,
     ) -> tuple[Sampler, SamplingSettings]:
         """Return what writes, and how it is asked to."""
-        sampler = self.sampler.labelled(label)
+        sampler = self.recalling(recall).labelled(label)
         check_known(decoding, GenerationSettings.__optional_keys__)
         return sampler, {
             "length": length,
@@ -212,13 +229,14 @@ class TrainedModel:
         processors: Sequence[Processor] = (),
         seed: int | None = None,
         unknown: str = "error",
+        recall: float | None = None,
         label: Label | None = None,
         **decoding: Any,
     ) -> Point:
         check_known(decoding, FormSettings.__optional_keys__)
         copy = self.learned.processors(max_copy)
         return compose_form(
-            self.sampler.labelled(label),
+            self.recalling(recall).labelled(label),
             form,
             prefix,
             # They are read only where lines are led to them.

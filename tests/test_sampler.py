@@ -149,7 +149,8 @@ def test_streams_taken_and_recalled_go_on_as_each_would_alone(cell: str, layers:
         network.step(many, characters)
     network.step(one, 4)
     taken = many.take([2, 0, 0])
-    recalled = network.recall(taken.remember())
+    memory = taken.remember()
+    recalled = network.gather([(memory, stream) for stream in range(3)])
     begun = [read[:, 2], read[:, 0], read[:, 0]]
     later = rng.integers(0, 9, size=(5, 3))
     before = [part.copy() for state in (many, one, taken) for part in numbers(state)]

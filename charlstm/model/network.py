@@ -117,7 +117,7 @@ class State:
         return State([layer.with_rows(lambda array: array[rows]) for layer in self.layers])
 
     def remember(self) -> "list[Memory]":
-        """Return the least that `Network.recall` needs to make a state like this one."""
+        """Return the least that `Network.gather` needs to make a state like this one."""
         return [Memory(layer.h_and_one.copy(), layer.c.copy()) for layer in self.layers]
 
 
@@ -142,6 +142,7 @@ class Network:
         self.architecture = architecture
         self.vocabulary_size = vocabulary_size
         self.end = end
+        self.line = 0
         self._cell = _CELLS[architecture.cell]
         L = architecture.layers
 
@@ -174,6 +175,14 @@ class Network:
     def __repr__(self) -> str:
         return f"<Network: {self.architecture.title}>"
 
+    def at(self, _temperature: float) -> "Network":
+        """Return the network itself: its logits are those of every temperature."""
+        return self
+
+    def logits(self, state: State) -> Array:
+        """Return ``[N, V]`` logits of the next character, as ``state.logits`` has them."""
+        return state.logits
+
     def start(self, streams: int = 1) -> State:
         """Return the state before any character, for `streams` streams."""
         H = self.architecture.hidden
@@ -186,14 +195,18 @@ class Network:
             layers.append(_Layer(h_and_one, c, products, self.architecture.blocks, peephole))
         return State(layers)
 
-    def recall(self, memory: Sequence[Memory]) -> State:
-        """Return an independent state from what `State.remember` returned."""
+    def gather(self, streams: "Sequence[tuple[list[Memory], int]]") -> State:
+        """Return an independent state of streams that were remembered at different places.
+
+        Args:
+            streams: of each, what `State.remember` returned, and its number there.
+        """
         layers = []
-        for (h_and_one, c), stack, peephole in zip(
-            memory, self._stacks, self._peepholes, strict=True
-        ):
-            layer = (h_and_one.copy(), c.copy(), np.dot(h_and_one, stack))
-            layers.append(_Layer(*layer, self.architecture.blocks, peephole))
+        for layer, (stack, peephole) in enumerate(zip(self._stacks, self._peepholes, strict=True)):
+            h_and_one = np.stack([memory[layer].h_and_one[stream] for memory, stream in streams])
+            c = np.stack([memory[layer].c[stream] for memory, stream in streams])
+            parts = (h_and_one, c, np.dot(h_and_one, stack))
+            layers.append(_Layer(*parts, self.architecture.blocks, peephole))
         return State(layers)
 
     def step(self, state: State, ids: int | NDArray[np.integer]) -> Array:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlstm.model.charlm import CharLM
+from charlstm.model.recall.blend import Measured
 from charlstm.model.threads import Threads
 from charlstm.text.vocabulary import Ids
 
@@ -45,6 +47,18 @@ def surprisal(
     return result
 
 
+class Means(NamedTuple):
+    """Mean negative log-likelihoods of a text, in nats a character.
+
+    Attributes:
+        network: of the network alone.
+        blended: of what it is blended with; the same where that is nothing.
+    """
+
+    network: float
+    blended: float
+
+
 def mean_surprisal(
     model: CharLM,
     ids: Ids,
@@ -52,7 +66,9 @@ def mean_surprisal(
     streams: int = 1,
     run_up: int = 512,
     unpredicted: NDArray[np.bool_] | None = None,
-) -> float:
+    measured: Measured | None = None,
+    share: float = 0.0,
+) -> Means:
     """Return the mean of what `surprisal` returns, without ever holding it whole.
 
     Args:
@@ -61,15 +77,20 @@ def mean_surprisal(
         streams: see there.
         run_up: see there.
         unpredicted: ``[V]``: the ids that are read and do not count; ``None`` if all do.
+        measured: what the text is to a recall, if the model is blended with one.
+        share: of that.
     """
-    total, counted = 0.0, 0
-    for start, nats in _read(model, ids, streams, run_up):
+    network, blended, counted = 0.0, 0.0, 0
+    for start, part in _read(model, ids, streams, run_up):
+        nats = part.double().numpy()
+        both = nats if measured is None else measured.surprisal(nats, share, start)
         if unpredicted is not None:
             predicted = ~unpredicted[ids[start + 1 : start + 1 + len(nats)]]
-            nats = nats[torch.from_numpy(predicted)]
-        total += float(nats.double().sum())
+            nats, both = nats[predicted], both[predicted]
+        network += float(nats.sum())
+        blended += float(both.sum())
         counted += len(nats)
-    return total / max(counted, 1)
+    return Means(network / max(counted, 1), blended / max(counted, 1))
 
 
 @torch.no_grad()

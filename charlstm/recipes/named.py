@@ -7,6 +7,9 @@ from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.recipe import Recipe
 from charlstm.text.corpus import TextOptions
 
+SHARE = 0.4
+"""The share of an n-gram model that was best, or nearly so, for every text that was tried."""
+
 # A text of fewer characters than this is small.
 _SMALL = 100_000
 # An alphabet is large when its characters appear fewer times than this on average.
@@ -68,6 +71,7 @@ def auto(characters: int, alphabet: int, passes: float | None = None) -> Recipe:
             epochs=50,
             patience=10,
             precision="auto",
+            recall=SHARE,
         )
     epochs = round(min(max(10 * math.sqrt(1e6 / characters), 1), 20))
     if passes is None:
@@ -92,6 +96,7 @@ def auto(characters: int, alphabet: int, passes: float | None = None) -> Recipe:
         patience=5,
         validation=min(0.1, _HELD_OUT / characters),
         precision="auto",
+        recall=SHARE,
     )
 
 

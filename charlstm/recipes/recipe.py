@@ -62,6 +62,8 @@ class Recipe:
             (weights and sums stay float32, as do gates and states in the scratch backend's
             LSTM, while torch's own layers keep their states in bfloat16 within a window); or
             ``"auto"``, which times both and takes the faster one.
+        recall: the share of what is remembered of the training text in what the model expects,
+            see `charlstm.model.recall.blend`; 0 for the network alone.
         seed: of the weights, the order of the windows and the dropout.
         text: how the text is normalised.
     """
@@ -86,6 +88,7 @@ class Recipe:
     validation: float = 0.1
     min_count: int = 1
     precision: str = "float32"
+    recall: float = 0.0
     seed: int = 0
     text: TextOptions = field(default_factory=TextOptions)
 
@@ -114,6 +117,7 @@ class Recipe:
         check_real("validation", self.validation, 0, 0.5)
         check_count("min_count", self.min_count, 1)
         check_choice("precision", self.precision, PRECISIONS)
+        check_real("recall", self.recall, 0, 1)
         check_whole("seed", self.seed, 0, 2**63 - 1)
         if self.weight_decay and self.optimizer != "adamw":
             raise RecipeError(

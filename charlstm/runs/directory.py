@@ -46,6 +46,7 @@ from charlstm.files import (
     utf8,
     write_pieces,
 )
+from charlstm.model.recall.blend import Recall
 from charlstm.runs.formats import FORMAT, OLDEST, completed
 from charlstm.runs.info import (
     FILES,
@@ -57,6 +58,7 @@ from charlstm.runs.info import (
 )
 from charlstm.runs.known import names_told, runs_in, saved_at
 from charlstm.runs.names import check_name
+from charlstm.runs.remembered import NAME, read_recall
 from charlstm.runs.snapshot import Position, Snapshot, read_log, resume_shapes
 from charlstm.runs.tensors import Arrays, Shapes, read_tensors
 
@@ -96,6 +98,7 @@ class RunDirectory:
         info: RunInfo,
         held_out: str | Iterable[str] = (),
         training: str | Iterable[str] | None = None,
+        grams: bytes | None = None,
     ) -> "RunDirectory":
         """Make the directory `name` below `root`, or ``name-2``, ``name-3``: the next free one.
 
@@ -108,6 +111,7 @@ class RunDirectory:
             info: what is known of the run.
             held_out: the held-out text that goes with `info`, whole or in pieces.
             training: the text that is learned from, for the index; no index if ``None``.
+            grams: of that text; see `charlstm.runs.remembered`.
 
         Raises:
             RunError: the name could leave `root`, or the directory cannot be made.
@@ -123,6 +127,8 @@ class RunDirectory:
                 # First, because a directory that has it is not read as text.
                 write_pieces(hidden / "run.json", [info_to_json(info)])
                 write_pieces(hidden / "heldout.txt", utf8(held_out))
+                if grams is not None:
+                    write_pieces(hidden / NAME, [grams])
                 if training is not None:
                     # The text itself, compressed, is the smallest index that answers for passages
                     # of every length and says where they are: two to four tenths of the text,
@@ -236,6 +242,16 @@ class RunDirectory:
                 ", or restore it from an intact copy.",
             )
         return read_tensors(path, lambda _: dict(shapes))
+
+    def read_recall(self, info: RunInfo) -> Recall | None:
+        """Return what the network is blended with; ``None`` for a run of the network alone.
+
+        Raises:
+            RunError: the file of its grams is missing or damaged.
+        """
+        if info.recall is None:
+            return None
+        return read_recall(self.path / NAME, info.recall, info.vocabulary)
 
     def write_resume(
         self, snapshot: Snapshot, history: Sequence[Report], samples: Sequence[str]

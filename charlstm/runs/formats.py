@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-FORMAT = 3
+FORMAT = 4
 """The version that is written."""
 
 OLDEST = 2
@@ -29,6 +29,7 @@ _BROUGHT: Mapping[int, Mapping[tuple[str, ...], Mapping[str, Any]]] = MappingPro
             # Some of format 2, those of 0.2.0, say whether files are apart.
             ("corpus",): {"apart": False, "songs": None, "suffixes": [".txt"], "labels": {}},
         },
+        4: {("recipe",): {"recall": 0.0}, (): {"recall": None}},
     }
 )
 

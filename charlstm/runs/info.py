@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from charlstm.checks import check_real
-from charlstm.errors import Part, RunError, Setting, count
+from charlstm.errors import Part, RecipeError, RunError, Setting, count
 from charlstm.figures import LARGEST, Report, finite
 from charlstm.files import LARGEST_JSON
 from charlstm.machine import BACKENDS
 from charlstm.recipes.recipe import Recipe, recipe_from_json, recipe_to_json
 from charlstm.runs.fields import check_writable, counted, strings, typed
 from charlstm.runs.formats import FORMAT
+from charlstm.runs.remembered import NAME, Remembered
 from charlstm.text.corpus import Source
 from charlstm.text.formats.format import FORMATS, SUFFIXES, Format
 from charlstm.text.labels import Labels
@@ -26,7 +27,7 @@ from charlstm.text.vocabulary import Vocabulary
 
 FILES = (
     *("run.json", "heldout.txt", "training.txt.bz2", "model.safetensors", "resume.safetensors"),
-    *("history.jsonl", "samples.txt", "curve.svg", "draft.txt", "draft.json"),
+    *("history.jsonl", "samples.txt", "curve.svg", "draft.txt", "draft.json", NAME),
 )
 """What is read of a run, and what tells of it."""
 LARGEST_HISTORY = 1 << 30
@@ -72,6 +73,7 @@ class RunInfo:
         songs: of the whole text; ``None`` if it was read as one stream.
         suffixes: which files of folders were read, by what their names end in.
         labels: of the songs, those that are held out included.
+        recall: what the network is blended with; ``None`` for the network alone.
     """
 
     recipe: Recipe
@@ -96,6 +98,29 @@ class RunInfo:
     songs: Songs | None = None
     suffixes: tuple[str, ...] = SUFFIXES
     labels: Labels = field(default_factory=Labels)
+    recall: Remembered | None = None
+
+    def share(self, recall: float | None = None) -> float:
+        """Return the share of what is remembered of the training text that is asked for.
+
+        Args:
+            recall: from 0 to 1; the recipe's own where ``None``.
+
+        Raises:
+            RecipeError: nothing is remembered, or there is no such share.
+        """
+        if recall is None:
+            return self.recipe.recall
+        check_real("recall", recall, 0, 1)
+        if recall and self.recall is None:
+            raise RecipeError(
+                "This run remembers nothing of its training text besides: it was made with ",
+                Setting("recall", 0),
+                " or by an older version. Train again, or leave ",
+                Setting("recall"),
+                " out.",
+            )
+        return float(recall)
 
     def described(self) -> str:
         """Return in a few words what was trained on how much, and how good it is."""
@@ -141,6 +166,7 @@ def info_to_json(info: RunInfo) -> bytes:
             "sources": [_source_to_json(source) for source in info.sources],
         },
         "samples": {"prefixes": list(info.prefixes), "every": info.sample_every},
+        "recall": info.recall and info.recall.to_json(),
         "best": info.best and info.best.to_json(),
         "last": info.last and info.last.to_json(),
         "versions": info.versions,
@@ -180,6 +206,9 @@ def info_from_json(value: dict[str, Any]) -> RunInfo:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}.")
     check_real("saved", value["saved"], 0, math.inf)
     recipe, songs = recipe_from_json(value["recipe"]), _songs(corpus)
+    recall = typed(value, "recall", dict, type(None))
+    if (recall is None) != (recipe.recall == 0):
+        raise ValueError("recall must be there if the recipe has any, and only then.")
     labels = Labels.from_json(corpus["labels"])
     if labels.names != recipe.text.labels or (labels and songs is None):
         raise ValueError("labels must be those of the recipe, and of songs.")
@@ -206,6 +235,7 @@ def info_from_json(value: dict[str, Any]) -> RunInfo:
         songs=songs,
         suffixes=strings(corpus, "suffixes"),
         labels=labels,
+        recall=None if recall is None else Remembered.from_json(recall),
     )
 
 

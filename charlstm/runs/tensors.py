@@ -4,7 +4,7 @@ import errno
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -26,12 +26,25 @@ _LARGEST_WEIGHT = 1e15
 Arrays = dict[str, NDArray[Any]]
 """Tensors by name."""
 
-Shapes = dict[str, tuple[int, ...] | None]
-"""The shapes of float32 tensors by name; ``None`` stands for a row of bytes."""
+
+class Whole(NamedTuple):
+    """A row of whole numbers.
+
+    Attributes:
+        kind: ``"U16"`` or ``"U32"``.
+        size: how many.
+    """
+
+    kind: str
+    size: int
+
+
+Shapes = dict[str, tuple[int, ...] | Whole | None]
+"""The shapes of float32 tensors by name, or what else they are; ``None`` is a row of bytes."""
 
 
 def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arrays:
-    """Return the tensors of a file: float32 that can be computed with, or bytes.
+    """Return the tensors of a file: float32 that can be computed with, whole numbers, or bytes.
 
     No memory is taken before the header is known to name what is expected and nothing else.
 
@@ -60,6 +73,9 @@ def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arra
                 kind, size = entry.get_dtype(), entry.get_shape()
                 wanted = f"F32 {list(shape or ())}"
                 fits = kind == "F32" and tuple(size) == shape
+                if isinstance(shape, Whole):
+                    wanted = f"{shape.kind} [{shape.size}]"
+                    fits = kind == shape.kind and size == [shape.size]
                 if shape is None:
                     wanted = f"U8 [{LARGEST_JSON}] at most"
                     fits = kind == "U8" and len(size) == 1 and size[0] <= LARGEST_JSON
@@ -69,20 +85,24 @@ def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arra
                         f"for {wanted}. {ADVICE}"
                     )
             # Whoever uses them lays them out in another way, and holds them twice for a while.
-            check_memory(path, 2 * 4 * sum(math.prod(shape or ()) for shape in shapes.values()))
+            check_memory(path, 2 * 4 * sum(map(_numbers, shapes.values())))
             arrays = {name: file.get_tensor(name) for name in shapes}
     except (OSError, SafetensorError) as error:
         raise unreadable(path, error) from None
     except MemoryError:
         raise RunError(f"{path} takes more memory than there is.") from None
     for name, array in arrays.items():
-        if shapes[name] is None:
+        if shapes[name] is None or isinstance(shapes[name], Whole):
             continue
         most = math.inf if name.startswith("moments/") else _LARGEST_WEIGHT
         # A NaN is neither above nor below.
         if not (-most < array.min() and array.max() < most):
             raise RunError(f"{path} is damaged: the numbers of {name} are out of range. {ADVICE}")
     return arrays
+
+
+def _numbers(shape: tuple[int, ...] | Whole | None) -> int:
+    return shape.size if isinstance(shape, Whole) else math.prod(shape or ())
 
 
 def _check_header(path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from charlstm.errors import CorpusError, Message, RecipeError, Setting
 from charlstm.machine import machine_bytes
 from charlstm.model.devices import Computing
+from charlstm.model.recall.blend import Recall
 from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe, training_bytes
 from charlstm.text.corpus import Corpus, TextOptions
@@ -130,6 +131,7 @@ class Fitted:
         computing: Computing,
         recipe: Recipe | None = None,
         threads: Threads | None = None,
+        recall: Recall | None = None,
     ) -> Trainer:
         """Return a trainer on this text.
 
@@ -137,12 +139,12 @@ class Fitted:
             computing: what computes.
             recipe: another one than the text was fitted to, if any.
             threads: see `charlstm.training.trainer.Trainer`.
+            recall: see there.
         """
         corpus, vocabulary = self.corpus, self.vocabulary
         return Trainer(
             recipe or self.recipe,
-            # The mark that opens the first held-out song is what the last learned one ends with.
-            Tokens(corpus, vocabulary, 0, self.cut + (corpus.songs is not None)),
+            self._learned,
             Tokens(corpus, vocabulary, self.cut, len(corpus)),
             len(vocabulary),
             end=vocabulary.end,
@@ -150,7 +152,33 @@ class Fitted:
             backend=computing.backend,
             device=computing.device,
             threads=threads,
+            recall=recall,
         )
+
+    @property
+    def _learned(self) -> Tokens:
+        # The mark that opens the first held-out song is what the last learned one ends with.
+        end = self.cut + (self.corpus.songs is not None)
+        return Tokens(self.corpus, self.vocabulary, 0, end)
+
+    def recall(self, *, grams: bool = True) -> Recall | None:
+        """Return what is remembered of the training text; ``None`` if the recipe wants nothing.
+
+        Args:
+            grams: whether its grams may be kept, from which much of it could be told.
+        """
+        if not self.recipe.recall:
+            return None
+        vocabulary = self.vocabulary
+        unpredicted = None if vocabulary.places is None else vocabulary.places >= 0
+        recall = Recall.learn(
+            self._learned,
+            len(vocabulary),
+            newline=int(vocabulary.encode("\n")[0]) if "\n" in vocabulary else None,
+            end=vocabulary.end,
+            unpredicted=unpredicted,
+        )
+        return recall if grams else replace(recall, ngram=None)
 
     def _labelled(self) -> Labelled | None:
         """Return what the labels of the songs are to a trainer; ``None`` if they have none."""

@@ -74,7 +74,8 @@ def resume_session(
     computing = prepare(replace(machine, backend=backend), fitted.recipe.architecture)
     check_memory(fitted, computing)
     threads = choose_threads(fitted, computing)
-    trainer = fitted.trainer(computing, threads=threads)
+    recall = directory.read_recall(info)
+    trainer = fitted.trainer(computing, threads=threads, recall=recall)
     history: list[Report] = []
     samples: list[str] = []
     if saved is not None:
@@ -110,7 +111,7 @@ def resume_session(
         elapsed=trainer.elapsed,
         progress=trainer.progress,
     )
-    return Session(plan, trainer, info, history=history, samples=samples)
+    return Session(plan, trainer, info, recall=recall, history=history, samples=samples)
 
 
 def _read_again(directory: RunDirectory, info: RunInfo, material: Material) -> Corpus:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from charlstm.errors import TrainingError
 from charlstm.figures import Report
 from charlstm.model.network import Network
+from charlstm.model.recall.blend import Recall, blend
 from charlstm.runs.info import RunInfo
 from charlstm.sessions.curve import draw_curve
 from charlstm.sessions.plan import Plan
@@ -60,6 +61,7 @@ class Session:
         plan: what it is about to do.
         trainer: stands where the training begins, or goes on.
         info: what ``run.json`` says.
+        recall: what the network is blended with, if anything.
         history: the reports of earlier sessions.
         samples: what the model wrote in them.
         save_every: seconds between two saves, about.
@@ -71,6 +73,7 @@ class Session:
         trainer: Trainer,
         info: RunInfo,
         *,
+        recall: Recall | None = None,
         history: Sequence[Report] = (),
         samples: Sequence[str] = (),
         save_every: float = 15.0,
@@ -78,6 +81,7 @@ class Session:
         self.plan = plan
         self.trainer = trainer
         self._info = info
+        self._recall = recall
         self._history = list(history)
         self._samples = list(samples)
         self._save_every = save_every
@@ -183,7 +187,8 @@ class Session:
         recipe, vocabulary = self.plan.recipe, self.plan.vocabulary
         weights = self.trainer.weights()
         network = Network(recipe.architecture, weights, len(vocabulary), vocabulary.end)
-        sampler = Sampler(network, vocabulary, recipe.text, self._info.songs)
+        reader = blend(network, self._recall, recipe.recall)
+        sampler = Sampler(reader, vocabulary, recipe.text, self._info.songs)
         for prefix in self._info.prefixes or ("",):
             text = sampler.generate(prefix, length=_SAMPLE_CHARACTERS, seed=recipe.seed + epoch)
             self._samples.append(f"--- epoch {epoch}, step {self.trainer.step}\n{text}\n")

@@ -10,11 +10,13 @@ from pathlib import Path
 from charlstm.errors import Message, RecipeError, Setting, count, shortened
 from charlstm.machine import Machine
 from charlstm.model.devices import Computing, prepare
+from charlstm.model.recall.blend import Recall
 from charlstm.recipes.named import explain
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.runs.names import check_name, name_for
+from charlstm.runs.remembered import Remembered, gram_bytes
 from charlstm.sessions.fitting import Fitted, Material, check_memory, check_prefixes, fit_recipe
 from charlstm.sessions.origin import Origin
 from charlstm.sessions.plan import Plan
@@ -109,10 +111,11 @@ def start_session(
     weights = None if origin is None else origin.weights()
     threads = choose_threads(fitted, computing)
     fitted, timed = _time(fitted, wish, machine, computing)
-    trainer = fitted.trainer(computing, threads=threads)
+    recall = fitted.recall(grams=keeping.index)
+    trainer = fitted.trainer(computing, threads=threads, recall=recall)
     if weights is not None:
         trainer.begin_from(weights)
-    made = _make_run(fitted, material, computing, keeping, origin)
+    made = _make_run(fitted, material, computing, keeping, origin, recall)
     plan = Plan(
         directory=made.directory,
         corpus=corpus,
@@ -142,7 +145,7 @@ def start_session(
         index_bytes=made.directory.index_bytes,
         index_seconds=made.index_seconds,
     )
-    return Session(plan, trainer, made.info)
+    return Session(plan, trainer, made.info, recall=recall)
 
 
 def _check(fitted: Fitted, wish: Wish, keeping: Keeping) -> None:
@@ -188,6 +191,7 @@ def _make_run(
     computing: Computing,
     keeping: Keeping,
     origin: Origin | None,
+    recall: Recall | None,
 ) -> _Made:
     """Make the run directory, with all that is known before training."""
     corpus, recipe, cut = fitted.corpus, fitted.recipe, fitted.cut
@@ -221,11 +225,13 @@ def _make_run(
         sample_every=max(1, recipe.epochs // 4) if every is None else every,
         tensorboard=keeping.tensorboard,
         versions=versions(),
+        recall=Remembered.of(recall),
     )
     wished = keeping.name or name_for(material.places)
     began = time.monotonic()
     training = corpus.pieces(0, cut) if index else None
-    directory = RunDirectory.create(wished, keeping.root, info, corpus.pieces(cut), training)
+    grams = None if recall is None else gram_bytes(recall)
+    directory = RunDirectory.create(wished, keeping.root, info, corpus.pieces(cut), training, grams)
     index_seconds = time.monotonic() - began
     if directory.name != wished:
         other = keeping.root / wished

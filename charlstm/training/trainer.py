@@ -13,6 +13,7 @@ from charlstm.figures import Report, perplexity
 from charlstm.model.charlm import CharLM
 from charlstm.model.devices import Computing, check_precision
 from charlstm.model.initialization import initialize
+from charlstm.model.recall.blend import Measured, Recall
 from charlstm.model.recurrent.equations import State
 from charlstm.model.surprisal import mean_surprisal
 from charlstm.model.threads import Threads
@@ -51,6 +52,8 @@ class Trainer:
         device: where the model lives.
         clock: what counts its seconds.
         threads: chooses with how many torch makes each step; ``None`` leaves them alone.
+        recall: of the training text, where the held-out loss is to be that of the blend; ``None``
+            for the network alone.
 
     Raises:
         RecipeError: the backend has no such cell, or not in this precision on this device.
@@ -69,6 +72,7 @@ class Trainer:
         device: torch.device,
         clock: Clock | None = None,
         threads: Threads | None = None,
+        recall: Recall | None = None,
     ) -> None:
         computing = Computing(backend, device)
         check_precision(recipe.precision, recipe.architecture.cell, computing)
@@ -116,6 +120,9 @@ class Trainer:
         self._threads = threads
         self._measuring = 0.0
         self._good: Snapshot | None = None
+        self._recalled: Measured | None = None
+        if recall is not None and len(held_out) > 1:
+            self._recalled = recall.measure(held_out)
 
     @property
     def epoch(self) -> int:
@@ -413,15 +420,19 @@ class Trainer:
 
     def _end_epoch(self) -> EpochEnd:
         epoch, loss = self.epoch, self.running_loss
-        held_out_loss = None
+        held_out_loss = network_loss = None
         if len(self.held_out) > 1:
             began = self.clock.now()
-            held_out_loss = mean_surprisal(
+            means = mean_surprisal(
                 self.model,
                 self.held_out,
                 streams=_VALIDATION_STREAMS,
                 unpredicted=self._unpredicted,
+                measured=self._recalled,
+                share=self.recipe.recall,
             )
+            held_out_loss = means.blended
+            network_loss = None if self._recalled is None else means.network
             # The longest so far, so that progress never falls.
             self._measuring = max(self._measuring, self.clock.now() - began)
         report = Report(
@@ -432,6 +443,7 @@ class Trainer:
             train_loss=loss,
             validation_loss=held_out_loss,
             learning_rate=self.rate,
+            network_loss=network_loss,
         )
         best = held_out_loss is not None and held_out_loss < self.best_loss
         if held_out_loss is not None and best:

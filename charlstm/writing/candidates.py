@@ -18,11 +18,13 @@ at a higher temperature than was asked for are weighted by the ratio of their pr
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.model.network import Array, Memory, State
+from charlstm.model.network import Array
+from charlstm.model.reader import Standing
 from charlstm.text.letters import counts, joining, last_letter
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
 from charlstm.writing.constraints import Constraint, LineSoFar, line_ends
@@ -109,7 +111,7 @@ class Row:
         return Candidate(self.line, log_weight, mean, self.end)
 
 
-_Snapshot = tuple[list[Memory], list[Row]]
+_Snapshot = tuple[Any, list[Row]]
 
 
 class CandidateWriter:
@@ -191,7 +193,7 @@ class CandidateWriter:
             row.take_back(start, len(point.begun))
             led.append(row)
         if led:
-            state = self._sampler.network.recall(_gathered(streams))
+            state = self._sampler.network.gather(streams)
             spelling = Spelling(endings, self._sampler.vocabulary.characters)
             self._run(point, led, state, decoding, spelling=spelling)
         return rows
@@ -200,7 +202,7 @@ class CandidateWriter:
         self,
         point: Point,
         rows: list[Row],
-        state: State,
+        state: Standing,
         decoding: Decoding,
         *,
         snapshots: list[_Snapshot] | None = None,
@@ -353,18 +355,6 @@ def _log_sum(logits: Array, temperature: float) -> NDArray[np.float64]:
     with np.errstate(divide="ignore"):
         summed = np.log(np.exp((logits - reference) / np.float32(temperature)).sum(axis=1))
     return np.asarray(summed + reference[:, 0] / temperature, dtype=np.float64)
-
-
-def _gathered(streams: Sequence[tuple[list[Memory], int]]) -> list[Memory]:
-    """Return the memory of streams that come from different moments, side by side."""
-    layers = range(len(streams[0][0]))
-    return [
-        Memory(
-            np.stack([memory[layer].h_and_one[stream] for memory, stream in streams]),
-            np.stack([memory[layer].c[stream] for memory, stream in streams]),
-        )
-        for layer in layers
-    ]
 
 
 def _is_mark(character: str) -> bool:

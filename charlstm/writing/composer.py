@@ -70,15 +70,19 @@ class Composer:
         read_processors: Sequence[Processor] = (),
         generator: np.random.Generator | None = None,
     ) -> None:
+        self._decoding = decoding or Decoding()
+        sampler = sampler.at(self._decoding.temperature)
         self._sampler = sampler
         self._constraints = tuple(constraints)
-        self._decoding = decoding or Decoding()
         self._generator = generator or np.random.default_rng()
         self._writer = CandidateWriter(
             sampler,
             constraints,
             self._decoding,
-            (*self._decoding.processors(sampler.vocabulary), *processors),
+            (
+                *self._decoding.processors(sampler.vocabulary, sampler.network.line),
+                *processors,
+            ),
             read_processors,
             self._generator,
         )

@@ -67,11 +67,18 @@ class Decoding:
         check_real("min_p", self.min_p, 0, 1)
         check_whole("no_repeat", self.no_repeat, 0)
 
-    def processors(self, vocabulary: Vocabulary) -> tuple[Processor, ...]:
-        """Return the processors that `no_repeat` and `allow_loops` ask for."""
+    def processors(self, vocabulary: Vocabulary, line: int = 0) -> tuple[Processor, ...]:
+        """Return the processors that `no_repeat` and `allow_loops` ask for.
+
+        Args:
+            vocabulary: of the logits.
+            line: of how many characters a line is, where the model remembers what it has written:
+                it would say a verse again, and then the next. No more than a line comes again.
+        """
         chosen: list[Processor] = []
-        if self.no_repeat:
-            chosen.append(NoRepeat(self.no_repeat, vocabulary))
+        most = self.no_repeat or (0 if self.allow_loops or not line else line + 1)
+        if most:
+            chosen.append(NoRepeat(most, vocabulary))
         if not self.allow_loops:
             chosen.append(NoLoops(vocabulary))
         return tuple(chosen)

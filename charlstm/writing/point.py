@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from charlstm.model.network import State
+from charlstm.model.reader import Standing
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Point:
 
     lines: tuple[str, ...]
     begun: str
-    state: State
+    state: Standing
     read: str
     shown: str
     given: int = 0

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from charlstm.checks import check_known, check_whole
 from charlstm.errors import Part, RecipeError
-from charlstm.model.network import Network, State
+from charlstm.model.network import Network
+from charlstm.model.reader import Reader, Standing
+from charlstm.model.recall.blend import blend
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import TextOptions
@@ -69,14 +71,14 @@ class Sampler:
     """A model that writes.
 
     Attributes:
-        network: its forward pass.
+        network: its forward pass, or what that is blended with.
         vocabulary: its characters.
         text: how its training text was normalised; prefixes are treated the same way.
         songs: those that it learned; ``None`` if its text was one stream.
         label: what it reads before a song, by the names of the labels; see `labelled`.
     """
 
-    network: Network
+    network: Reader
     vocabulary: Vocabulary
     text: TextOptions = field(default_factory=TextOptions)
     songs: Songs | None = None
@@ -99,6 +101,10 @@ class Sampler:
             return self
         _ = self.vocabulary.labels.symbols(label)  # which is found out here, and not at first use
         return replace(self, label=MappingProxyType(dict(label)))
+
+    def at(self, temperature: float) -> "Sampler":
+        """Return the same model, whose logits will be divided by a temperature."""
+        return replace(self, network=self.network.at(temperature))
 
     def prefix(
         self, given: str | Prefix, unknown: str = "error", *, what: Part = "the prefix"
@@ -185,7 +191,7 @@ class Sampler:
 
     def read(
         self, prefix: str | Prefix = "", unknown: str = "error", *, line: bool = False
-    ) -> State:
+    ) -> Standing:
         """Return where the model stands after `prefix`: a state that can be copied and moved on.
 
         ``state.logits`` says what it expects next, and ``network.step(state, id)`` moves it on.
@@ -204,19 +210,19 @@ class Sampler:
         """
         return self._read(self.prefix(prefix, unknown).read, line=line)
 
-    def end_probability(self, state: State) -> float | None:
+    def end_probability(self, state: Standing) -> float | None:
         """Return how likely the song ends where the model stands, at temperature 1.
 
         ``None`` if it learned no songs.
         """
         if self.songs is None:
             return None
-        logits = state.logits[0].astype(np.float64)
+        logits = self.network.logits(state)[0].astype(np.float64)
         shares = np.exp(logits - logits.max())
         return float(shares[self.vocabulary.end] / shares.sum())
 
     def log_probabilities(
-        self, text: str, prefix: str = "", *, state: State | None = None
+        self, text: str, prefix: str = "", *, state: Standing | None = None
     ) -> NDArray[np.float64]:
         """Return how likely the model finds each character of `text` after `prefix`.
 
@@ -233,15 +239,15 @@ class Sampler:
         state = self.read(prefix, unknown="map") if state is None else state.copy()
         log_probabilities = np.empty(len(text))
         for place, character in enumerate(self.vocabulary.encode(text)):
-            logits = state.logits[0].astype(np.float64)
+            logits = self.network.logits(state)[0].astype(np.float64)
             highest = logits.max()
             log_sum = highest + np.log(np.exp(logits - highest).sum())
             log_probabilities[place] = logits[character] - log_sum
             self.network.step(state, int(character))
         return log_probabilities
 
-    def _read(self, text: str, *, line: bool = False) -> State:
-        state = self.network.start()
+    def _read(self, text: str, *, line: bool = False) -> Standing:
+        state: Standing = self.network.start()
         self.network.read(state, self.vocabulary.encode(self._before(text, line=line) + text))
         return state
 
@@ -305,14 +311,16 @@ class Sampler:
             length = most * LONGEST + 1
         texts = _Texts([begun] * samples, list(range(samples)))
         decoding = decoding or Decoding()
-        processors = (*decoding.processors(self.vocabulary), *processors)
+        processors = (*decoding.processors(self.vocabulary, self.network.line), *processors)
         never = self.vocabulary.marks
         if may_end:
             never = never[never != self.vocabulary.end]
         if len(never):
             processors = (without(never), *processors)
         generators = [np.random.default_rng(first + k) for k in range(samples)]
-        ids = self._draw(prefix.read, texts, length, decoding, processors, generators)
+        ids = self.at(decoding.temperature)._draw(
+            prefix.read, texts, length, decoding, processors, generators
+        )
         return self._pieces(ids, texts, ends), ends
 
     def _pieces(
@@ -402,20 +410,26 @@ class _Texts:
     running: list[int]
 
 
-def open_sampler(directory: RunDirectory, info: RunInfo) -> Sampler:
+def open_sampler(directory: RunDirectory, info: RunInfo, recall: float | None = None) -> Sampler:
     """Return the sampler of a run, whose weights are read here.
 
     Args:
         directory: of the run.
         info: what its ``run.json`` says.
+        recall: the share of what it remembers of its training text, from 0 to 1; the recipe's own
+            where ``None``.
 
     Raises:
+        RecipeError: it remembers nothing, or there is no such share.
         RunError: there are no weights yet, or they are damaged.
     """
+    share = info.share(recall)
     weights = directory.read_model(info)
     vocabulary = info.vocabulary
     network = Network(info.recipe.architecture, weights, len(vocabulary), vocabulary.end)
-    return Sampler(network, vocabulary, info.recipe.text, info.songs)
+    remembered = directory.read_recall(info) if share else None
+    reader = blend(network, remembered, share)
+    return Sampler(reader, vocabulary, info.recipe.text, info.songs)
 
 
 def _uniforms(generators: list[np.random.Generator]) -> Iterator[NDArray[np.float64]]:

@@ -1,0 +1,350 @@
+"""What a network is blended with, and the two as one model.
+
+    p = (1 - share) p_network + share p_ngram,    then what the song so far adds to that
+
+Linear, because then the probability of a character needs nothing of all others: a text is measured
+with one number of each part a character.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.model.network import Array, Memory, Network, State
+from charlstm.model.recall.counting import count_levels
+from charlstm.model.recall.fitting import fit_pull
+from charlstm.model.recall.ngram import Contexts, NGram, Real
+from charlstm.model.recall.so_far import LONGEST, Pull, Said, SoFar, follow, gathered
+from charlstm.recipes.named import SHARE
+from charlstm.text.vocabulary import Ids
+
+# An alphabet has words of many characters; with thousands of characters a word has one or two, and
+# longer grams take more memory than they are worth.
+_SMALL_ALPHABET = 500
+_ORDERS = (7, 5)
+# More characters are not counted, and more grams not kept.
+_MOST_CHARACTERS = 8_000_000
+_MOST_GRAMS = 16_000_000
+_TINY = 1e-30
+# Below this temperature only the likeliest is left of what is expected without the song.
+_COLDEST = 0.05
+# A text is measured in pieces of so many characters.
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a recall gives to each character of a text but the first, ``[N - 1]`` each.
+
+    Where a character is never predicted, it gives nothing.
+
+    Attributes:
+        ngram: the probability that the n-gram model gives it; ``None`` if there is none.
+        keep: by what its probability is multiplied for what the song has said so far.
+        add: what is added then.
+    """
+
+    ngram: Real | None
+    keep: Real
+    add: Real
+
+    def static(self, network: Real, share: float = SHARE, start: int = 0) -> Real:
+        """Return the probabilities of network and n-gram model, without the song so far.
+
+        Args:
+            network: the network's, of the characters from the one at `start` on.
+            share: of the n-gram model.
+            start: where they begin.
+        """
+        if self.ngram is None:
+            return network
+        return (1 - share) * network + share * self.ngram[start : start + len(network)]
+
+    def blended(self, network: Real, share: float = SHARE, start: int = 0) -> Real:
+        """Return the probabilities of the blend; see `static`."""
+        part = slice(start, start + len(network))
+        strength = strength_of(share)
+        keep = 1 - strength * (1 - self.keep[part])
+        return keep * self.static(network, share, start) + strength * self.add[part]
+
+    def surprisal(self, nats: Real, share: float = SHARE, start: int = 0) -> Real:
+        """Return what `blended` returns as negative logarithms, of the network's."""
+        surprisal: Real = -np.log(np.maximum(self.blended(np.exp(-nats), share, start), _TINY))
+        return surprisal
+
+
+def strength_of(share: float) -> float:
+    """Return how much the song so far counts: all of it, less if the n-gram model counts less."""
+    return min(share / SHARE, 1.0)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """What is remembered of a training text.
+
+    Attributes:
+        vocabulary_size: V.
+        pull: how strongly it holds to what it expects, against what the song has said.
+        ngram: the model of its grams; ``None`` if they are not kept.
+        line: of how many characters a line of the text is, the middle one by length; 0 if it has
+            no lines.
+        end: the id of the mark between songs; ``None`` for a text of one piece.
+        unpredicted: ``[V]``: the ids that are read and never predicted; ``None`` if all are.
+    """
+
+    vocabulary_size: int
+    pull: Pull
+    line: int = 0
+    ngram: NGram | None = None
+    end: int | None = None
+    unpredicted: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def learn(
+        cls,
+        ids: Ids,
+        vocabulary_size: int,
+        *,
+        newline: int | None = None,
+        end: int | None = None,
+        unpredicted: NDArray[np.bool_] | None = None,
+    ) -> "Recall":
+        """Count a training text.
+
+        Args:
+            ids: ``[N]`` the text; of a long one the last 8 million characters are counted.
+            vocabulary_size: V.
+            newline: the id of the line break; ``None`` if there is none.
+            end: the id of the mark between songs.
+            unpredicted: ``[V]``: the ids that are read and never predicted.
+        """
+        last = np.asarray(ids[max(len(ids) - _MOST_CHARACTERS, 0) :])
+        text = last if unpredicted is None else last[~unpredicted[last]]
+        order = _ORDERS[vocabulary_size > _SMALL_ALPHABET]
+        pull = fit_pull(text, vocabulary_size, order=order, end=end, unpredicted=unpredicted)
+        levels = count_levels(text, vocabulary_size, order=order, end=end, most=_MOST_GRAMS)
+        ngram = NGram(levels, vocabulary_size, end, unpredicted)
+        line = 0 if newline is None else _line(text, newline, end)
+        return cls(vocabulary_size, pull, line, ngram, end, unpredicted)
+
+    @cached_property
+    def so_far(self) -> SoFar:
+        """What counts the song so far."""
+        return SoFar(self.vocabulary_size, self.end)
+
+    def measure(self, ids: Ids) -> Measured:
+        """Return what this gives to each character of a text but the first.
+
+        Args:
+            ids: ``[N]`` the text, N >= 2.
+        """
+        given = np.zeros(len(ids), dtype=bool)
+        text = np.asarray(ids[:])
+        if self.unpredicted is not None:
+            given = self.unpredicted[text]
+            text = text[~given]
+        run_up = self.so_far.reach + LONGEST
+        ngram, keep, add = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]
+        for start in range(0, max(len(text) - 1, 0), _PIECE):
+            first = max(start - run_up, 0)
+            piece = text[first : start + _PIECE + 1]
+            parts = follow(self.so_far, piece).weigh(self.pull)
+            keep.append(parts[0][start - first :])
+            add.append(parts[1][start - first :])
+            if self.ngram is not None:
+                ngram.append(self.ngram.probabilities(piece)[start - first :])
+        predicted = np.flatnonzero(~given[1:])[-max(len(text) - 1, 0) :]
+
+        def whole(parts: list[Real], fill: float) -> Real:
+            result = np.full(len(ids) - 1, fill)
+            values = np.concatenate(parts)
+            result[predicted[: len(values)]] = values
+            return result
+
+        return Measured(
+            None if self.ngram is None else whole(ngram, 0.0), whole(keep, 1.0), whole(add, 0.0)
+        )
+
+
+def _line(text: NDArray[np.integer[Any]], newline: int, end: int | None) -> int:
+    """Return the length of the middle one of the lines that are not empty."""
+    breaks = text == newline if end is None else (text == newline) | (text == end)
+    lengths = np.diff(np.flatnonzero(breaks), prepend=-1) - 1
+    lengths = lengths[lengths > 0]
+    return int(np.median(lengths)) if len(lengths) else 0
+
+
+def blend(network: Network, recall: Recall | None, share: float) -> "Network | Blend":
+    """Return a network blended with a share of a recall, or alone where that is nothing."""
+    return network if recall is None or not share else Blend(network, recall, share)
+
+
+class Remembered(NamedTuple):
+    """The least that `Blend.gather` needs of N streams."""
+
+    network: list[Memory]
+    contexts: Contexts
+    said: Said
+
+
+@dataclass
+class BlendState:
+    """Where N streams stand.
+
+    Attributes:
+        network: where the network does.
+        contexts: which grams they have read.
+        said: what their songs have said.
+        logits: ``[N, V]``, of the next character, in memory that the next step overwrites.
+    """
+
+    network: State
+    contexts: Contexts
+    said: Said
+    logits: Array
+
+    def copy(self) -> "BlendState":
+        """Return an independent state that stands at the same place."""
+        return self.take(range(len(self.logits)))
+
+    def take(self, streams: Sequence[int] | NDArray[np.integer[Any]]) -> "BlendState":
+        """Return an independent state whose stream k stands where stream ``streams[k]`` is here."""
+        rows = [int(stream) for stream in streams]
+        return BlendState(
+            self.network.take(rows),
+            self.contexts.take(rows),
+            self.said.take(rows),
+            self.logits[rows],
+        )
+
+    def remember(self) -> Remembered:
+        """Return the least that `Blend.gather` needs to make a state like this one."""
+        streams = range(len(self.logits))
+        return Remembered(
+            self.network.remember(), self.contexts.take(streams), self.said.take(streams)
+        )
+
+
+class Blend:
+    """A network and what it is blended with, read as a `charlstm.model.network.Network` is.
+
+    Its logits are logarithms of probabilities, times the temperature: whoever divides them by it
+    has those of what is expected without the song at that temperature, and of what the song has
+    said as likely as it is. A temperature is there to play safe; to say the same again is not. A
+    song that hardened with everything it repeats would soon say nothing new.
+
+    Args:
+        network: the network.
+        recall: of its training text.
+        share: of the n-gram model, above 0 to 1.
+        temperature: that the logits will be divided by.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        recall: Recall,
+        share: float = SHARE,
+        temperature: float = 1.0,
+    ) -> None:
+        self.network = network
+        self.recall = recall
+        self.temperature = max(temperature, _COLDEST)
+        self.share = share if recall.ngram is not None else 0.0
+        self.strength = strength_of(share)
+        self.vocabulary_size = network.vocabulary_size
+        self.end = network.end
+        self.line = recall.line
+
+    def __repr__(self) -> str:
+        return f"<Blend: {self.network}, {self.recall.ngram}, {self.share:.2f} of the second>"
+
+    def at(self, temperature: float) -> "Blend":
+        """Return the same blend for another temperature; a state of one is one of the other."""
+        return Blend(self.network, self.recall, self.share, temperature)
+
+    def logits(self, state: BlendState) -> Array:
+        """Return ``[N, V]`` logits of the next character, at temperature 1."""
+        return np.log(self._expected(state, 1.0)).astype(np.float32)
+
+    def start(self, streams: int = 1) -> BlendState:
+        """Return the state before any character, for `streams` streams."""
+        ngram, V = self.recall.ngram, self.vocabulary_size
+        contexts = Contexts([]) if ngram is None else ngram.start(streams)
+        said = self.recall.so_far.start(streams)
+        logits = np.empty((streams, V), dtype=np.float32)
+        return self._blended(BlendState(self.network.start(streams), contexts, said, logits))
+
+    def gather(self, streams: Sequence[tuple[Remembered, int]]) -> BlendState:
+        """Return an independent state of streams that were remembered at different places."""
+        V, numbers = self.vocabulary_size, [stream for _, stream in streams]
+        network = self.network.gather([(memory.network, stream) for memory, stream in streams])
+        contexts = Contexts([])
+        if self.recall.ngram is not None:
+            nodes = [memory.contexts.nodes[stream].copy() for memory, stream in streams]
+            contexts = Contexts(nodes)
+        said = gathered([(memory.said, stream) for memory, stream in streams])
+        logits = np.empty((len(numbers), V), dtype=np.float32)
+        return self._blended(BlendState(network, contexts, said, logits))
+
+    def step(self, state: BlendState, ids: int | NDArray[np.integer[Any]]) -> Array:
+        """Read one character in each stream; `state` advances.
+
+        Args:
+            state: what `start` returned, or a copy of it at any later place.
+            ids: ``[N]``, the characters read, or the one that all streams read.
+
+        Returns:
+            ``[N, V]`` logits of the next character, in memory that the next step overwrites.
+        """
+        self._move(state, ids)
+        return self._blended(state).logits
+
+    def read(self, state: BlendState, ids: Iterable[int]) -> None:
+        """Read characters one after the other, the same in each stream; `state` advances."""
+        for character in ids:
+            self._move(state, int(character))
+        self._blended(state)
+
+    def _move(self, state: BlendState, ids: int | NDArray[np.integer[Any]]) -> None:
+        self.network.step(state.network, ids)
+        N = len(state.logits)
+        each = ids.tolist() if isinstance(ids, np.ndarray) else [ids] * N
+        unpredicted = self.recall.unpredicted
+        if unpredicted is not None and unpredicted[each[0]]:
+            return  # labels, which all streams read at once
+        if self.recall.ngram is not None:
+            self.recall.ngram.step(state.contexts, each)
+        self.recall.so_far.step(state.said, each)
+
+    def _blended(self, state: BlendState) -> BlendState:
+        """Put the logits of where the parts of a state stand into it."""
+        expected = self._expected(state, self.temperature)
+        np.log(expected, out=expected)
+        expected *= self.temperature
+        state.logits[:] = expected
+        return state
+
+    def _expected(self, state: BlendState, temperature: float) -> Real:
+        """Return the distribution of the next character in each stream, ``[N, V]``."""
+        logits = state.network.logits
+        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+        expected: Real = weights / weights.sum(axis=1, dtype=np.float64, keepdims=True)
+        if self.recall.ngram is not None:
+            expected *= 1 - self.share
+            expected += self.share * self.recall.ngram.expected(state.contexts)
+        # What has no probability, a label where only the n-gram model is asked, keeps next to none.
+        np.maximum(expected, _TINY, out=expected)
+        if temperature != 1:
+            tempered = np.log(expected).astype(np.float32)
+            tempered -= tempered.max(axis=1, keepdims=True)
+            tempered /= np.float32(temperature)
+            np.exp(tempered, out=tempered)
+            expected = tempered / tempered.sum(axis=1, dtype=np.float64, keepdims=True)
+            np.maximum(expected, _TINY, out=expected)
+        self.recall.so_far.add_to(expected, state.said, self.recall.pull, self.strength)
+        return expected

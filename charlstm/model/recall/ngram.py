@@ -1,0 +1,152 @@
+"""The n-gram model of the training text, read one character at a time or over a whole text."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.model.recall.counting import Level, Whole
+
+Real = NDArray[np.float64]
+
+
+@dataclass
+class Contexts:
+    """Where N streams stand: which grams they have just read.
+
+    Attributes:
+        nodes: of each stream: the numbers of the grams of 0, 1, ... K - 1 characters that it has
+            read last, as far as the training text has them.
+    """
+
+    nodes: list[list[int]]
+
+    def take(self, streams: Sequence[int]) -> "Contexts":
+        """Return an independent copy whose stream k stands where stream ``streams[k]`` does."""
+        return Contexts([self.nodes[stream].copy() for stream in streams])
+
+
+class NGram:
+    """A modified Kneser-Ney model; see `charlstm.model.recall.counting`.
+
+    Args:
+        levels: of 1 to K characters.
+        vocabulary_size: V.
+        end: the id of the mark between songs, which nothing is remembered across; ``None`` for a
+            text of one piece.
+        unpredicted: ``[V]``: the ids that are never predicted and have no probability; ``None`` if
+            all are.
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[Level],
+        vocabulary_size: int,
+        end: int | None = None,
+        unpredicted: NDArray[np.bool_] | None = None,
+    ) -> None:
+        self.levels = tuple(levels)
+        self.vocabulary_size = vocabulary_size
+        self.end = end
+        first = self.levels[0]
+        even = np.ones(vocabulary_size)
+        if unpredicted is not None:
+            even[unpredicted] = 0
+        # What is expected without any context.
+        self._alone: Real = even * (float(first.kept[0]) / even.sum())
+        self._alone[first.symbols] += first.shares
+        # As they are looked up one by one, without making an object of NumPy's each time.
+        self._tables = [(_viewed(level.symbols), _viewed(level.starts)) for level in self.levels]
+
+    def __repr__(self) -> str:
+        grams = sum(len(level.symbols) for level in self.levels)
+        return f"<NGram: {self.order} characters, {grams:,} grams>"
+
+    @property
+    def order(self) -> int:
+        """K: of how many characters the longest gram is."""
+        return len(self.levels)
+
+    def start(self, streams: int = 1) -> Contexts:
+        """Return where N streams stand before any character."""
+        return Contexts([[0] for _ in range(streams)])
+
+    def step(self, contexts: Contexts, ids: Sequence[int]) -> None:
+        """Read one character in each stream, N of them; `contexts` moves on."""
+        for stream, (nodes, character) in enumerate(zip(contexts.nodes, ids, strict=True)):
+            read = [0]
+            # Of what was read before a song only the mark is remembered.
+            for node in nodes[: 1 if character == self.end else self.order - 1]:
+                symbols, starts = self._tables[len(read) - 1]
+                stop = starts[node + 1]
+                at = bisect_left(symbols, character, starts[node], stop)
+                if at == stop or symbols[at] != character:
+                    break  # nor does the text have anything longer
+                read.append(at)
+            contexts.nodes[stream] = read
+
+    def expected(self, contexts: Contexts) -> Real:
+        """Return the distribution of the next character in each stream, ``[N, V]``."""
+        if len(contexts.nodes) == 1:
+            return self._expected_by_one(contexts.nodes[0])[None]
+        nodes = contexts.nodes
+        expected = np.repeat(self._alone[None], len(nodes), axis=0)
+        flat = expected.reshape(-1)
+        for length in range(1, self.order):
+            known = [stream for stream, read in enumerate(nodes) if len(read) > length]
+            if not known:
+                break
+            level = self.levels[length]
+            streams, contexts_of = np.array(known), np.array([nodes[k][length] for k in known])
+            starts = level.starts[contexts_of].astype(np.int64)
+            sizes = level.starts[contexts_of + 1] - starts
+            expected[streams] *= level.kept[contexts_of][:, None]
+            # starts[0], starts[0] + 1, ... of each context, one after the other.
+            followers = np.arange(sizes.sum()) + np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
+            rows = np.repeat(streams * self.vocabulary_size, sizes)
+            flat[rows + level.symbols[followers]] += level.shares[followers]
+        return expected
+
+    def _expected_by_one(self, nodes: list[int]) -> Real:
+        expected = self._alone.copy()
+        for level, (_, starts), node in zip(
+            self.levels[1:], self._tables[1:], nodes[1:], strict=False
+        ):
+            start, stop = starts[node], starts[node + 1]
+            if start < stop:
+                expected *= level.kept[node]
+                expected[level.symbols[start:stop]] += level.shares[start:stop]
+        return expected
+
+    def probabilities(self, ids: NDArray[np.integer[Any]]) -> Real:
+        """Return the probability of each character of a text but the first, ``[N - 1]``.
+
+        Args:
+            ids: ``[N]`` the text, without anything that is never predicted.
+        """
+        ids = np.asarray(ids, dtype=np.int64)
+        ends = np.zeros(len(ids), dtype=bool) if self.end is None else ids == self.end
+        result = self._alone[ids]
+        before: Whole = np.zeros(len(ids), dtype=np.int64)
+        for length, level in enumerate(self.levels, start=1):
+            contexts = np.repeat(np.arange(len(level.kept)), np.diff(level.starts))
+            keys = contexts * self.vocabulary_size + level.symbols
+            wanted = before * self.vocabulary_size + ids
+            at = np.searchsorted(keys, wanted)
+            found = (keys[np.minimum(at, len(keys) - 1)] == wanted) & (before >= 0)
+            if length > 1:
+                result *= np.where(before >= 0, level.kept[before], 1.0)
+                result += np.where(found, level.shares[np.where(found, at, 0)], 0.0)
+            # What was read before the next character, one longer.
+            before = np.concatenate(([-1], np.where(found, at, -1)[:-1]))
+            if length > 1:
+                before[1:][ends[:-1]] = -1
+        expected: Real = result[1:]
+        return expected
+
+
+def _viewed(array: NDArray[Any]) -> Sequence[int]:
+    return memoryview(np.ascontiguousarray(array))  # type: ignore[arg-type]

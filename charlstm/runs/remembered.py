@@ -1,0 +1,149 @@
+"""What a run keeps of what its model is blended with: the grams of its training text.
+
+``run.json`` says how many there are and how strongly the text holds to what it expects;
+``recall.safetensors`` has the grams, level by level, as `charlstm.model.recall.counting` describes
+them.
+"""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save as to_safetensors
+
+from charlstm.checks import check_real
+from charlstm.errors import RunError, Setting
+from charlstm.files import ADVICE
+from charlstm.model.recall.blend import Recall
+from charlstm.model.recall.counting import Level
+from charlstm.model.recall.ngram import NGram
+from charlstm.model.recall.so_far import LENGTHS, Pull
+from charlstm.runs.fields import counted, typed
+from charlstm.runs.tensors import Shapes, Whole, read_tensors
+from charlstm.text.vocabulary import Vocabulary
+
+NAME = "recall.safetensors"
+"""The file of the grams."""
+
+# No pull is as strong.
+_STRONGEST = 1e7
+# Shares are rounded, and so are their sums.
+_ROUNDED = 1e-3
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What ``run.json`` says of it.
+
+    Attributes:
+        pull: how strongly the text holds to what it expects.
+        line: see `charlstm.model.recall.blend.Recall`.
+        grams: how many grams of 1, 2, ... characters there are; nothing if none are kept.
+    """
+
+    pull: Pull
+    line: int
+    grams: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, recall: Recall | None) -> "Remembered | None":
+        """Return what is to be said of a recall; ``None`` of none."""
+        if recall is None:
+            return None
+        levels = () if recall.ngram is None else recall.ngram.levels
+        return cls(recall.pull, recall.line, tuple(len(level.symbols) for level in levels))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for ``run.json``."""
+        return {
+            "discount": self.pull.discount,
+            "pulls": list(self.pull.pulls),
+            "line": self.line,
+            "grams": list(self.grams),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Remembered":
+        """Rebuild and check what `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError, CharLSTMError: a field is not what it must be.
+        """
+        pulls, grams = typed(value, "pulls", list), typed(value, "grams", list)
+        if len(pulls) != len(LENGTHS):
+            raise ValueError(f"pulls must be {len(LENGTHS)} numbers.")
+        check_real("discount", value["discount"], 0, 0.99)
+        for pull in pulls:
+            check_real("pulls", pull, 0, _STRONGEST)
+        if not all(type(number) is int and 0 < number < 2**32 for number in grams):
+            raise TypeError("grams must be whole numbers.")
+        pull = Pull(float(value["discount"]), tuple(map(float, pulls)))
+        return cls(pull, counted(value, "line"), tuple(grams))
+
+
+def gram_bytes(recall: Recall) -> bytes | None:
+    """Return what ``recall.safetensors`` holds; ``None`` where no grams are kept."""
+    if recall.ngram is None:
+        return None
+    tensors: dict[str, NDArray[Any]] = {}
+    for length, level in enumerate(recall.ngram.levels, start=1):
+        tensors[f"{length}/symbols"] = level.symbols
+        tensors[f"{length}/shares"] = level.shares
+        tensors[f"{length}/starts"] = level.starts
+    return to_safetensors(tensors)
+
+
+def read_recall(path: Path, remembered: Remembered, vocabulary: Vocabulary) -> Recall:
+    """Return the recall of a run.
+
+    Args:
+        path: of the file of its grams, which is read if there should be one.
+        remembered: what ``run.json`` says.
+        vocabulary: of the run.
+
+    Raises:
+        RunError: the file is missing, or is not what it must be.
+    """
+    V, end = len(vocabulary), vocabulary.end
+    unpredicted = None if vocabulary.places is None else vocabulary.places >= 0
+    ngram = None
+    if remembered.grams:
+        ngram = NGram(_levels(path, remembered.grams, V), V, end, unpredicted)
+    return Recall(V, remembered.pull, remembered.line, ngram, end, unpredicted)
+
+
+def _levels(path: Path, grams: tuple[int, ...], V: int) -> list[Level]:  # noqa: N803
+    kind = "U16" if V <= 1 << 16 else "U32"
+    shapes: Shapes = {}
+    for length, (contexts, number) in enumerate(itertools.pairwise((1, *grams)), start=1):
+        shapes[f"{length}/symbols"] = Whole(kind, number)
+        shapes[f"{length}/shares"] = (number,)
+        shapes[f"{length}/starts"] = Whole("U32", contexts + 1)
+    try:
+        tensors = read_tensors(path, lambda _: shapes)
+    except RunError as error:
+        advice = (" Without it the network alone can be asked, with ", Setting("recall", 0), ".")
+        raise RunError(*error.message.parts, *advice) from None
+    levels = []
+    for length in range(1, len(grams) + 1):
+        symbols, shares, starts = (
+            tensors[f"{length}/{name}"] for name in ("symbols", "shares", "starts")
+        )
+        ascending = bool((starts[:-1] <= starts[1:]).all()) and starts[0] == 0
+        sound = ascending and starts[-1] == len(symbols) and int(symbols.max()) < V
+        if not (sound and shares.min() >= 0 and _sums(shares, starts).max() <= 1 + _ROUNDED):
+            raise RunError(
+                f"{path} is damaged: its grams of {length} are no probabilities. {ADVICE}"
+            )
+        levels.append(Level.of(symbols, shares, starts))
+    return levels
+
+
+def _sums(shares: NDArray[Any], starts: NDArray[Any]) -> NDArray[np.float64]:
+    """Return what the shares that follow each context come to."""
+    sums = np.concatenate(([0.0], np.cumsum(shares, dtype=np.float64)))
+    every: NDArray[np.float64] = np.diff(sums[starts])
+    return every
