@@ -110,7 +110,8 @@ def _train(learned: str, held_out: str, seed: int, epochs: int | None) -> tuple[
         pass
     best = trainer.snapshot().best_weights
     trainer.model.load_state_dict({name: torch.from_numpy(part) for name, part in best.items()})
-    return mean_surprisal(trainer.model, measured) * (len(measured) - 1), trainer.best_epoch
+    loss = mean_surprisal(trainer.model, measured).network
+    return loss * (len(measured) - 1), trainer.best_epoch
 
 
 if __name__ == "__main__":

@@ -364,6 +364,13 @@ def test_a_share_of_nothing_is_the_network_bit_for_bit(run: RunDirectory, tmp_pa
     np.testing.assert_array_equal(alone, other.sampler.log_probabilities("我在桥上"))
 
 
+def test_the_likeliest_at_any_temperature_is_that_of_the_network_alone(run: RunDirectory) -> None:
+    model = charlstm.load(run.path)
+    alone: dict[str, Any] = {"length": 80, "seed": 3, "recall": 0}
+    likeliest = model.generate("我", min_p=1, temperature=2, **alone)
+    assert likeliest == model.generate("我", temperature=0, **alone)
+
+
 def test_the_best_epoch_is_the_best_of_what_is_used(run: RunDirectory) -> None:
     for report in run.read_history():
         assert report.validation_loss is not None
