@@ -431,7 +431,7 @@ def test_a_phrase_needs_quotes_on_both_sides(typed: str, write: Write) -> None:
 def test_lines_rhyme_once_it_is_asked_for(write: Write) -> None:
     result = write("/rhyme AA", "夜很长", "q")
     assert len(result.tables()) == 3
-    ang = set("光上窗想长忘香向")
+    ang = set("光上窗想长忘香向相")
     assert {line[-1] for line in result.tables()[2]} <= ang - {"长"}
 
 
