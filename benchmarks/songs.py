@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 
@@ -103,6 +104,7 @@ def _train(learned: str, held_out: str, seed: int, epochs: int | None) -> tuple[
         measured,
         len(vocabulary),
         end=vocabulary.end,
+        ends=np.flatnonzero(ids == vocabulary.end),
         backend="scratch",
         device=torch.device("cpu"),
     )

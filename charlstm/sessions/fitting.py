@@ -139,14 +139,16 @@ class Fitted:
             threads: see `charlstm.training.trainer.Trainer`.
         """
         corpus, vocabulary = self.corpus, self.vocabulary
+        # The mark that opens the first held-out song is what the last learned one ends with.
+        learned = self.cut + (corpus.songs is not None)
         return Trainer(
             recipe or self.recipe,
-            # The mark that opens the first held-out song is what the last learned one ends with.
-            Tokens(corpus, vocabulary, 0, self.cut + (corpus.songs is not None)),
+            Tokens(corpus, vocabulary, 0, learned),
             Tokens(corpus, vocabulary, self.cut, len(corpus)),
             len(vocabulary),
             end=vocabulary.end,
             labels=self._labelled(),
+            ends=corpus.ends[: np.searchsorted(corpus.ends, learned)],
             backend=computing.backend,
             device=computing.device,
             threads=threads,
