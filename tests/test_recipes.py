@@ -368,6 +368,7 @@ def test_auto_reads_a_small_text_more_often_with_a_smaller_model_that_is_held_ba
     assert small.architecture.hidden < large.architecture.hidden
     assert small.epochs > large.epochs
     assert small.dropout > large.dropout
+    assert (small.sampling, large.sampling) == ("consecutive", "songs")
     # Both stop by themselves, which needs text to measure on.
     for recipe in (small, large):
         assert recipe.patience is not None
