@@ -373,6 +373,7 @@ def windows(sampling: str = "consecutive", **labels: Any) -> tuple[Windows, list
         sampling=sampling,
         seed=5,
         labels=labelled,
+        ends=labelled.ends,
     ), ids
 
 
@@ -380,10 +381,11 @@ def read_back(sampling: str, epoch: int) -> list[Window]:
     return list(windows(sampling)[0].epoch(epoch))
 
 
-@pytest.mark.parametrize("sampling", ["consecutive", "random"])
+@pytest.mark.parametrize("sampling", ["consecutive", "songs", "random"])
 def test_labels_are_read_or_hidden_and_never_predicted(sampling: str) -> None:
     source, _ = windows(sampling)
-    plain = Windows(source.ids, batch=4, window=17, sampling=sampling, seed=5)
+    ends = source.labels.ends if source.labels else None
+    plain = Windows(source.ids, batch=4, window=17, sampling=sampling, seed=5, ends=ends)
     hidden = shown = 0
     for window, other in zip(source.epoch(3), plain.epoch(3), strict=True):
         for none, values in ((2, range(10, 15)), (3, range(20, 23))):

@@ -20,7 +20,7 @@ from charlstm.recipes.recipe import Recipe
 from charlstm.runs.snapshot import Position, Snapshot
 from charlstm.runs.tensors import Arrays
 from charlstm.text.vocabulary import Ids
-from charlstm.training.batches import IGNORED, Labelled, Window, Windows
+from charlstm.training.batches import IGNORED, Ends, Labelled, Window, Windows
 from charlstm.training.clock import Budget, Clock
 from charlstm.training.events import EpochEnd, Finished, Step, Stopped, TrainerEvent, WentBack
 from charlstm.training.held_out import HeldOut
@@ -46,6 +46,7 @@ class Trainer:
         vocabulary_size: V.
         end: the id of the end of a song, see `charlstm.model.charlm.CharLM`.
         labels: of the songs in `ids`, see `charlstm.training.batches.Labelled`.
+        ends: of the songs in `ids`, see `charlstm.training.batches.Windows`.
         backend: ``"scratch"`` or ``"torch"``.
         device: where the model lives.
         clock: what counts its seconds.
@@ -66,6 +67,7 @@ class Trainer:
         *,
         end: int | None = None,
         labels: Labelled | None = None,
+        ends: Ends | None = None,
         backend: str,
         device: torch.device,
         clock: Clock | None = None,
@@ -86,6 +88,7 @@ class Trainer:
             sampling=recipe.sampling,
             seed=recipe.seed,
             labels=labels,
+            ends=ends,
         )
         self.model = CharLM(
             recipe.architecture, vocabulary_size, backend=backend, dropout=recipe.dropout, end=end
