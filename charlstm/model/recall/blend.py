@@ -318,6 +318,12 @@ class Blend:
         logits = np.empty((streams, V), dtype=np.float32)
         return self._blended(BlendState(self.network.start(streams), contexts, said, logits))
 
+    def take(
+        self, state: BlendState, streams: Sequence[int] | NDArray[np.integer[Any]]
+    ) -> BlendState:
+        """Return what ``state.take`` does, with the logits that belong to this temperature."""
+        return self._blended(state.take(streams))
+
     def gather(self, streams: Sequence[tuple[Remembered, int]]) -> BlendState:
         """Return an independent state of streams that were remembered at different places."""
         V, numbers = self.vocabulary_size, [stream for _, stream in streams]
