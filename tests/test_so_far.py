@@ -164,7 +164,8 @@ def test_streams_side_by_side_are_each_as_it_would_be_alone(rows: list[list[int]
 
 
 def test_streams_of_different_moments_stand_side_by_side() -> None:
-    so_far, reads = SoFar(V, END), ([0, 1, 0, 1], [4], [], [0, 1, END], [0, 1, END, 3, 3])
+    so_far = SoFar(V, END)
+    reads: list[list[int]] = [[0, 1, 0, 1], [4], [], [0, 1, END], [0, 1, END, 3, 3]]
     remembered: list[tuple[Said, int]] = []
     for read in reads:
         said = so_far.start()
