@@ -335,7 +335,7 @@ def test_a_trial_that_was_killed_before_its_first_save_is_gone_on_with_from_its_
         if is_step(event, 3):
             break
     left = files(killed.path / FIRST)
-    assert set(left) == {"run.json", "heldout.txt", "training.txt.bz2"}
+    assert set(left) == {"run.json", "heldout.txt", "training.txt.bz2", "recall.safetensors"}
     made = {name: (killed.path / FIRST / name).stat().st_ino for name in UNCHANGED}
     events = list(comparison(corpus, root, CHOSEN[:1]).run())
     assert begun(events) == [(FIRST, 0)]
