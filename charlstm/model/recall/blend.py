@@ -274,7 +274,8 @@ class Blend:
     def start(self, streams: int = 1) -> BlendState:
         """Return the state before any character, for `streams` streams."""
         ngram, V = self.recall.ngram, self.vocabulary_size
-        contexts = Contexts([]) if ngram is None else ngram.start(streams)
+        # Without grams nothing is read of any.
+        contexts = Contexts([[]] * streams) if ngram is None else ngram.start(streams)
         said = self.recall.so_far.start(streams)
         logits = np.empty((streams, V), dtype=np.float32)
         return self._blended(BlendState(self.network.start(streams), contexts, said, logits))
@@ -283,10 +284,8 @@ class Blend:
         """Return an independent state of streams that were remembered at different places."""
         V, numbers = self.vocabulary_size, [stream for _, stream in streams]
         network = self.network.gather([(memory.network, stream) for memory, stream in streams])
-        contexts = Contexts([])
-        if self.recall.ngram is not None:
-            nodes = [memory.contexts.nodes[stream].copy() for memory, stream in streams]
-            contexts = Contexts(nodes)
+        nodes = [memory.contexts.nodes[stream].copy() for memory, stream in streams]
+        contexts = Contexts(nodes)
         said = gathered([(memory.said, stream) for memory, stream in streams])
         logits = np.empty((len(numbers), V), dtype=np.float32)
         return self._blended(BlendState(network, contexts, said, logits))
