@@ -141,11 +141,11 @@ class Fitted:
             threads: see `charlstm.training.trainer.Trainer`.
             recall: see there.
         """
-        corpus, vocabulary = self.corpus, self.vocabulary
+        vocabulary = self.vocabulary
         return Trainer(
             recipe or self.recipe,
             self._learned,
-            Tokens(corpus, vocabulary, self.cut, len(corpus)),
+            self.measured,
             len(vocabulary),
             end=vocabulary.end,
             labels=self._labelled(),
@@ -154,6 +154,11 @@ class Fitted:
             threads=threads,
             recall=recall,
         )
+
+    @property
+    def measured(self) -> Tokens:
+        """The ids of what is held out."""
+        return Tokens(self.corpus, self.vocabulary, self.cut, len(self.corpus))
 
     @property
     def _learned(self) -> Tokens:

@@ -22,12 +22,14 @@ from charlstm.model.recall.so_far import LONGEST, Pull, Said, SoFar, follow, gat
 from charlstm.recipes.named import SHARE
 from charlstm.text.vocabulary import Ids
 
+MOST_CHARACTERS = 8_000_000
+"""Of a longer text so many at its end are counted."""
+
 # An alphabet has words of many characters; with thousands of characters a word has one or two, and
 # longer grams take more memory than they are worth.
 _SMALL_ALPHABET = 500
 _ORDERS = (7, 5)
-# More characters are not counted, and more grams not kept.
-_MOST_CHARACTERS = 8_000_000
+# More grams are not kept.
 _MOST_GRAMS = 16_000_000
 _TINY = 1e-30
 # Below this temperature only the likeliest is left of what is expected without the song.
@@ -116,13 +118,13 @@ class Recall:
         """Count a training text.
 
         Args:
-            ids: ``[N]`` the text; of a long one the last 8 million characters are counted.
+            ids: ``[N]`` the text; of a long one the last `MOST_CHARACTERS` are counted.
             vocabulary_size: V.
             newline: the id of the line break; ``None`` if there is none.
             end: the id of the mark between songs.
             unpredicted: ``[V]``: the ids that are read and never predicted.
         """
-        last = np.asarray(ids[max(len(ids) - _MOST_CHARACTERS, 0) :])
+        last = np.asarray(ids[max(len(ids) - MOST_CHARACTERS, 0) :])
         text = last if unpredicted is None else last[~unpredicted[last]]
         order = _ORDERS[vocabulary_size > _SMALL_ALPHABET]
         pull = fit_pull(text, vocabulary_size, order=order, end=end, unpredicted=unpredicted)
