@@ -1,6 +1,7 @@
 """What a model gains by knowing where songs end: the same songs, told apart and as one stream.
 
 python -m benchmarks.songs TEXT [--songs PATTERN] [--limit N] [--epochs N] [--seeds N]
+    [--sampling consecutive|songs]
 
 Both models learn the same songs with the same recipe, and both are measured on the same held-out
 ones. The figure is all their nats over the characters of the songs: what tells songs apart, the
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 
@@ -50,6 +52,7 @@ def measure(
     songs: Annotated[str, typer.Option(help="What tells them apart.")] = "auto",
     limit: Annotated[int | None, typer.Option(help="Characters read.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's own.")] = None,
+    sampling: Annotated[str | None, typer.Option(help="Instead of the recipe's own.")] = None,
     between: Annotated[int, typer.Option(help="Empty lines between two songs of a stream.")] = 2,
     seeds: Annotated[int, typer.Option(help="How many trainings of each kind.")] = 3,
     threads: Annotated[int, typer.Option(help="Of torch.")] = 1,
@@ -73,7 +76,7 @@ def measure(
             if not told_apart:  # whose first character is only read as well
                 gap = "\n" * between
                 texts = (begun[1:].replace(END, gap), "\n" + held_out[1:].replace(END, gap))
-            nats, epoch = _train(*texts, seed, epochs)
+            nats, epoch = _train(*texts, seed=seed, epochs=epochs, sampling=sampling)
             found.append(Measured(told_apart, seed, nats / characters, epoch))
             typer.echo(
                 f"seed {seed}, {'told apart' if told_apart else 'one stream'}: "
@@ -87,14 +90,21 @@ def measure(
         written.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
 
 
-def _train(learned: str, held_out: str, seed: int, epochs: int | None) -> tuple[float, int]:
+def _train(
+    learned: str, held_out: str, *, seed: int, epochs: int | None, sampling: str | None
+) -> tuple[float, int]:
     """Return all nats of a held-out text, and after which epoch that was."""
     vocabulary = Vocabulary.build(learned)
     ids = vocabulary.encode(learned)
     recipe = auto(len(learned) + len(held_out), len(vocabulary))
     batch, window = fit(len(ids), recipe.batch, recipe.window)
     recipe = recipe.override(
-        batch=batch, window=window, seed=seed, epochs=epochs, precision="bfloat16"
+        batch=batch,
+        window=window,
+        seed=seed,
+        epochs=epochs,
+        sampling=sampling,
+        precision="bfloat16",
     )
     measured = vocabulary.encode(held_out)
     trainer = Trainer(
@@ -103,6 +113,7 @@ def _train(learned: str, held_out: str, seed: int, epochs: int | None) -> tuple[
         measured,
         len(vocabulary),
         end=vocabulary.end,
+        ends=None if vocabulary.end is None else np.flatnonzero(ids == vocabulary.end),
         backend="scratch",
         device=torch.device("cpu"),
     )
@@ -110,7 +121,8 @@ def _train(learned: str, held_out: str, seed: int, epochs: int | None) -> tuple[
         pass
     best = trainer.snapshot().best_weights
     trainer.model.load_state_dict({name: torch.from_numpy(part) for name, part in best.items()})
-    return mean_surprisal(trainer.model, measured) * (len(measured) - 1), trainer.best_epoch
+    loss = mean_surprisal(trainer.model, measured).network
+    return loss * (len(measured) - 1), trainer.best_epoch
 
 
 if __name__ == "__main__":

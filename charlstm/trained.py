@@ -329,6 +329,7 @@ class TrainedModel:
         self,
         text: str | Corpus | None = None,
         *,
+        recall: float | None = None,
         dynamic: bool = False,
         on_progress: Callable[[int], object] | None = None,
         backend: str = "auto",
@@ -340,6 +341,7 @@ class TrainedModel:
         Args:
             text: what to measure it on, normalised here as the training text was, or what
                 `read_corpus` returned, with its labels; the run's held-out text where ``None``.
+            recall: the share of what is remembered of the training text; see `WritingSettings`.
             dynamic: whether to measure by dynamic evaluation as well, which takes far longer;
                 see `charlstm.evaluation.dynamic`. The model stays as it is.
             on_progress: called after each segment of dynamic evaluation with its number of
@@ -358,6 +360,7 @@ class TrainedModel:
         from charlstm.model.charlm import CharLM
         from charlstm.model.devices import prepare
 
+        share = self.info.share(recall)
         text = self.measured(text)
         architecture, V = self.info.recipe.architecture, len(self.info.vocabulary)
         computing = prepare(Machine(backend, device, threads), architecture)
@@ -366,10 +369,14 @@ class TrainedModel:
         end = self.info.vocabulary.end
         model = CharLM(architecture, V, backend=computing.backend, end=end)
         model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+        learned = self.learned.kept
         return evaluate(
             model.to(computing.device),
             self.info.vocabulary,
             text,
+            recall=self.directory.read_recall(self.info) if share else None,
+            share=share,
+            learned=None if learned is None else self.info.vocabulary.encode(learned),
             dynamic=dynamic,
             on_progress=on_progress,
             threads=computing.threads,

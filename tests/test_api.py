@@ -158,6 +158,10 @@ def test_a_model_and_its_parts_are_told_in_a_line(english: TrainedModel) -> None
     assert repr(english.directory) == f"RunDirectory({str(english.directory.path)!r})"
     known = len(set(ENGLISH))
     assert repr(english.info.vocabulary) == f"<Vocabulary: {known} characters>"
-    assert repr(english.sampler) == f"<Sampler: <Network: 1 × lstm 48>, {known} characters known>"
+    network, sampler = "<Network: 1 × lstm 48>", english.recalling(0)
+    assert repr(sampler) == f"<Sampler: {network}, {known} characters known>"
+    grams = sum(english.info.recall.grams) if english.info.recall else 0
+    blend = f"<Blend: {network}, <NGram: 7 characters, {grams:,} grams>, 0.40 of the second>"
+    assert repr(english.sampler) == f"<Sampler: {blend}, {known} characters known>"
     assert repr(english.learned) == f"<Learned: {len(ENGLISH):,} characters, kept>"
     assert repr(english.learned.text) == f"<TrainingText: {len(ENGLISH):,} characters>"

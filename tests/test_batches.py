@@ -11,7 +11,7 @@ from charlstm.errors import CorpusError, count
 from charlstm.text.vocabulary import Ids
 from charlstm.training.batches import FEWEST_CHARACTERS, Window, Windows, fit
 
-SAMPLINGS = ("consecutive", "random")
+SAMPLINGS = ("consecutive", "songs", "random")
 
 quick = settings(deadline=None, max_examples=60)
 
@@ -183,6 +183,89 @@ def test_the_characters_of_some_steps_are_those_that_were_yielded(
             read += window.inputs.numel()
             steps += 1
             assert source.characters(steps) == read
+
+
+# The songs of a text in another order.
+
+# What stands before the first song, its songs, and what stands after the last one.
+PARTED = st.tuples(
+    st.integers(0, 4), st.lists(st.integers(1, 9), min_size=2, max_size=30), st.integers(1, 4)
+).filter(lambda parts: parts[0] + sum(parts[1]) + parts[2] > 12)
+
+
+def of_songs(
+    parts: tuple[int, list[int], int], sampling: str = "songs", seed: int = 0
+) -> tuple[Windows, list[tuple[int, ...]]]:
+    """Return windows over such a text, whose ids are places, and its parts."""
+    before, songs, after = parts
+    joints = np.cumsum([0, before, *songs, after])
+    ids = places(int(joints[-1]))
+    source = Windows(ids, batch=2, window=5, sampling=sampling, seed=seed, ends=joints[1:-1])
+    return source, [tuple(ids[a:b].tolist()) for a, b in pairwise(joints)]
+
+
+def text_of(source: Windows, number: int) -> list[int]:
+    """Return the text in the order in which an epoch reads it: row after row."""
+    read = torch.cat([window.inputs for window in source.epoch(number)])
+    last = list(source.epoch(number))[-1].targets[-1]
+    characters = len(source.ids)
+    text = np.full(characters, -1)
+    for row, start in enumerate(np.arange(source.batch) * (characters - 1) // source.batch):
+        text[start : start + len(read)] = read[:, row].numpy()
+        text[start + len(read)] = last[row]
+    return [int(place) for place in text]
+
+
+@quick
+@given(PARTED, st.integers(0, 3), st.integers(0, 3))
+def test_an_epoch_of_songs_reads_every_song_whole_and_each_once(
+    parts: tuple[int, list[int], int], seed: int, number: int
+) -> None:
+    source, (before, *songs, after) = of_songs(parts, seed=seed)
+    text = text_of(source, number)
+    assert text[: len(before)] == list(before)
+    assert text[len(text) - len(after) :] == list(after)
+    by_first = {song[0]: song for song in songs}
+    at, order = len(before), []
+    while at < len(text) - len(after):
+        song = by_first[text[at]]
+        assert tuple(text[at : at + len(song)]) == song
+        order.append(song)
+        at += len(song)
+    assert sorted(order) == songs
+
+
+@quick
+@given(PARTED, st.integers(0, 3))
+def test_what_follows_a_character_in_reordered_songs_is_its_target(
+    parts: tuple[int, list[int], int], number: int
+) -> None:
+    source, _ = of_songs(parts)
+    text = text_of(source, number)
+    following = dict(pairwise(text))
+    for window in source.epoch(number):
+        for read, target in zip(window.inputs.flatten(), window.targets.flatten(), strict=True):
+            assert following[int(read)] == int(target)
+
+
+def test_every_seed_and_every_epoch_has_its_own_order_of_songs() -> None:
+    parts = (0, [7] * 40, 1)
+    orders = [
+        text_of(of_songs(parts, seed=seed)[0], number) for seed in range(3) for number in range(3)
+    ]
+    assert all(a != b for place, a in enumerate(orders) for b in orders[:place])
+    assert text_of(of_songs(parts)[0], 1) == orders[1]
+    late = list(of_songs(parts)[0].epoch(1, start=9))
+    assert inputs(late) == inputs(list(of_songs(parts)[0].epoch(1)))[9:]
+
+
+def test_only_songs_are_reordered_and_only_where_it_is_asked_for() -> None:
+    parts = (0, [7] * 40, 1)
+    plain = inputs(list(of_songs(parts, "consecutive")[0].epoch(3)))
+    ids = of_songs(parts)[0].ids
+    for ends in (None, np.empty(0, dtype=np.int64)):
+        piece = Windows(ids, batch=2, window=5, sampling="songs", seed=0, ends=ends)
+        assert inputs(list(piece.epoch(3))) == plain
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.uint32])

@@ -41,33 +41,52 @@ def _there(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def row(table: str, title: str) -> list[str]:
-    """Return the cells of a line of a table, which are set apart by at least two spaces."""
-    (found,) = re.findall(f"^{title} .*$", table, re.M)
-    return re.split(r" {2,}", str(found).strip())
+    """Return the figures of a line of a table, which are set apart by at least two spaces."""
+    (found,) = re.findall(f"^{re.escape(title)}  .*$", table, re.M)
+    return re.split(r" {2,}", str(found).strip())[1:]
 
 
-def test_dynamic_evaluation_stands_beside_the_static_one(charlstm: Charlstm) -> None:
+def told(figures: dict[str, float], utf8: float) -> list[str]:
+    """Return a line of figures as the table has it."""
+    bits = figures["bits_per_character"]
+    return [f"{figures['perplexity']:,.2f}", f"{bits:.3f}", f"{bits * utf8:.3f}"]
+
+
+def test_every_figure_stands_beside_those_of_the_parts(charlstm: Charlstm) -> None:
     answer = charlstm("eval", "perplexity", "--dynamic", "--json")
     assert answer.code == 0
     figures = json.loads(answer.stdout)
-    assert figures["dynamic_loss"] != pytest.approx(figures["loss"], rel=1e-6)
+    utf8 = figures["bits_per_byte"] / figures["bits_per_character"]
     table = charlstm("eval", "perplexity", "--dynamic").stdout
-    assert re.search("^ +this model +adapting +unigram +uniform *$", table, re.M)
-    assert row(table, "perplexity")[1:] == [
-        f"{figures[name]:,.2f}"
-        for name in ("perplexity", "dynamic_perplexity", "unigram_perplexity", "uniform_perplexity")
-    ]
-    assert row(table, "bits per character")[1:3] == [
-        f"{figures[name]:.3f}" for name in ("bits_per_character", "dynamic_bits_per_character")
-    ]
-    nats = [f"{figures[name]:.4f}" for name in ("loss", "dynamic_loss")]
-    assert row(table, "nats per character")[1:] == nats
+    assert re.search("^ +perplexity +bits/char +bits/byte +nats/char *$", table, re.M)
+    shown = {
+        "this model": "so_far",
+        "  network alone": "lstm",
+        "  + training text": "recall",
+        "  + song so far": "so_far",
+        "all, adapting": "adapting",
+        "5-gram": "five_gram",
+        "unigram": "unigram",
+        "uniform": "uniform",
+    }
+    for title, name in shown.items():
+        assert row(table, title)[:3] == told(figures[name], utf8)
+        assert row(table, title)[3] == f"{figures[name]['loss']:.4f}"
+    assert row(table, "network, adapting")[3] == f"{figures['dynamic_loss']:.4f}"
+    assert figures["loss"] == figures["so_far"]["loss"]
+
+
+def test_a_network_that_a_5_gram_beats_is_told_so(charlstm: Charlstm) -> None:
+    figures = json.loads(charlstm("eval", "perplexity", "--json").stdout)
+    beaten = figures["lstm"]["loss"] >= figures["five_gram"]["loss"]
+    said = "The network alone is no better than a 5-gram" in charlstm("eval", "perplexity").stdout
+    assert said == beaten
 
 
 def test_without_dynamic_the_static_figures_are_the_same_and_alone(charlstm: Charlstm) -> None:
     with_it = json.loads(charlstm("eval", "perplexity", "--dynamic", "--json").stdout)
     without = json.loads(charlstm("eval", "perplexity", "--json").stdout)
-    added = {"dynamic_loss", "dynamic_perplexity", "dynamic_bits_per_character"}
+    added = {"dynamic_loss", "dynamic_perplexity", "dynamic_bits_per_character", "adapting"}
     assert set(with_it) - set(without) == added
     assert {name: with_it[name] for name in without} == without
     table = charlstm("eval", "perplexity").stdout

@@ -20,7 +20,7 @@ from torch.nn import functional
 from charlstm.errors import FormError, RecipeError, UnknownCharactersError
 from charlstm.model.charlm import CharLM
 from charlstm.model.initialization import initialize
-from charlstm.model.network import Network
+from charlstm.model.network import Network, State
 from charlstm.recipes.architecture import Architecture
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.candidates import Candidate
@@ -925,6 +925,7 @@ def test_as_many_candidates_are_found_as_are_wanted_and_all_differ(chinese: Samp
 
 
 def contents(place: Point) -> tuple[Any, ...]:
+    assert isinstance(place.state, State)
     layers = [
         array.copy()
         for layer in place.state.layers

@@ -35,8 +35,14 @@ def written(info: RunInfo = INFO) -> dict[str, Any]:
     return value
 
 
+def of_format_3() -> dict[str, Any]:
+    value = written() | {"format": 3}
+    del value["recipe"]["recall"], value["recall"]
+    return value
+
+
 def of_format_2() -> dict[str, Any]:
-    value = written() | {"format": 2}
+    value = of_format_3() | {"format": 2}
     for name in ("tidy", "line_ends"):
         del value["recipe"]["text"][name]
     del value["corpus"]["apart"]
@@ -51,6 +57,16 @@ def test_a_run_of_format_2_reads_its_text_as_it_did() -> None:
     later = of_format_2()
     later["corpus"]["apart"] = True
     assert info_from_json(completed(later, 2)).apart
+
+
+@pytest.mark.parametrize("value", [of_format_2(), of_format_3()])
+def test_a_run_of_an_older_format_is_the_network_alone(value: dict[str, Any]) -> None:
+    read = info_from_json(completed(value, value["format"]))
+    assert read.recipe.recall == 0
+    assert read.recall is None
+    assert read.share() == read.share(0) == 0
+    with pytest.raises(RecipeError, match=r"^This run remembers nothing of its training text "):
+        read.share(0.4)
 
 
 def test_a_run_of_format_2_gives_the_same_hash_whatever_its_line_ends(tmp_path: Path) -> None:
@@ -93,5 +109,8 @@ def test_what_no_format_has_is_refused() -> None:
 @pytest.mark.parametrize("broken", [None, [], {}, {"text": 3}])
 def test_what_is_not_what_it_must_be_is_handed_on(broken: object) -> None:
     value = {"recipe": broken, "corpus": 5}
-    assert completed(value, OLDEST) == value
-    assert completed({}, OLDEST) == {}
+    found = completed(value, OLDEST)
+    assert found["corpus"] == 5
+    # An object lacks all the more; what is none stays what it was.
+    assert found["recipe"] == ({"recall": 0.0, **broken} if isinstance(broken, dict) else broken)
+    assert completed({}, OLDEST) == {"recall": None}

@@ -167,9 +167,19 @@ def test_the_figures_do_not_depend_on_the_backend(cell: str, vocabulary: Vocabul
     scratch = some_model(vocabulary, cell)
     library = some_model(vocabulary, cell, backend="torch")
     library.load_state_dict(scratch.state_dict())
-    ours = evaluate(scratch, vocabulary, TEXT).to_json()
-    theirs = evaluate(library, vocabulary, TEXT).to_json()
+    ours = flat(evaluate(scratch, vocabulary, TEXT).to_json())
+    theirs = flat(evaluate(library, vocabulary, TEXT).to_json())
     assert ours == pytest.approx(theirs, rel=1e-6)
+
+
+def flat(value: dict[str, Any]) -> dict[str, Any]:
+    """Return all numbers of an object and of those in it, by their paths."""
+    numbers = {}
+    for name, entry in value.items():
+        inner = flat(entry) if isinstance(entry, dict) else {"": entry}
+        told = {path: number for path, number in inner.items() if number is not None}
+        numbers.update({f"{name}/{path}": number for path, number in told.items()})
+    return numbers
 
 
 def test_a_model_that_knows_nothing_has_the_perplexity_of_chance(vocabulary: Vocabulary) -> None:
@@ -194,8 +204,22 @@ def test_the_plain_values_have_the_names_that_programs_read(vocabulary: Vocabula
         "unknown_share",
         "uniform_perplexity",
         "unigram_perplexity",
+        "lstm",
+        "recall",
+        "so_far",
+        "five_gram",
+        "unigram",
+        "uniform",
     ]
-    assert all(value[name] == getattr(found, name) for name in value)
+    assert all(value[name] == getattr(found, name) for name in list(value)[:10])
+    assert value["lstm"] == {
+        "loss": found.loss,
+        "perplexity": found.perplexity,
+        "bits_per_character": found.bits_per_character,
+    }
+    assert value["uniform"]["perplexity"] == pytest.approx(found.uniform_perplexity, rel=1e-12)
+    # There is no blend, and no training text.
+    assert [value[name] for name in ("recall", "so_far", "five_gram")] == [None] * 3
 
 
 def test_dynamic_figures_are_there_only_when_asked_for(vocabulary: Vocabulary) -> None:
@@ -205,14 +229,15 @@ def test_dynamic_figures_are_there_only_when_asked_for(vocabulary: Vocabulary) -
     assert static.dynamic_loss is None
     assert dynamic.dynamic_loss is not None
     # It comes on top, and changes no other figure.
-    assert replace(dynamic, dynamic_loss=None) == static
+    assert replace(dynamic, dynamic_loss=None, adapting_loss=None) == static
     value = dynamic.to_json()
-    assert list(value) == [
-        *static.to_json(),
+    assert value.keys() - static.to_json().keys() == {
         "dynamic_loss",
         "dynamic_perplexity",
         "dynamic_bits_per_character",
-    ]
+        "adapting",
+    }
+    assert value["adapting"]["loss"] == dynamic.dynamic_loss
     assert value["dynamic_loss"] == dynamic.dynamic_loss
     assert value["dynamic_perplexity"] == pytest.approx(math.exp(dynamic.dynamic_loss), rel=1e-12)
     assert value["dynamic_bits_per_character"] == pytest.approx(

@@ -51,7 +51,7 @@ RECIPES = st.builds(
     dropout=st.floats(0, 0.95),
     batch=st.integers(1, 65_536),
     window=st.integers(1, 65_536),
-    sampling=st.sampled_from(["consecutive", "random"]),
+    sampling=st.sampled_from(["consecutive", "songs", "random"]),
     epochs=st.integers(1, 2**53),
     steps=st.none() | st.integers(1, 2**53),
     patience=st.none() | st.integers(1, 2**53),
@@ -181,7 +181,11 @@ def test_an_architecture_that_cannot_be_is_refused(
         ("dropout", -0.1, "dropout must be a number from 0 to 0.95, not -0.1."),
         ("batch", 0, "batch must be a whole number from 1 to 65,536, not 0."),
         ("window", 65_537, "window must be a whole number from 1 to 65,536, not 65537."),
-        ("sampling", "shuffled", "sampling must be one of consecutive, random, not 'shuffled'."),
+        (
+            "sampling",
+            "shuffled",
+            "sampling must be one of consecutive, songs, random, not 'shuffled'.",
+        ),
         ("epochs", 0, "epochs must be a whole number from 1 up, not 0."),
         ("epochs", 1.5, "epochs must be a whole number from 1 up, not 1.5."),
         ("steps", 0, "steps must be a whole number from 1 up, not 0."),
@@ -364,6 +368,7 @@ def test_auto_reads_a_small_text_more_often_with_a_smaller_model_that_is_held_ba
     assert small.architecture.hidden < large.architecture.hidden
     assert small.epochs > large.epochs
     assert small.dropout > large.dropout
+    assert (small.sampling, large.sampling) == ("consecutive", "songs")
     # Both stop by themselves, which needs text to measure on.
     for recipe in (small, large):
         assert recipe.patience is not None

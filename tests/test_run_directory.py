@@ -28,12 +28,14 @@ from saves import read_save, write_save
 
 from charlstm.errors import RunError, SettingError
 from charlstm.figures import Report
+from charlstm.model.recall.so_far import LENGTHS, Pull
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.named import d2l
 from charlstm.recipes.recipe import Recipe
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.runs.names import name_for
+from charlstm.runs.remembered import Remembered
 from charlstm.runs.snapshot import Position, Snapshot
 from charlstm.text.corpus import Source, TextOptions
 from charlstm.text.formats.format import Format
@@ -240,6 +242,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
         "train_loss": None,
         "validation_loss": None,
         "learning_rate": None,
+        "network_loss": None,
         "train_perplexity": None,
         "validation_perplexity": None,
         "bits_per_character": None,
@@ -247,7 +250,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
     run.write_info(INFO)
     found = written(run)
     recipe = found.pop("recipe")
-    assert found["format"] == 3
+    assert found["format"] == 4
     assert keys(found) == {
         "format": None,
         "saved": None,
@@ -268,6 +271,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
             "sources": [{"name": None, "encoding": None, "characters": None, "sha256": None}],
         },
         "samples": {"prefixes": None, "every": None},
+        "recall": None,
         "best": report,
         "last": report,
         "versions": {"charlstm": None, "python": None},
@@ -278,8 +282,19 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
         "head_rate",
         *("weight_decay", "clip", "dropout", "batch", "window", "sampling", "epochs", "steps"),
         *("minutes", "patience", "validation", "min_count", "precision", "seed", "text"),
+        "recall",
     }
     assert set(recipe["architecture"]) == {"cell", "hidden", "layers", "embedding"}
+
+    remembered = Remembered(Pull(0.5, (2.0,) * len(LENGTHS)), 12, (4, 9))
+    run.write_info(replace(INFO, recipe=replace(INFO.recipe, recall=0.4), recall=remembered))
+    assert keys(written(run)["recall"]) == {
+        "discount": None,
+        "pulls": None,
+        "line": None,
+        "grams": None,
+    }
+    assert run.read_info().recall == remembered
     assert set(recipe["text"]) == {
         *("normalize", "newline", "limit", "songs", "tidy", "line_ends", "field", "labels")
     }
@@ -313,6 +328,7 @@ def test_history_has_one_object_a_line_with_these_keys_and_figures(run: RunDirec
         "train_loss": 3.5,
         "validation_loss": 3.25,
         "learning_rate": 0.002,
+        "network_loss": None,
         "train_perplexity": pytest.approx(33.11545, rel=1e-6),
         "validation_perplexity": pytest.approx(25.79034, rel=1e-6),
         "bits_per_character": pytest.approx(4.688759, rel=1e-6),
@@ -771,7 +787,7 @@ def test_a_run_json_that_is_no_object_is_damaged(whole: RunDirectory, data: byte
 @pytest.mark.parametrize(
     ("version", "advice"),
     [
-        (4, "Get a newer charlstm."),
+        (5, "Get a newer charlstm."),
         (1, "Use the version of charlstm that wrote it."),
         ("2", "Use the version of charlstm that wrote it."),
         (2.0, "Use the version of charlstm that wrote it."),
@@ -784,7 +800,7 @@ def test_a_run_of_another_format_is_refused_with_what_to_do(
     rewrite(whole, lambda value: value.update(format=version))
     assert damaged_message(whole.read_info) == (
         f"{whole.path / 'run.json'} has format {version!r}; this version of charlstm reads formats "
-        f"2 to 3. {advice}"
+        f"2 to 4. {advice}"
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from charlstm.errors import RecipeError, UnknownCharactersError
 from charlstm.model.charlm import CharLM
 from charlstm.model.network import Array, Network, State
+from charlstm.model.reader import Standing
 from charlstm.recipes.architecture import CELLS, Architecture
 from charlstm.text.corpus import TextOptions
 from charlstm.text.unseen import lookalike, readable
@@ -126,7 +127,8 @@ def test_a_copied_state_goes_its_own_way(cell: str) -> None:
     assert not np.array_equal(other[-1], first[0])
 
 
-def numbers(state: State) -> list[NDArray[np.float32]]:
+def numbers(state: Standing) -> list[NDArray[np.float32]]:
+    assert isinstance(state, State)
     return [part for layer in state.layers for part in (layer.h, layer.c, layer.products)]
 
 

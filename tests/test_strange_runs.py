@@ -31,6 +31,7 @@ from faults.patience import HANGS_AFTER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 from saves import write_save
 
 from charlstm.api import load
@@ -39,13 +40,18 @@ from charlstm.figures import Report
 from charlstm.files import opened_in_place, write_whole
 from charlstm.machine import machine_bytes
 from charlstm.model.charlm import CharLM
+from charlstm.model.recall.blend import Recall
+from charlstm.model.recall.so_far import LENGTHS
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.recipe import Recipe
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
+from charlstm.runs.remembered import Remembered, gram_bytes
 from charlstm.runs.snapshot import Position, Snapshot
 from charlstm.text.corpus import Source
 from charlstm.text.vocabulary import Vocabulary
+
+PLACES = st.randoms(use_true_random=False)
 
 Json = Any
 Arrays = dict[str, NDArray[Any]]
@@ -61,14 +67,17 @@ REPORT = Report(
     validation_loss=2.25,
     learning_rate=0.002,
 )
+VOCABULARY = Vocabulary.build(LEARNED)
+RECALL = Recall.learn(VOCABULARY.encode(LEARNED), len(VOCABULARY))
 INFO = RunInfo(
     recipe=Recipe(
         name="test",
         architecture=Architecture(cell="lstm", hidden=3, embedding=2),
         batch=2,
         window=8,
+        recall=0.4,
     ),
-    vocabulary=Vocabulary.build(LEARNED),
+    vocabulary=VOCABULARY,
     sources=(),
     places=("song.txt",),
     encoding=None,
@@ -79,6 +88,7 @@ INFO = RunInfo(
     best=REPORT,
     last=REPORT,
     versions={"charlstm": "0.1.0"},
+    recall=Remembered.of(RECALL),
 )
 POSITION: dict[str, Json] = {
     **{"step": 3, "seconds": 0.5, "elapsed": 0.75, "measuring": 0.1, "rate": 0.002, "scale": 1.0},
@@ -104,7 +114,8 @@ def arrays_of(info: RunInfo, steps: int = 3) -> tuple[Arrays, Arrays]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = RunDirectory.create("song", tmp_path_factory.mktemp("runs"), INFO, HELD_OUT)
+    where = tmp_path_factory.mktemp("runs")
+    run = RunDirectory.create("song", where, INFO, HELD_OUT, grams=gram_bytes(RECALL))
     weights, resume = arrays_of(INFO)
     run.write_model(weights)
     write_save(run.path / "resume.safetensors", resume, POSITION)
@@ -138,11 +149,12 @@ def reads(run: RunDirectory) -> dict[str, Callable[[], object]]:
         "history.jsonl": run.read_history,
         "model.safetensors": lambda: run.read_model(INFO),
         "resume.safetensors": lambda: run.read_resume(INFO),
+        "recall.safetensors": lambda: run.read_recall(INFO),
     }
 
 
-FILES = ("run.json", "heldout.txt", "history.jsonl", "model.safetensors", "resume.safetensors")
-TENSORS = FILES[-2:]
+TENSORS = ("model.safetensors", "resume.safetensors", "recall.safetensors")
+FILES = ("run.json", "heldout.txt", "history.jsonl", *TENSORS)
 
 
 def sentence(read: Callable[[], object]) -> str:
@@ -346,7 +358,9 @@ CRAFTED: dict[str, Callable[[Json], object]] = {
     "offsets that overlap": lambda header: first(header).update(data_offsets=[4, 8]),
     "offsets the wrong way": lambda header: first(header).update(data_offsets=[8, 0]),
     "a name more": lambda header: header.update({"a\nb": first(header)}),
-    "a name less": lambda header: header.pop("head.bias", header.pop("state/h", None)),
+    "a name less": lambda header: [
+        header.pop(name, None) for name in ("head.bias", "state/h", "3/starts")
+    ],
     "nothing": lambda header: header.clear(),
 }
 
@@ -391,7 +405,7 @@ def test_nothing_is_computed_with_before_the_weights_are_known_to_be_there(
     assert built == [3]  # with 60,000 it would have taken gigabytes
 
 
-@pytest.mark.parametrize("name", TENSORS)
+@pytest.mark.parametrize("name", TENSORS[:2])
 def test_terabytes_that_everything_agrees_on_are_refused_before_they_are_asked_for(
     run: RunDirectory, name: str, monkeypatch: Patch
 ) -> None:
@@ -445,7 +459,7 @@ def test_memory_that_runs_out_all_the_same_is_told(run: RunDirectory, monkeypatc
 # Numbers.
 
 
-@pytest.mark.parametrize("name", TENSORS)
+@pytest.mark.parametrize("name", TENSORS[:2])
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 3e38, -1e16])
 def test_numbers_that_cannot_have_been_learned_are_refused(
     run: RunDirectory, name: str, number: float
@@ -459,6 +473,166 @@ def test_numbers_that_cannot_have_been_learned_are_refused(
     assert sentence(reads(run)[name]).startswith(
         f"{path} is damaged: the numbers of {key} are out of range."
     )
+
+
+# What is remembered of the training text.
+
+GRAMS = "recall.safetensors"
+RECALL_OR_NONE = (
+    "Restore the run from an intact copy, or train again. Without it the network alone can be "
+    "asked, with recall=0."
+)
+
+
+def changed_grams(run: RunDirectory, **tensors: NDArray[Any]) -> None:
+    """Put other numbers in the place of some of the grams, named ``level_what``."""
+    grams = load_file(run.path / GRAMS)
+    grams |= {name.replace("_", "/").lstrip("k"): array for name, array in tensors.items()}
+    save_file(grams, run.path / GRAMS)
+
+
+def test_a_run_whose_grams_are_gone_can_be_asked_without_them(run: RunDirectory) -> None:
+    (run.path / GRAMS).unlink()
+    model = load(run.path)
+    told = sentence(lambda: model.generate("分", length=3))
+    assert told.startswith(f"{run.path / GRAMS} cannot be read: ")
+    assert told.endswith("Without it the network alone can be asked, with recall=0.")
+    assert len(model.generate("分", length=3, recall=0)) == 4
+
+
+@pytest.mark.parametrize("size", [0, 7, 100, -1])
+def test_grams_that_are_cut_off_are_refused(run: RunDirectory, size: int) -> None:
+    data = (run.path / GRAMS).read_bytes()
+    (run.path / GRAMS).write_bytes(data[:size])
+    told = sentence(lambda: run.read_recall(INFO))
+    assert told.endswith("Without it the network alone can be asked, with recall=0.")
+
+
+def grams_of(length: int, what: str) -> NDArray[Any]:
+    assert RECALL.ngram is not None
+    return np.array(getattr(RECALL.ngram.levels[length - 1], what))
+
+
+def but(array: NDArray[Any], place: int, value: float) -> NDArray[Any]:
+    changed = array.copy()
+    changed[place] = value
+    return changed
+
+
+V = len(VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    ("length", "tensors"),
+    [
+        (1, {"k1_symbols": but(grams_of(1, "symbols"), 0, V)}),
+        (2, {"k2_symbols": but(grams_of(2, "symbols"), -1, 65_535)}),
+        (1, {"k1_symbols": grams_of(1, "symbols")[::-1].copy()}),
+        (1, {"k1_symbols": but(grams_of(1, "symbols"), 1, grams_of(1, "symbols")[0])}),
+        (1, {"k1_starts": but(grams_of(1, "starts"), 0, 1)}),
+        (1, {"k1_starts": but(grams_of(1, "starts"), -1, 4_000_000_000)}),
+        (3, {"k3_starts": but(grams_of(3, "starts"), 1, 4_000_000_000)}),
+        (3, {"k3_starts": grams_of(3, "starts")[::-1].copy()}),
+        (3, {"k3_starts": np.zeros_like(grams_of(3, "starts"))}),
+        (2, {"k2_shares": but(grams_of(2, "shares"), 0, -0.1)}),
+        (2, {"k2_shares": but(grams_of(2, "shares"), 0, 1.01)}),
+        (2, {"k2_shares": np.ones_like(grams_of(2, "shares"))}),
+        (1, {"k1_shares": np.full_like(grams_of(1, "shares"), 1.1 / len(grams_of(1, "shares")))}),
+    ],
+)
+def test_grams_that_are_no_probabilities_are_refused(
+    run: RunDirectory, length: int, tensors: Arrays
+) -> None:
+    changed_grams(run, **tensors)
+    assert sentence(lambda: run.read_recall(INFO)) == (
+        f"{run.path / GRAMS} is damaged: its grams of {length} are no probabilities. "
+        f"{RECALL_OR_NONE}"
+    )
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 1e16])
+def test_shares_that_are_no_numbers_are_refused(run: RunDirectory, number: float) -> None:
+    changed_grams(run, k2_shares=but(grams_of(2, "shares"), 0, number))
+    assert sentence(lambda: run.read_recall(INFO)) == (
+        f"{run.path / GRAMS} is damaged: the numbers of 2/shares are out of range. {RECALL_OR_NONE}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tensors", "told"),
+    [
+        ({"k2_shares": grams_of(2, "shares").astype(np.float64)}, "2/shares is F64"),
+        ({"k2_shares": grams_of(2, "shares")[:-1]}, "2/shares is F32"),
+        ({"k2_shares": grams_of(2, "shares")[None]}, "2/shares is F32"),
+        ({"k2_starts": grams_of(2, "starts").astype(np.int32)}, "2/starts is I32"),
+        ({"k2_starts": grams_of(2, "starts")[:-1]}, "2/starts is U32"),
+        ({"k2_symbols": grams_of(2, "symbols").astype(np.uint32)}, "2/symbols is U32"),
+        ({"k2_symbols": grams_of(2, "symbols").astype(np.int16)}, "2/symbols is I16"),
+    ],
+)
+def test_grams_of_another_kind_are_refused(run: RunDirectory, tensors: Arrays, told: str) -> None:
+    changed_grams(run, **tensors)
+    found = sentence(lambda: run.read_recall(INFO))
+    assert found.startswith(f"{run.path / GRAMS} is damaged: its {told} ")
+    assert found.endswith(RECALL_OR_NONE)
+
+
+def test_more_grams_than_there_is_memory_for_are_refused_before_they_are_asked_for(
+    run: RunDirectory, monkeypatch: Patch
+) -> None:
+    monkeypatch.setattr("charlstm.files.machine_bytes", lambda: 10**9)
+    assert INFO.recall is not None
+    many = 2**32 - 1
+    info = replace(INFO, recall=replace(INFO.recall, grams=(many,) * 3))
+    entries: Json = {}
+    end = 0
+    for length, contexts in enumerate((1, many, many), start=1):
+        for name, kind, size, number in (
+            ("shares", "F32", 4, many),
+            ("starts", "U32", 4, contexts + 1),
+            ("symbols", "U16", 2, many),
+        ):
+            begin, end = end, end + size * number
+            entry = {"dtype": kind, "shape": [number], "data_offsets": [begin, end]}
+            entries[f"{length}/{name}"] = entry
+    header = json.dumps(entries).encode()
+    fuzz_runs.put(run.path / GRAMS, header, b"")
+    os.truncate(run.path / GRAMS, 8 + len(header) + end)
+    run.write_info(info)
+    tracemalloc.start()
+    try:
+        told = sentence(lambda: run.read_recall(run.read_info()))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "GB of memory, and this machine has 1.0 GB" in told
+    assert told.endswith("Without it the network alone can be asked, with recall=0.")
+    assert most < 10_000_000
+
+
+@settings(deadline=None, max_examples=60)
+@given(PLACES, st.sampled_from(["flip", "cut", "number"]))
+def test_grams_with_any_bytes_work_or_are_refused(
+    made: Path, random: fuzz_runs.Random, does: str
+) -> None:
+    data = bytearray((made / GRAMS).read_bytes())
+    (length,) = struct.unpack("<Q", data[:8])
+    if does == "flip":
+        for _ in range(random.randint(1, 9)):
+            data[random.randrange(len(data))] = random.randrange(256)
+    elif does == "cut":
+        del data[random.randrange(len(data)) :]
+    else:
+        at = random.randrange(8 + length, len(data) - 4)
+        odd = [math.nan, math.inf, -1.0, 2.0, 1e-45, 0.5]
+        data[at : at + 4] = struct.pack("<f", random.choice(odd))
+    with tempfile.TemporaryDirectory() as root:
+        copy = RunDirectory(Path(shutil.copytree(made, Path(root) / "song")))
+        (copy.path / GRAMS).write_bytes(data)
+        if works_or_is_refused(lambda: copy.read_recall(INFO)):
+            model = load(copy.path)
+            assert np.isfinite(model.sampler.log_probabilities("分开不分开")).all()
+            assert len(model.generate("分", length=5, seed=1)) == 6
 
 
 # Values. Whatever stands in their places, they are what they must be or are refused.
@@ -476,7 +650,6 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=4,
 )
-PLACES = st.randoms(use_true_random=False)
 
 
 def test_a_name_with_line_breaks_in_it_does_not_break_the_sentence(run: RunDirectory) -> None:
@@ -619,6 +792,20 @@ def test_what_python_takes_for_json_and_is_none_is_refused(
         (("best", "train_loss"), 1e39),
         (("samples", "every"), -1),
         (("backend",), "cuda"),
+        (("recipe", "recall"), 0),  # and grams all the same
+        (("recipe", "recall"), 1.5),
+        (("recall",), None),
+        (("recall", "discount"), 1),
+        (("recall", "discount"), -0.1),
+        (("recall", "pulls"), [1.0]),
+        (("recall", "pulls"), [0.0] * len(LENGTHS)),
+        (("recall", "pulls"), [1e8] * len(LENGTHS)),
+        (("recall", "pulls"), ["1"] * len(LENGTHS)),
+        (("recall", "line"), -1),
+        (("recall", "grams"), [0]),
+        (("recall", "grams"), [2**32]),
+        (("recall", "grams"), [True]),
+        (("recall", "grams"), [7] * 101),
         (("saved",), -1),
     ],
 )

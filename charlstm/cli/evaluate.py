@@ -1,6 +1,5 @@
 """`charlstm eval`: say how good a model is."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from charlstm.cli.options import (
     QuietOption,
     RunOption,
     ThreadsOption,
+    recall_option,
     told_encoding,
 )
 from charlstm.cli.streams import be_quiet, check_redirections, open_inputs
@@ -66,6 +66,7 @@ def perplexity(
         ),
     ] = None,
     run: RunOption = None,
+    recall: Annotated[float | None, recall_option()] = None,
     dynamic: Annotated[
         bool,
         typer.Option(
@@ -131,6 +132,7 @@ def perplexity(
         figures = model.perplexity(
             corpus,
             dynamic=dynamic,
+            recall=recall,
             on_progress=on_progress,
             backend=backend,
             device=device,
@@ -176,27 +178,18 @@ def _write_page(
 def _draw(figures: "Evaluation", measured: str, shown: str | None, *, labelled: bool) -> None:
     from rich.table import Table
 
+    from charlstm.figures import bits
     from charlstm.figures import perplexity as perplexity_of
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     table.add_column("")
-    table.add_column("this model", justify="right", style="bold")
-    if figures.dynamic_loss is not None:
-        table.add_column("adapting", justify="right")
-    table.add_column("unigram", justify="right")
-    table.add_column("uniform", justify="right")
-    # Static first, and never the dynamic figure alone: they answer different questions.
-    losses = [figures.loss]
-    if figures.dynamic_loss is not None:
-        losses.append(figures.dynamic_loss)
-    models = [perplexity_of(loss) for loss in losses]
-    values = [*models, figures.unigram_perplexity, figures.uniform_perplexity]
+    for title in ("perplexity", "bits/char", "bits/byte", "nats/char"):
+        table.add_column(title, justify="right")
     bytes_per_symbol = figures.utf8_bytes / (figures.characters + figures.ends)
-    table.add_row("perplexity", *(f"{value:,.2f}" for value in values))
-    table.add_row("bits per character", *(f"{math.log2(value):.3f}" for value in values))
-    per_byte = (math.log2(value) / bytes_per_symbol for value in models)
-    table.add_row("bits per byte", *(f"{value:.3f}" for value in per_byte))
-    table.add_row("nats per character", *(f"{loss:.4f}" for loss in losses))
+    for name, loss, style in _rows(figures):
+        each = bits(loss)
+        row = (f"{perplexity_of(loss):,.2f}", f"{each:.3f}", f"{each / bytes_per_symbol:.3f}")
+        table.add_row(name, *row, f"{loss:.4f}", style=style)
 
     console = results()
     # Drawn whole and written at once, so that a reader who leaves early is noticed in one place.
@@ -210,6 +203,32 @@ def _draw(figures: "Evaluation", measured: str, shown: str | None, *, labelled: 
             told = "No song has a label that was learned, so nothing says what labels are worth."
             console.print(f"\n{told}", style="dim")
     write_result(drawn.get())
+
+
+def _rows(figures: "Evaluation") -> Iterator[tuple[str, float, str]]:
+    """Yield what is measured: what it is called, its loss, and a style.
+
+    What writes comes first, then the parts that it is made of, then what adapts to the very text,
+    which answers another question, and last what is there to compare with.
+    """
+    yield "this model", figures.loss, "bold"
+    parts = figures.parts
+    named = {
+        "lstm": "  network alone",
+        "recall": "  + training text",
+        "so_far": "  + song so far",
+    }
+    if parts["recall"] is not None:
+        for part, title in named.items():
+            yield title, parts[part] or 0.0, ""
+    if figures.dynamic_loss is not None:
+        yield "network, adapting", figures.dynamic_loss, ""
+        if parts["recall"] is not None:
+            yield "all, adapting", figures.adapting_loss or 0.0, ""
+    compared = {"five_gram": "5-gram", "unigram": "unigram", "uniform": "uniform"}
+    for part, title in compared.items():
+        if (loss := parts[part]) is not None:
+            yield title, loss, "dim"
 
 
 def _show(console: "Console", text: str, figures: "Evaluation") -> None:
@@ -266,6 +285,10 @@ def _print(console: "Console", figures: "Evaluation", measured: str, table: "Tab
         style="dim",
     )
     console.print(table)
+    network, five_gram = figures.parts["lstm"], figures.five_gram_loss
+    if network is not None and five_gram is not None and network >= five_gram:
+        told = "The network alone is no better than a 5-gram, which is counted in a second."
+        console.print(f"\n{told}", style="dim")
 
 
 def _print_labels(console: "Console", labels: "Worth") -> None:

@@ -275,7 +275,7 @@ def _labels(corpus: Corpus) -> str:
 
 
 def _remembered(told: Remembering, share: float) -> str:
-    """Say what is remembered of the training text, and how strongly it repeats itself."""
+    """Say what is remembered of the training text, and what a song that repeats itself tells."""
     what = "the song so far alone, because --no-index leaves out the grams of the text"
     if told.grams:
         of = "" if told.characters is None else f" of the last {told.characters:,}"
@@ -283,7 +283,7 @@ def _remembered(told: Remembering, share: float) -> str:
     if told.grams and told.seconds is not None:
         took = "under 0.1" if told.seconds < 0.1 else f"{told.seconds:.1f}"
         what += f", counted in {took} seconds"
-    often = "the text hardly repeats itself"
+    often = "what a song has said already tells little more"
     if told.again is not None:
         often = f"where {count(told.again, 'character')} come again, so does what followed"
     return f"{share:g}: {what}; {often}"

@@ -253,9 +253,10 @@ def train(
         ),
     ] = None,
     sampling: Annotated[
-        Literal["consecutive", "random"] | None,
+        Literal["consecutive", "songs", "random"] | None,
         typer.Option(
-            help="Windows that carry the state on, or windows anywhere in the text.",
+            help="Windows that carry the state on, the same with the songs in another order in "
+            "every epoch, or windows anywhere in the text.",
             show_default=False,
             rich_help_panel=_TRAINING,
         ),

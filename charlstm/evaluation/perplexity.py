@@ -3,20 +3,25 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.errors import CorpusError, count
+from charlstm.evaluation.adapting import adapting_surprisal
 from charlstm.evaluation.dynamic import dynamic_surprisal
 from charlstm.evaluation.labels import Worth, worth
 from charlstm.figures import bits, perplexity
 from charlstm.model.charlm import CharLM
+from charlstm.model.recall.blend import Recall, count_ngram, newest
 from charlstm.model.surprisal import surprisal
 from charlstm.model.threads import Threads
 from charlstm.text.corpus import IdArray
 from charlstm.text.songs import END
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
+
+_TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Evaluation:
 
     Attributes:
         loss: mean negative log-likelihood in nats a predicted symbol: a character, or the end of a
-            song.
+            song. It is that of what writes: of the blend, or of the network where it is alone.
         characters: how many were predicted: all but the first; in songs, all.
         utf8_bytes: what those characters take in UTF-8; the end of a song takes none.
         unknown_share: the share of them that the vocabulary lacks; each was predicted as
@@ -41,6 +46,14 @@ class Evaluation:
         end_loss: mean negative log-likelihood of those, in nats; 0 if there were none.
         labels: what the labels of the songs are worth; ``None`` without labels. They are read and
             count nowhere else.
+        network_loss: of the network alone.
+        recall_loss: of the network and the n-gram model of the training text, without what the song
+            so far has said; ``None`` where the network is alone.
+        five_gram_loss: of a 5-gram model of the training text alone; ``None`` where that is not
+            kept.
+        adapting_loss: of the blend that goes on counting and learning, see
+            `charlstm.evaluation.adapting`, or `dynamic_loss` where there is no blend; ``None`` if
+            it was not asked for.
     """
 
     loss: float
@@ -54,6 +67,10 @@ class Evaluation:
     ends: int = 0
     end_loss: float = 0.0
     labels: Worth | None = None
+    network_loss: float | None = None
+    recall_loss: float | None = None
+    five_gram_loss: float | None = None
+    adapting_loss: float | None = None
 
     @property
     def character_loss(self) -> float:
@@ -76,7 +93,21 @@ class Evaluation:
         """All bits / all UTF-8 bytes: the figure that compares across vocabularies."""
         return bits(self.loss) * (self.characters + self.ends) / self.utf8_bytes
 
-    def to_json(self) -> dict[str, float | int | None]:
+    @property
+    def parts(self) -> dict[str, float | None]:
+        """The losses of the parts of the blend and of simpler models, by name; see `to_json`."""
+        adapting = {} if self.dynamic_loss is None else {"adapting": self.adapting_loss}
+        return {
+            "lstm": self.loss if self.network_loss is None else self.network_loss,
+            "recall": self.recall_loss,
+            "so_far": None if self.recall_loss is None else self.loss,
+            "five_gram": self.five_gram_loss,
+            "unigram": math.log(self.unigram_perplexity),
+            "uniform": math.log(self.uniform_perplexity),
+            **adapting,
+        }
+
+    def to_json(self) -> dict[str, Any]:
         """Return every figure of the whole text by its name."""
         dynamic = {}
         if self.dynamic_loss is not None:
@@ -96,8 +127,9 @@ class Evaluation:
             "unknown_share": self.unknown_share,
             "uniform_perplexity": self.uniform_perplexity,
             "unigram_perplexity": self.unigram_perplexity,
-            **dynamic,
             **({} if self.labels is None else self.labels.to_json()),
+            **dynamic,
+            **{name: _figures(loss) for name, loss in self.parts.items()},
         }
 
 
@@ -106,6 +138,9 @@ def evaluate(
     vocabulary: Vocabulary,
     text: str,
     *,
+    recall: Recall | None = None,
+    share: float = 0.0,
+    learned: IdArray | None = None,
     dynamic: bool = False,
     on_progress: Callable[[int], object] | None = None,
     threads: Sequence[int] = (),
@@ -117,6 +152,10 @@ def evaluate(
         vocabulary: the model's own.
         text: normalised as the training text was, and with the ends of songs and their labels if
             that had them; see `charlstm.text.songs.with_ends`.
+        recall: what the network is blended with; ``None`` for the network alone.
+        share: of that.
+        learned: the training text, for the 5-gram model and for what goes on counting; ``None``
+            where it is not kept.
         dynamic: whether to measure by dynamic evaluation as well, which takes far longer.
         on_progress: called after each segment of dynamic evaluation with its number of characters.
         threads: the numbers of threads that torch may choose from; nothing leaves them alone.
@@ -131,10 +170,22 @@ def evaluate(
         )
     ids = vocabulary.encode(text)
 
-    def measure(ids: IdArray) -> NDArray[np.float32]:
+    def alone(ids: IdArray) -> NDArray[np.float32]:
         return surprisal(model, ids, threads=Threads(threads) if threads else None).numpy()
 
-    each = measure(ids)
+    # Labels change nothing in it.
+    recalled = None if recall is None else recall.measure(ids)
+
+    def measure(ids: IdArray) -> NDArray[np.float32]:
+        nats = alone(ids)
+        if recalled is None:
+            return nats
+        return recalled.surprisal(nats.astype(np.float64), share).astype(np.float32)
+
+    of_network = alone(ids)
+    each = of_network
+    if recalled is not None:
+        each = recalled.surprisal(of_network.astype(np.float64), share).astype(np.float32)
     # Labels are read and never predicted.
     label = None if vocabulary.places is None else vocabulary.places >= 0
     counted = np.ones(len(each), dtype=bool) if label is None else ~label[ids[1:]]
@@ -143,16 +194,30 @@ def evaluate(
     labels = worth(vocabulary, ids, each, measure)
     targets, each = ids[1:][counted], each[counted]
     nats = each.astype(np.float64)
-    dynamic_loss = None
+
+    def mean(nats: NDArray[np.floating[Any]]) -> float:
+        return float(nats[counted].astype(np.float64).mean())
+
+    recall_loss = five_gram_loss = dynamic_loss = adapting_loss = None
+    if recalled is not None:
+        static = recalled.static(np.exp(-of_network.astype(np.float64)), share)
+        recall_loss = mean(-np.log(np.maximum(static, _TINY)))
+    if learned is not None:
+        five_gram = count_ngram(
+            newest(learned, label), len(vocabulary), order=5, end=vocabulary.end, unpredicted=label
+        )
+        five_gram_loss = mean(-np.log(np.maximum(five_gram.probabilities(ids), _TINY)))
     if dynamic:
-        adapted = dynamic_surprisal(
+        of_dynamic = dynamic_surprisal(
             model,
             ids,
             unpredicted=label,
             on_progress=on_progress,
             threads=Threads(threads) if threads else None,
-        ).numpy()[counted]
-        dynamic_loss = float(adapted.astype(np.float64).sum()) / len(adapted)
+        ).numpy()
+        dynamic_loss = adapting_loss = mean(of_dynamic)
+        if recall is not None:
+            adapting_loss = mean(adapting_surprisal(recall, learned, ids, of_network, of_dynamic))
     is_end = targets == (-1 if vocabulary.end is None else vocabulary.end)
     ends = int(is_end.sum())
     written = vocabulary.labels.stripped(text[1:].replace(END, "") if ends else text[1:])
@@ -168,7 +233,17 @@ def evaluate(
         surprisal=each / np.float32(math.log(2)),
         dynamic_loss=dynamic_loss,
         labels=labels,
+        network_loss=mean(of_network),
+        recall_loss=recall_loss,
+        five_gram_loss=five_gram_loss,
+        adapting_loss=adapting_loss,
     )
+
+
+def _figures(loss: float | None) -> dict[str, float] | None:
+    if loss is None:
+        return None
+    return {"loss": loss, "perplexity": perplexity(loss), "bits_per_character": bits(loss)}
 
 
 def _unigram_loss(

@@ -92,6 +92,8 @@ def auto(characters: int, alphabet: int, passes: float | None = None) -> Recipe:
         batch=16,
         # Little time is better spent on many steps than on long ones.
         window=32 if passes < 5 else 50,
+        # Neighbours of a large collection are alike, and a batch had better have many kinds.
+        sampling="songs",
         epochs=epochs,
         patience=5,
         validation=min(0.1, _HELD_OUT / characters),

@@ -18,6 +18,7 @@ from charlstm.recipes.architecture import Architecture
 from charlstm.text.corpus import TextOptions
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+SAMPLINGS = ("consecutive", "songs", "random")
 
 # What Python and torch take before anything is trained.
 _PROCESS_BYTES = 430_000_000
@@ -48,8 +49,8 @@ class Recipe:
             between layers and into the head (Zaremba et al. 2014). A one-hot input is left whole.
         batch: B, how many streams are read side by side.
         window: T, how many characters the gradient reaches back.
-        sampling: ``"consecutive"`` windows that carry the state on, or ``"random"`` ones that
-            start from zero.
+        sampling: ``"consecutive"`` windows that carry the state on; ``"songs"``, the same with the
+            songs in another order in every epoch; or ``"random"`` windows that start from zero.
         epochs: how often the training text is read.
         steps: stop after this many optimiser steps, if that comes first.
         minutes: stop after this many minutes, if they are over first; the schedule then ends with
@@ -106,7 +107,7 @@ class Recipe:
         check_real("dropout", self.dropout, 0, 0.95)
         check_whole("batch", self.batch, 1, 65_536)
         check_whole("window", self.window, 1, 65_536)
-        check_choice("sampling", self.sampling, ("consecutive", "random"))
+        check_choice("sampling", self.sampling, SAMPLINGS)
         check_count("epochs", self.epochs, 1)
         if self.steps is not None:
             check_count("steps", self.steps, 1)

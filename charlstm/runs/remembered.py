@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save as to_safetensors
 
 from charlstm.checks import check_real
-from charlstm.errors import RunError, Setting
+from charlstm.errors import Part, RunError, Setting
 from charlstm.files import ADVICE
 from charlstm.model.recall.blend import Recall
 from charlstm.model.recall.counting import Level
@@ -27,9 +27,17 @@ from charlstm.text.vocabulary import Vocabulary
 
 NAME = "recall.safetensors"
 """The file of the grams."""
+WITHOUT_GRAMS: tuple[Part, ...] = (
+    " Without it the network alone can be asked, with ",
+    Setting("recall", 0),
+    ".",
+)
+"""What to do about one that cannot be read."""
 
-# No pull is as strong.
-_STRONGEST = 1e7
+# No pull is weaker or stronger. With one of nothing, what the song has not said could not be said.
+_WEAKEST, _STRONGEST = 1e-6, 1e7
+# No gram has more characters.
+_LONGEST = 100
 # Shares are rounded, and so are their sums.
 _ROUNDED = 1e-3
 
@@ -77,9 +85,11 @@ class Remembered:
             raise ValueError(f"pulls must be {len(LENGTHS)} numbers.")
         check_real("discount", value["discount"], 0, 0.99)
         for pull in pulls:
-            check_real("pulls", pull, 0, _STRONGEST)
+            check_real("pulls", pull, _WEAKEST, _STRONGEST)
         if not all(type(number) is int and 0 < number < 2**32 for number in grams):
             raise TypeError("grams must be whole numbers.")
+        if len(grams) > _LONGEST:
+            raise ValueError(f"grams must be no more than {_LONGEST} numbers.")
         pull = Pull(float(value["discount"]), tuple(map(float, pulls)))
         return cls(pull, counted(value, "line"), tuple(grams))
 
@@ -111,7 +121,11 @@ def read_recall(path: Path, remembered: Remembered, vocabulary: Vocabulary) -> R
     unpredicted = None if vocabulary.places is None else vocabulary.places >= 0
     ngram = None
     if remembered.grams:
-        ngram = NGram(_levels(path, remembered.grams, V), V, end, unpredicted)
+        try:
+            levels = _levels(path, remembered.grams, V)
+        except RunError as error:
+            raise RunError(*error.message.parts, *WITHOUT_GRAMS) from None
+        ngram = NGram(levels, V, end, unpredicted)
     return Recall(V, remembered.pull, remembered.line, ngram, end, unpredicted)
 
 
@@ -122,24 +136,35 @@ def _levels(path: Path, grams: tuple[int, ...], V: int) -> list[Level]:  # noqa:
         shapes[f"{length}/symbols"] = Whole(kind, number)
         shapes[f"{length}/shares"] = (number,)
         shapes[f"{length}/starts"] = Whole("U32", contexts + 1)
-    try:
-        tensors = read_tensors(path, lambda _: shapes)
-    except RunError as error:
-        advice = (" Without it the network alone can be asked, with ", Setting("recall", 0), ".")
-        raise RunError(*error.message.parts, *advice) from None
+    tensors = read_tensors(path, lambda _: shapes)
     levels = []
     for length in range(1, len(grams) + 1):
         symbols, shares, starts = (
             tensors[f"{length}/{name}"] for name in ("symbols", "shares", "starts")
         )
-        ascending = bool((starts[:-1] <= starts[1:]).all()) and starts[0] == 0
-        sound = ascending and starts[-1] == len(symbols) and int(symbols.max()) < V
-        if not (sound and shares.min() >= 0 and _sums(shares, starts).max() <= 1 + _ROUNDED):
+        if not (_in_order(symbols, starts, V) and _are_shares(shares, starts)):
             raise RunError(
                 f"{path} is damaged: its grams of {length} are no probabilities. {ADVICE}"
             )
         levels.append(Level.of(symbols, shares, starts))
     return levels
+
+
+def _in_order(symbols: NDArray[Any], starts: NDArray[Any], V: int) -> bool:  # noqa: N803
+    """Return whether what follows each context stands together, by ascending id."""
+    within = (
+        starts[0] == 0 and starts[-1] == len(symbols) and bool((starts[:-1] <= starts[1:]).all())
+    )
+    if not within or symbols.max() >= V:
+        return False
+    begins = np.zeros(len(symbols) + 1, dtype=bool)
+    begins[starts] = True
+    return bool(((symbols[1:] > symbols[:-1]) | begins[1:-1]).all())
+
+
+def _are_shares(shares: NDArray[Any], starts: NDArray[Any]) -> bool:
+    """Return whether the shares that follow each context are no more than all, none negative."""
+    return bool(shares.min() >= 0 and _sums(shares, starts).max() <= 1 + _ROUNDED)
 
 
 def _sums(shares: NDArray[Any], starts: NDArray[Any]) -> NDArray[np.float64]:

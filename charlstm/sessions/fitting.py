@@ -141,14 +141,15 @@ class Fitted:
             threads: see `charlstm.training.trainer.Trainer`.
             recall: see there.
         """
-        vocabulary = self.vocabulary
+        corpus, vocabulary, learned = self.corpus, self.vocabulary, self._learned
         return Trainer(
             recipe or self.recipe,
-            self._learned,
+            learned,
             self.measured,
             len(vocabulary),
             end=vocabulary.end,
             labels=self._labelled(),
+            ends=corpus.ends[: np.searchsorted(corpus.ends, len(learned))],
             backend=computing.backend,
             device=computing.device,
             threads=threads,

@@ -14,8 +14,14 @@ from charlstm.text.vocabulary import Ids
 IGNORED = -100
 """The target of what is read and never predicted, as torch's losses have it."""
 
+Ends = NDArray[np.int64]
+"""Where songs begin and end in a text, ascending: one more than there are songs."""
+
 # A label is read as none in one song of so many, so that a model can do without.
 _HIDDEN = 10
+
+# What tells one stream of random numbers from another that has the same seed and epoch.
+_LABELS, _ORDER = 1, 9
 
 FEWEST_CHARACTERS = 100
 """A training text shorter than this teaches nothing that could be measured."""
@@ -45,12 +51,12 @@ class Labelled:
     Attributes:
         places: ``[V]``: of each id that is a label's, which of the names; -1 of all others.
         none: ``[names]``: the id that is read where a song has none of a name.
-        ends: where songs begin and end in the text, ascending.
+        ends: of the songs in the text.
     """
 
     places: NDArray[np.int64]
     none: NDArray[np.int64]
-    ends: NDArray[np.int64]
+    ends: Ends
 
     def hidden(self, seed: int, epoch: int) -> NDArray[np.bool_]:
         """Return ``[songs, names]``: which labels are read as none in an epoch.
@@ -58,7 +64,7 @@ class Labelled:
         In one song of ten none has a label; in the others each has none in one of ten, if there are
         several.
         """
-        generator = np.random.default_rng([seed, epoch, 1])
+        generator = np.random.default_rng([seed, epoch, _LABELS])
         drawn = generator.random((len(self.ends), 1 + len(self.none))) < 1 / _HIDDEN
         several = len(self.none) > 1
         return np.logical_or(drawn[:, :1], drawn[:, 1:] & several)
@@ -82,6 +88,32 @@ def fit(characters: int, batch: int, window: int) -> tuple[int, int]:
     return min(batch, (characters - 1) // window), window
 
 
+class _Reordered:
+    """A text whose songs stand in another order, as places in the text that there is.
+
+    What stands before the first song and after the last one stays where it is.
+
+    Args:
+        ends: of its songs.
+        generator: of the order.
+    """
+
+    def __init__(self, ends: Ends, generator: np.random.Generator) -> None:
+        order = generator.permutation(len(ends) - 1)
+        begins = np.empty(len(ends) + 1, dtype=np.int64)
+        begins[0], begins[1] = 0, ends[0]
+        np.cumsum(np.diff(ends)[order], out=begins[2:])
+        begins[2:] += ends[0]
+        self._begins = begins
+        self._shifts = np.zeros_like(begins)
+        self._shifts[1:-1] = ends[order] - begins[1:-1]
+
+    def __call__(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return where what has these places in the new order stands in the text."""
+        song = np.searchsorted(self._begins, places, side="right") - 1
+        return places + self._shifts[song]
+
+
 class Windows:
     """Every epoch's windows over one text.
 
@@ -92,9 +124,11 @@ class Windows:
         ids: ``[N]`` the text.
         batch: B. ``fit`` returns the values that a small text allows.
         window: T; consecutive windows may be a little shorter, to come out even.
-        sampling: ``"consecutive"`` or ``"random"``.
+        sampling: ``"consecutive"``, ``"songs"`` or ``"random"``.
         seed: of the order, and of the labels that are hidden.
         labels: of the songs; they are read and never predicted. ``None`` if there are none.
+        ends: of the songs; ``None`` or nothing for a text of one piece, which ``"songs"`` reads as
+            ``"consecutive"`` does.
     """
 
     def __init__(
@@ -106,6 +140,7 @@ class Windows:
         sampling: str,
         seed: int,
         labels: Labelled | None = None,
+        ends: Ends | None = None,
     ) -> None:
         assert batch * window < len(ids), "fit() comes first"
         self.ids = ids
@@ -113,7 +148,10 @@ class Windows:
         self.batch, self.window = batch, window
         self.sampling = sampling
         self.seed = seed
-        if sampling == "consecutive":
+        self._ends = None
+        if sampling == "songs" and ends is not None and len(ends) > 1:
+            self._ends = ends
+        if sampling != "random":
             # Rows begin at even distances and are as long as the longest distance, so that some
             # neighbours share one character and none is ever left out. Their windows are as even
             # as possible, at most T long, so that no step is made on a sliver.
@@ -132,11 +170,15 @@ class Windows:
         """Yield the windows of epoch `number` (from 0), from window `start` on."""
         B, T = self.batch, self.window
         hidden = None if self.labels is None else self.labels.hidden(self.seed, number)
-        if self.sampling == "consecutive":
+        if self.sampling != "random":
+            moved = None
+            if self._ends is not None:
+                generator = np.random.default_rng([self.seed, number, _ORDER])
+                moved = _Reordered(self._ends, generator)
             rows = np.arange(B) * (len(self.ids) - 1) // B
             for step in range(start, self.steps):
                 begin, end = self._begin(step), self._begin(step + 1)
-                yield self._window(rows + begin, end - begin, step == 0, hidden)
+                yield self._window(rows + begin, end - begin, step == 0, hidden, moved)
         else:
             generator = np.random.default_rng([self.seed, number])
             pieces = (len(self.ids) - 1) // T
@@ -160,8 +202,11 @@ class Windows:
         length: int,
         fresh: bool,
         hidden: NDArray[np.bool_] | None,
+        moved: _Reordered | None = None,
     ) -> Window:
         places = starts[:, None] + np.arange(length + 1)
+        if moved is not None:
+            places = moved(places)
         rows = self.ids[places]
         text = np.ascontiguousarray(rows.T, dtype=np.int64)
         if self.labels is None:

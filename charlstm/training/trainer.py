@@ -13,23 +13,21 @@ from charlstm.figures import Report, perplexity
 from charlstm.model.charlm import CharLM
 from charlstm.model.devices import Computing, check_precision
 from charlstm.model.initialization import initialize
-from charlstm.model.recall.blend import Measured, Recall
+from charlstm.model.recall.blend import Recall
 from charlstm.model.recurrent.equations import State
-from charlstm.model.surprisal import mean_surprisal
 from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe
 from charlstm.runs.snapshot import Position, Snapshot
 from charlstm.runs.tensors import Arrays
 from charlstm.text.vocabulary import Ids
-from charlstm.training.batches import IGNORED, Labelled, Window, Windows
+from charlstm.training.batches import IGNORED, Ends, Labelled, Window, Windows
 from charlstm.training.clock import Budget, Clock
 from charlstm.training.events import EpochEnd, Finished, Step, Stopped, TrainerEvent, WentBack
+from charlstm.training.held_out import HeldOut
 from charlstm.training.optimizer import make_optimizer, moments_of, restore_moments
 
 _WARM_UP_STEPS = 20
 _FLOOR = 0.01
-# Held-out text is read in up to this many streams at once while training; `eval` reads it in one.
-_VALIDATION_STREAMS = 64
 # A diverged training goes back this often at most, each time with half the learning rate.
 _RETURNS = 3
 # Weights to go back to are set aside once in this many steps. On a GPU the loss is looked at
@@ -48,6 +46,7 @@ class Trainer:
         vocabulary_size: V.
         end: the id of the end of a song, see `charlstm.model.charlm.CharLM`.
         labels: of the songs in `ids`, see `charlstm.training.batches.Labelled`.
+        ends: of the songs in `ids`, see `charlstm.training.batches.Windows`.
         backend: ``"scratch"`` or ``"torch"``.
         device: where the model lives.
         clock: what counts its seconds.
@@ -68,6 +67,7 @@ class Trainer:
         *,
         end: int | None = None,
         labels: Labelled | None = None,
+        ends: Ends | None = None,
         backend: str,
         device: torch.device,
         clock: Clock | None = None,
@@ -78,7 +78,9 @@ class Trainer:
         check_precision(recipe.precision, recipe.architecture.cell, computing)
         self.recipe = recipe
         self.device = device
-        self.held_out = held_out
+        # Labels are read and not predicted.
+        unpredicted = None if labels is None else labels.places >= 0
+        self.held_out = HeldOut(held_out, unpredicted, recall, recipe.recall)
         self.windows = Windows(
             ids,
             batch=recipe.batch,
@@ -86,12 +88,11 @@ class Trainer:
             sampling=recipe.sampling,
             seed=recipe.seed,
             labels=labels,
+            ends=ends,
         )
         self.model = CharLM(
             recipe.architecture, vocabulary_size, backend=backend, dropout=recipe.dropout, end=end
         )
-        # Which ids of the held-out text are read and not predicted.
-        self._unpredicted = None if labels is None else labels.places >= 0
         generator = torch.Generator().manual_seed(recipe.seed)
         initialize(self.model, recipe.initialization, generator)
         self.model.to(device)
@@ -120,9 +121,6 @@ class Trainer:
         self._threads = threads
         self._measuring = 0.0
         self._good: Snapshot | None = None
-        self._recalled: Measured | None = None
-        if recall is not None and len(held_out) > 1:
-            self._recalled = recall.measure(held_out)
 
     @property
     def epoch(self) -> int:
@@ -150,7 +148,7 @@ class Trainer:
         # Measuring takes as long as it did before; until it was done once, a third of what learning
         # from as much text would.
         learning = self.seconds / max(self.characters, 1)
-        measuring = self._measuring or learning * len(self.held_out) / 3
+        measuring = self._measuring or learning * len(self.held_out.ids) / 3
         return self.budget.progress(self.step, self.elapsed, measuring)
 
     @property
@@ -420,19 +418,9 @@ class Trainer:
 
     def _end_epoch(self) -> EpochEnd:
         epoch, loss = self.epoch, self.running_loss
-        held_out_loss = network_loss = None
-        if len(self.held_out) > 1:
-            began = self.clock.now()
-            means = mean_surprisal(
-                self.model,
-                self.held_out,
-                streams=_VALIDATION_STREAMS,
-                unpredicted=self._unpredicted,
-                measured=self._recalled,
-                share=self.recipe.recall,
-            )
-            held_out_loss = means.blended
-            network_loss = None if self._recalled is None else means.network
+        began = self.clock.now()
+        losses = self.held_out.losses(self.model)
+        if losses.used is not None:
             # The longest so far, so that progress never falls.
             self._measuring = max(self._measuring, self.clock.now() - began)
         report = Report(
@@ -441,13 +429,13 @@ class Trainer:
             seconds=self.seconds,
             characters=self.characters,
             train_loss=loss,
-            validation_loss=held_out_loss,
+            validation_loss=losses.used,
             learning_rate=self.rate,
-            network_loss=network_loss,
+            network_loss=losses.network,
         )
-        best = held_out_loss is not None and held_out_loss < self.best_loss
-        if held_out_loss is not None and best:
-            self.best_loss, self.best_epoch = held_out_loss, epoch
+        best = losses.used is not None and losses.used < self.best_loss
+        if losses.used is not None and best:
+            self.best_loss, self.best_epoch = losses.used, epoch
             self._best = self.weights()
         self._loss_sum = torch.zeros_like(self._loss_sum)
         self._loss_count = 0

@@ -54,6 +54,14 @@ class Learned:
         """Whether the run keeps what it learned from, so that copies can be looked for."""
         return self._directory.has_index
 
+    @property
+    def kept(self) -> str | None:
+        """The text as the model read it; ``None`` if the run does not keep it, or it is damaged."""
+        try:
+            return self._directory.read_index(self._info)
+        except RunError:  # which is no reason not to do without
+            return None
+
     @cached_property
     def text(self) -> TrainingText:
         """The text itself.

@@ -36,7 +36,7 @@ from .cases import SECONDS, Outcome, arguments_of, report
 # A path in it may have 4,096.
 LONGEST_SENTENCE = 5_000
 
-TENSORS = ("model.safetensors", "resume.safetensors")
+TENSORS = ("model.safetensors", "resume.safetensors", "recall.safetensors")
 DRAFT = ("draft.txt", "draft.json")
 FILES = ("run.json", "heldout.txt", "training.txt.bz2", "history.jsonl", *DRAFT, *TENSORS)
 STEPS = 3
@@ -282,9 +282,14 @@ def position(random: Random, run: Path, _: list[Path]) -> None:
     put(path, json.dumps(header).encode(), data)
 
 
+def tensors(random: Random, run: Path) -> Path:
+    """Return one of the safetensors files that there are; one has no grams."""
+    return random.choice([run / name for name in TENSORS if (run / name).exists()])
+
+
 def header(random: Random, run: Path, _: list[Path]) -> None:
     """Let a safetensors file describe what it does not hold."""
-    path = run / random.choice(TENSORS)
+    path = tensors(random, run)
     value, data = parts(path)
     names = [name for name in value if name != "__metadata__"]
     name = random.choice(names)
@@ -321,8 +326,8 @@ def header(random: Random, run: Path, _: list[Path]) -> None:
 
 
 def numbers(random: Random, run: Path, _: list[Path]) -> None:
-    """Put odd numbers into weights, moments or states."""
-    path = run / random.choice(TENSORS)
+    """Put odd numbers into weights, moments, states or grams."""
+    path = tensors(random, run)
     value, data = parts(path)
     whole = len(data) // 4 * 4  # the log, which is bytes, may end anywhere
     floats = np.frombuffer(data[:whole], "<f4").copy()
@@ -434,13 +439,13 @@ def try_all(run: Path, outcome: Outcome, touched: set[str]) -> None:
     told = "run.json" in touched
     opened = outcome.attempt("load", lambda: charlstm.load(run))
     commands: list[tuple[str, ...]] = []
-    if told or "model.safetensors" in touched:
+    if told or touched & {"model.safetensors", "recall.safetensors"}:
         commands.append(("generate", "--run", named, "--length", "4"))
     if opened:  # the others begin in the same way
         if told or touched & {"training.txt.bz2", "heldout.txt"}:
             copies = ("--length", "4", "--max-copy", "9", "--seed", "1")
             commands.append(("generate", "--run", named, *copies))
-        if told or touched & {"model.safetensors", "heldout.txt"}:
+        if told or touched & {"model.safetensors", "recall.safetensors", "heldout.txt"}:
             threads = ("--json", "--threads", "1")
             commands.append(("eval", "perplexity", "--run", named, *threads))
         if touched & set(DRAFT):

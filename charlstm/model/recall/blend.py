@@ -66,10 +66,19 @@ class Measured:
             return network
         return (1 - share) * network + share * self.ngram[start : start + len(network)]
 
-    def blended(self, network: Real, share: float = SHARE, start: int = 0) -> Real:
-        """Return the probabilities of the blend; see `static`."""
+    def blended(
+        self, network: Real, share: float = SHARE, start: int = 0, strength: float | None = None
+    ) -> Real:
+        """Return the probabilities of the blend; see `static`.
+
+        Args:
+            network: see there.
+            share: see there.
+            start: see there.
+            strength: of the song so far; what goes with the share where ``None``.
+        """
         part = slice(start, start + len(network))
-        strength = strength_of(share)
+        strength = strength_of(share) if strength is None else strength
         keep = 1 - strength * (1 - self.keep[part])
         return keep * self.static(network, share, start) + strength * self.add[part]
 
@@ -124,12 +133,10 @@ class Recall:
             end: the id of the mark between songs.
             unpredicted: ``[V]``: the ids that are read and never predicted.
         """
-        last = np.asarray(ids[max(len(ids) - MOST_CHARACTERS, 0) :])
-        text = last if unpredicted is None else last[~unpredicted[last]]
-        order = _ORDERS[vocabulary_size > _SMALL_ALPHABET]
+        text = newest(ids, unpredicted)
+        order = order_for(vocabulary_size)
         pull = fit_pull(text, vocabulary_size, order=order, end=end, unpredicted=unpredicted)
-        levels = count_levels(text, vocabulary_size, order=order, end=end, most=_MOST_GRAMS)
-        ngram = NGram(levels, vocabulary_size, end, unpredicted)
+        ngram = count_ngram(text, vocabulary_size, end=end, unpredicted=unpredicted)
         line = 0 if newline is None else _line(text, newline, end)
         return cls(vocabulary_size, pull, line, ngram, end, unpredicted)
 
@@ -144,32 +151,63 @@ class Recall:
         Args:
             ids: ``[N]`` the text, N >= 2.
         """
-        given = np.zeros(len(ids), dtype=bool)
         text = np.asarray(ids[:])
-        if self.unpredicted is not None:
-            given = self.unpredicted[text]
-            text = text[~given]
-        run_up = self.so_far.reach + LONGEST
-        ngram, keep, add = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]
-        for start in range(0, max(len(text) - 1, 0), _PIECE):
+        ngram = None if self.ngram is None else np.zeros(len(text) - 1)
+        keep, add = np.ones(len(text) - 1), np.zeros(len(text) - 1)
+        # What is counted of the characters before, and the labels that may be among them.
+        run_up = 2 * (self.so_far.reach + LONGEST)
+        for start in range(0, len(text) - 1, _PIECE):
             first = max(start - run_up, 0)
-            piece = text[first : start + _PIECE + 1]
-            parts = follow(self.so_far, piece).weigh(self.pull)
-            keep.append(parts[0][start - first :])
-            add.append(parts[1][start - first :])
-            if self.ngram is not None:
-                ngram.append(self.ngram.probabilities(piece)[start - first :])
-        predicted = np.flatnonzero(~given[1:])[-max(len(text) - 1, 0) :]
+            piece, skipped = text[first : start + _PIECE + 1], start - first
+            here = slice(start, start + len(piece) - 1 - skipped)
+            if ngram is not None and self.ngram is not None:
+                ngram[here] = self.ngram.probabilities(piece)[skipped:]
+            keep[here], add[here] = (part[skipped:] for part in self._said(piece))
+        return Measured(ngram, keep, add)
 
-        def whole(parts: list[Real], fill: float) -> Real:
-            result = np.full(len(ids) - 1, fill)
-            values = np.concatenate(parts)
-            result[predicted[: len(values)]] = values
-            return result
+    def _said(self, text: NDArray[np.integer[Any]]) -> tuple[Real, Real]:
+        """Return ``keep`` and ``add`` of each character of a text but the first."""
+        keep, add = np.ones(len(text)), np.zeros(len(text))
+        predicted = np.arange(len(text))
+        if self.unpredicted is not None:
+            predicted = np.flatnonzero(~self.unpredicted[text])
+        if len(predicted) > 1:
+            followed = follow(self.so_far, text[predicted])
+            keep[predicted[1:]], add[predicted[1:]] = followed.weigh(self.pull)
+        return keep[1:], add[1:]
 
-        return Measured(
-            None if self.ngram is None else whole(ngram, 0.0), whole(keep, 1.0), whole(add, 0.0)
-        )
+
+def newest(ids: Ids, unpredicted: NDArray[np.bool_] | None = None) -> NDArray[np.integer[Any]]:
+    """Return what is counted of a text: its last 8 million characters, without labels."""
+    text = np.asarray(ids[max(len(ids) - MOST_CHARACTERS, 0) :])
+    return text if unpredicted is None else text[~unpredicted[text]]
+
+
+def order_for(vocabulary_size: int) -> int:
+    """Return of how many characters the longest grams are."""
+    return _ORDERS[vocabulary_size > _SMALL_ALPHABET]
+
+
+def count_ngram(
+    text: NDArray[np.integer[Any]],
+    vocabulary_size: int,
+    *,
+    order: int | None = None,
+    end: int | None = None,
+    unpredicted: NDArray[np.bool_] | None = None,
+) -> NGram:
+    """Count the grams of a text as `newest` returns it.
+
+    Args:
+        text: ``[N]``.
+        vocabulary_size: V.
+        order: of the longest grams; that of `order_for` where ``None``.
+        end: the id of the mark between songs.
+        unpredicted: ``[V]``: the ids that are never predicted.
+    """
+    order = order or order_for(vocabulary_size)
+    levels = count_levels(text, vocabulary_size, order=order, end=end, most=_MOST_GRAMS)
+    return NGram(levels, vocabulary_size, end, unpredicted)
 
 
 def _line(text: NDArray[np.integer[Any]], newline: int, end: int | None) -> int:
@@ -276,8 +314,8 @@ class Blend:
     def start(self, streams: int = 1) -> BlendState:
         """Return the state before any character, for `streams` streams."""
         ngram, V = self.recall.ngram, self.vocabulary_size
-        # Without grams nothing is read of any.
-        contexts = Contexts([[]] * streams) if ngram is None else ngram.start(streams)
+        nothing = Contexts([[] for _ in range(streams)])
+        contexts = nothing if ngram is None else ngram.start(streams)
         said = self.recall.so_far.start(streams)
         logits = np.empty((streams, V), dtype=np.float32)
         return self._blended(BlendState(self.network.start(streams), contexts, said, logits))

@@ -20,6 +20,8 @@ _STRETCHES = 5
 _STRETCH = 6_000
 # A longer text loses so little with all of them that it is counted once, without any.
 _LONG = 10 * _STRETCHES * _STRETCH
+# Each stretch of a shorter text has a character at most, of which nothing is to be learned.
+_LEAST_TEXT = 2 * _STRETCHES
 # Pulls are tried between e^-3, a twentieth of a character, and e^14, a million: never.
 _LEAST, _MOST = -3.0, 14.0
 _BEGIN = Pull(0.5, tuple(float(np.exp(max(10 - 1.5 * k, 1.0))) for k in LENGTHS))
@@ -36,7 +38,8 @@ def fit_pull(
     """Return the pull with which a text predicts its own songs best.
 
     Args:
-        ids: ``[N]`` the training text, N >= 10, without anything that is never predicted.
+        ids: ``[N]`` the training text, without anything that is never predicted. Of fewer than ten
+            characters nothing can be left out, and a usual pull is returned.
         vocabulary_size: V.
         order: of the n-gram model.
         end: the id of the mark between songs.
@@ -44,6 +47,8 @@ def fit_pull(
     """
     ids = np.asarray(ids)
     stretches = _stretches(ids, end)
+    if len(ids) < _LEAST_TEXT or not stretches:
+        return _BEGIN
     apart = [list(stretches)] if len(ids) > _LONG else [[stretch] for stretch in stretches]
     so_far = SoFar(vocabulary_size, end)
     expected: list[Real] = []

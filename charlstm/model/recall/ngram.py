@@ -51,6 +51,7 @@ class NGram:
         self.levels = tuple(levels)
         self.vocabulary_size = vocabulary_size
         self.end = end
+        self._unpredicted = unpredicted
         first = self.levels[0]
         even = np.ones(vocabulary_size)
         if unpredicted is not None:
@@ -125,9 +126,16 @@ class NGram:
         """Return the probability of each character of a text but the first, ``[N - 1]``.
 
         Args:
-            ids: ``[N]`` the text, without anything that is never predicted.
+            ids: ``[N]`` the text; what is never predicted is passed over, with a probability of 0.
         """
-        ids = np.asarray(ids, dtype=np.int64)
+        text: Whole = np.asarray(ids, dtype=np.int64)
+        if self._unpredicted is not None and (given := self._unpredicted[text]).any():
+            every = np.zeros(len(text))
+            every[np.flatnonzero(~given)[1:]] = self._probabilities(text[~given])
+            return every[1:]
+        return self._probabilities(text)
+
+    def _probabilities(self, ids: Whole) -> Real:
         ends = np.zeros(len(ids), dtype=bool) if self.end is None else ids == self.end
         result = self._alone[ids]
         before: Whole = np.zeros(len(ids), dtype=np.int64)
