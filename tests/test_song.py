@@ -40,8 +40,8 @@ def shown(proposals: list[Proposal]) -> list[str]:
 
 
 def expected_next(song: Song) -> "list[float]":
-    """Return what the model expects at the place where the song stands."""
-    logits: list[float] = song._points[-1].state.logits[0].tolist()
+    """Return what the model expects at the place where the song stands, at temperature 1."""
+    logits: list[float] = song._sampler.network.logits(song._points[-1].state)[0].tolist()
     return logits
 
 
@@ -74,7 +74,7 @@ def test_the_probability_is_that_of_a_character_in_the_geometric_mean(
 
 
 def test_what_a_proposal_copies_and_whether_all_of_it_is_told(begin: Begin) -> None:
-    song = begin(decoding=Decoding(1.0))
+    song = begin(decoding=Decoding(1.5))
     proposals = [proposal for _ in range(6) for proposal in song.propose()]
     known = set(LINES)
     for proposal in proposals:
@@ -192,6 +192,24 @@ def test_after_a_line_the_model_stands_where_it_would_had_it_read_the_song(
     song.write(["你在桥边看花开", "", "他在海上"])
     read = model.sampler.read(song.text)
     np.testing.assert_allclose(expected_next(song), read.logits[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("recall", [0.0, None])
+def test_with_another_temperature_lines_are_those_of_a_song_that_always_had_it(
+    model: TrainedModel, recall: float | None
+) -> None:
+    lines = ["你在桥边看花开", "他在海上等你来", "你在桥边看花开", "他在"]
+    changed, always = (
+        Song(model.recalling(recall), decoding=Decoding(temperature), seed=5)
+        for temperature in (0.3, 3.0)
+    )
+    for song in (changed, always):
+        song.write(lines)
+    changed.change(decoding=Decoding(3.0))
+    found, expected = changed.propose(), always.propose()
+    assert shown(found) == shown(expected)
+    probabilities = [one.probability for one in expected]
+    assert [one.probability for one in found] == pytest.approx(probabilities)
 
 
 def test_going_back_restores_exactly_what_would_have_been_proposed(begin: Begin) -> None:

@@ -195,6 +195,10 @@ class Network:
             layers.append(_Layer(h_and_one, c, products, self.architecture.blocks, peephole))
         return State(layers)
 
+    def take(self, state: State, streams: "Sequence[int] | NDArray[np.integer]") -> State:
+        """Return what ``state.take`` does: logits are those of every temperature."""
+        return state.take(streams)
+
     def gather(self, streams: "Sequence[tuple[list[Memory], int]]") -> State:
         """Return an independent state of streams that were remembered at different places.
 

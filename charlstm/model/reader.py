@@ -49,6 +49,12 @@ class Reader(Protocol):
     def start(self, streams: int = 1) -> Any:
         """Return the state before any character, for `streams` streams."""
 
+    def take(self, state: Any, streams: Sequence[int] | NDArray[np.integer[Any]]) -> Any:
+        """Return what ``state.take`` does, with logits that are to be divided as this reader's are.
+
+        The state may be one of the same reader at another temperature.
+        """
+
     def gather(self, streams: Sequence[tuple[Any, int]]) -> Any:
         """Return an independent state of streams that were remembered at different places."""
 

@@ -175,7 +175,7 @@ class CandidateWriter:
         """
         decoding = replace(self._decoding, temperature=max(self._decoding.temperature, warmth))
         rows = [Row(point.begun, chance) for chance in self._generator.random(many)]
-        state = point.state.take([0] * many)
+        state = self._sampler.network.take(point.state, [0] * many)
         if endings is None:
             self._run(point, rows, state, decoding)
             return rows

@@ -7,7 +7,7 @@ with one number of each part a character.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -36,6 +36,8 @@ _TINY = 1e-30
 _COLDEST = 0.05
 # A text is measured in pieces of so many characters.
 _PIECE = 1 << 20
+# So many streams are blended at once.
+_BLOCK = 32
 
 
 @dataclass(frozen=True)
@@ -294,22 +296,24 @@ class Blend:
         self.network = network
         self.recall = recall
         self.temperature = max(temperature, _COLDEST)
+        self._asked = share
         self.share = share if recall.ngram is not None else 0.0
         self.strength = strength_of(share)
         self.vocabulary_size = network.vocabulary_size
         self.end = network.end
         self.line = recall.line
+        self._ones = np.ones(self.vocabulary_size, dtype=np.float32)
 
     def __repr__(self) -> str:
         return f"<Blend: {self.network}, {self.recall.ngram}, {self.share:.2f} of the second>"
 
     def at(self, temperature: float) -> "Blend":
         """Return the same blend for another temperature; a state of one is one of the other."""
-        return Blend(self.network, self.recall, self.share, temperature)
+        return Blend(self.network, self.recall, self._asked, temperature)
 
     def logits(self, state: BlendState) -> Array:
         """Return ``[N, V]`` logits of the next character, at temperature 1."""
-        return np.log(self._expected(state, 1.0)).astype(np.float32)
+        return self.at(1.0)._blended(replace(state, logits=np.empty_like(state.logits))).logits
 
     def start(self, streams: int = 1) -> BlendState:
         """Return the state before any character, for `streams` streams."""
@@ -319,6 +323,12 @@ class Blend:
         said = self.recall.so_far.start(streams)
         logits = np.empty((streams, V), dtype=np.float32)
         return self._blended(BlendState(self.network.start(streams), contexts, said, logits))
+
+    def take(
+        self, state: BlendState, streams: Sequence[int] | NDArray[np.integer[Any]]
+    ) -> BlendState:
+        """Return what ``state.take`` does, with the logits that belong to this temperature."""
+        return self._blended(state.take(streams))
 
     def gather(self, streams: Sequence[tuple[Remembered, int]]) -> BlendState:
         """Return an independent state of streams that were remembered at different places."""
@@ -362,28 +372,49 @@ class Blend:
 
     def _blended(self, state: BlendState) -> BlendState:
         """Put the logits of where the parts of a state stand into it."""
-        expected = self._expected(state, self.temperature)
-        np.log(expected, out=expected)
-        expected *= self.temperature
-        state.logits[:] = expected
+        # In blocks that stay in the processor's cache.
+        for start in range(0, len(state.logits), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            expected = self._expected(
+                state.network.logits[part],
+                Contexts(state.contexts.nodes[part]),
+                state.said.part(part),
+            )
+            np.log(expected, out=expected)
+            np.multiply(expected, self.temperature, out=state.logits[part])
         return state
 
-    def _expected(self, state: BlendState, temperature: float) -> Real:
+    def _expected(self, logits: Array, contexts: Contexts, said: Said) -> Array:
         """Return the distribution of the next character in each stream, ``[N, V]``."""
-        logits = state.network.logits
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-        expected: Real = weights / weights.sum(axis=1, dtype=np.float64, keepdims=True)
+        expected: Array = logits - self._highest(logits)
+        np.exp(expected, out=expected)
+        expected *= (1 - self.share) / self._sums(expected)
         if self.recall.ngram is not None:
-            expected *= 1 - self.share
-            expected += self.share * self.recall.ngram.expected(state.contexts)
+            self.recall.ngram.add_to(expected, contexts, self.share)
         # What has no probability, a label where only the n-gram model is asked, keeps next to none.
-        np.maximum(expected, _TINY, out=expected)
-        if temperature != 1:
-            tempered = np.log(expected).astype(np.float32)
-            tempered -= tempered.max(axis=1, keepdims=True)
-            tempered /= np.float32(temperature)
-            np.exp(tempered, out=tempered)
-            expected = tempered / tempered.sum(axis=1, dtype=np.float64, keepdims=True)
-            np.maximum(expected, _TINY, out=expected)
-        self.recall.so_far.add_to(expected, state.said, self.recall.pull, self.strength)
+        expected += _TINY
+        if self.temperature != 1:
+            np.log(expected, out=expected)
+            expected -= self._highest(expected)
+            expected *= 1 / self.temperature
+            np.exp(expected, out=expected)
+            expected *= 1 / self._sums(expected)
+            expected += _TINY
+        self.recall.so_far.add_to(expected, said, self.recall.pull, self.strength)
         return expected
+
+    # Of one stream these take a third of the time that the general way does.
+
+    def _highest(self, rows: Array) -> Array | float:
+        """Return the highest number of each row, ``[N, 1]``, or that of the only one."""
+        if len(rows) == 1:
+            return float(rows[0, rows.argmax()])
+        highest: Array = rows.max(axis=1, keepdims=True)
+        return highest
+
+    def _sums(self, rows: Array) -> Array | float:
+        """Return the sum of each row, ``[N, 1]``, or that of the only one."""
+        if len(rows) == 1:
+            return float(rows[0] @ self._ones)
+        sums: Array = rows.sum(axis=1, keepdims=True)
+        return sums

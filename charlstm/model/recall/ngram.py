@@ -12,6 +12,12 @@ from charlstm.model.recall.counting import Level, Whole
 
 Real = NDArray[np.float64]
 
+# Contexts of so many characters, in a small alphabet and in a large one, come so often and are
+# followed by so many that what is expected after them is remembered as a whole: a million numbers.
+_SMALL_ALPHABET = 500
+_SHORT = (3, 1)
+_MOST_NUMBERS = 1_000_000
+
 
 @dataclass
 class Contexts:
@@ -60,7 +66,17 @@ class NGram:
         self._alone: Real = even * (float(first.kept[0]) / even.sum())
         self._alone[first.symbols] += first.shares
         # As they are looked up one by one, without making an object of NumPy's each time.
-        self._tables = [(_viewed(level.symbols), _viewed(level.starts)) for level in self.levels]
+        self._tables = [
+            (
+                _viewed(level.symbols),
+                _viewed(level.starts),
+                _viewed(level.shares),
+                _viewed(level.kept),
+            )
+            for level in self.levels
+        ]
+        self._short = _SHORT[vocabulary_size > _SMALL_ALPHABET]
+        self._rows: dict[tuple[str, int, int], NDArray[Any]] = {}
 
     def __repr__(self) -> str:
         grams = sum(len(level.symbols) for level in self.levels)
@@ -77,11 +93,12 @@ class NGram:
 
     def step(self, contexts: Contexts, ids: Sequence[int]) -> None:
         """Read one character in each stream, N of them; `contexts` moves on."""
+        longest = self.order - 1
         for stream, (nodes, character) in enumerate(zip(contexts.nodes, ids, strict=True)):
             read = [0]
             # Of what was read before a song only the mark is remembered.
-            for node in nodes[: 1 if character == self.end else self.order - 1]:
-                symbols, starts = self._tables[len(read) - 1]
+            for node in nodes[: min(1, longest) if character == self.end else longest]:
+                symbols, starts, _, _ = self._tables[len(read) - 1]
                 stop = starts[node + 1]
                 at = bisect_left(symbols, character, starts[node], stop)
                 if at == stop or symbols[at] != character:
@@ -91,35 +108,65 @@ class NGram:
 
     def expected(self, contexts: Contexts) -> Real:
         """Return the distribution of the next character in each stream, ``[N, V]``."""
-        if len(contexts.nodes) == 1:
-            return self._expected_by_one(contexts.nodes[0])[None]
-        nodes = contexts.nodes
-        expected = np.repeat(self._alone[None], len(nodes), axis=0)
-        flat = expected.reshape(-1)
-        for length in range(1, self.order):
+        expected = np.zeros((len(contexts.nodes), self.vocabulary_size))
+        self.add_to(expected, contexts, 1.0)
+        return expected
+
+    def add_to(self, expected: NDArray[Any], contexts: Contexts, share: float) -> None:
+        """Add a share of the distribution of the next character in each stream.
+
+        Args:
+            expected: ``[N, V]``, in float32 or float64, in one piece.
+            contexts: where the streams stand.
+            share: of the distribution.
+        """
+        if len(expected) == 1:
+            self._add_to_one(expected[0], contexts.nodes[0], share)
+        else:
+            self._add_to_many(expected, contexts.nodes, share)
+
+    def _add_to_one(self, expected: NDArray[Any], nodes: list[int], share: float) -> None:
+        added: dict[int, float] = {}
+        for length in range(len(nodes) - 1, self._short, -1):
+            symbols, starts, shares, kept = self._tables[length]
+            node = nodes[length]
+            part = slice(starts[node], starts[node + 1])
+            for symbol, one in zip(symbols[part], shares[part], strict=True):
+                added[symbol] = added.get(symbol, 0.0) + share * one
+            share *= kept[node]
+        expected += share * self._after(nodes[: self._short + 1], expected.dtype)
+        add_few(expected, added)
+
+    def _add_to_many(self, expected: NDArray[Any], nodes: list[list[int]], share: float) -> None:
+        flat, left = expected.reshape(-1), np.full(len(nodes), share)
+        for length in range(max(map(len, nodes)) - 1, self._short, -1):
             known = [stream for stream, read in enumerate(nodes) if len(read) > length]
-            if not known:
-                break
             level = self.levels[length]
-            streams, contexts_of = np.array(known), np.array([nodes[k][length] for k in known])
-            starts = level.starts[contexts_of].astype(np.int64)
-            sizes = level.starts[contexts_of + 1] - starts
-            expected[streams] *= level.kept[contexts_of][:, None]
+            streams, contexts = np.array(known), np.array([nodes[k][length] for k in known])
+            starts = level.starts[contexts].astype(np.int64)
+            sizes = level.starts[contexts + 1] - starts
             # starts[0], starts[0] + 1, ... of each context, one after the other.
             followers = np.arange(sizes.sum()) + np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
             rows = np.repeat(streams * self.vocabulary_size, sizes)
-            flat[rows + level.symbols[followers]] += level.shares[followers]
-        return expected
+            more = np.repeat(left[streams], sizes) * level.shares[followers]
+            flat[rows + level.symbols[followers]] += more
+            left[streams] *= level.kept[contexts]
+        short = [self._after(read[: self._short + 1], expected.dtype) for read in nodes]
+        expected += left.astype(expected.dtype)[:, None] * np.stack(short)
 
-    def _expected_by_one(self, nodes: list[int]) -> Real:
-        expected = self._alone.copy()
-        for level, (_, starts), node in zip(
-            self.levels[1:], self._tables[1:], nodes[1:], strict=False
-        ):
-            start, stop = starts[node], starts[node + 1]
-            if start < stop:
+    def _after(self, nodes: list[int], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return the distribution after a short context, ``[V]``, which comes again and again."""
+        key = (dtype.char, len(nodes), nodes[-1])
+        expected = self._rows.get(key)
+        if expected is None:
+            expected = self._alone.copy()
+            for level, node in zip(self.levels[1:], nodes[1:], strict=False):
+                part = slice(level.starts[node], level.starts[node + 1])
                 expected *= level.kept[node]
-                expected[level.symbols[start:stop]] += level.shares[start:stop]
+                expected[level.symbols[part]] += level.shares[part]
+            if len(self._rows) * self.vocabulary_size > _MOST_NUMBERS:
+                self._rows.clear()
+            self._rows[key] = expected = expected.astype(dtype)
         return expected
 
     def probabilities(self, ids: NDArray[np.integer[Any]]) -> Real:
@@ -156,5 +203,14 @@ class NGram:
         return expected
 
 
-def _viewed(array: NDArray[Any]) -> Sequence[int]:
+def add_few(expected: NDArray[Any], added: dict[int, float], share: float = 1.0) -> None:
+    """Add a share of some numbers to the probabilities of a few characters, ``[V]``."""
+    if added:
+        characters = list(added)
+        known = expected.take(characters).tolist()
+        sums = [one + share * more for one, more in zip(known, added.values(), strict=True)]
+        expected.put(characters, sums)
+
+
+def _viewed(array: NDArray[Any]) -> memoryview:
     return memoryview(np.ascontiguousarray(array))  # type: ignore[arg-type]

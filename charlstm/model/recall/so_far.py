@@ -11,15 +11,16 @@ where that context came before; else ``p_k = p_(k-1)``. Below the first is p, wh
 without the song. The whole is linear in it: ``keep p + add``.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.model.recall.ngram import Real
+from charlstm.model.recall.ngram import Real, add_few
 
 LENGTHS = (0, 1, 2, 3, 4, 6, 9, 14, 20)
 """Of how many characters the contexts are; K of them."""
@@ -32,6 +33,7 @@ REACH = 1000
 _LEVELS = len(LENGTHS)
 # Of so many characters that are alike, the number of the longest context among them.
 _LEVEL = np.searchsorted(LENGTHS, np.arange(LONGEST + 1), side="right") - 1
+_LEVEL_OF: list[int] = _LEVEL.tolist()
 
 
 @dataclass(frozen=True)
@@ -56,17 +58,23 @@ class Said:
         ids: ``[N, reach]``; V where there is nothing yet.
         alike: ``[N, reach]``: with how many characters, `LONGEST` at most, the text before each one
             ends as the text does now.
+        counts: ``[N, V]``: how often each character is among `ids`.
         most: how many characters any stream has.
     """
 
     ids: NDArray[np.int32]
     alike: NDArray[np.int8]
+    counts: NDArray[np.float32]
     most: int
 
     def take(self, streams: Sequence[int] | NDArray[np.integer[Any]]) -> "Said":
         """Return an independent copy whose stream k stands where stream ``streams[k]`` does."""
         rows = np.asarray(streams, dtype=np.intp)
-        return Said(self.ids[rows], self.alike[rows], self.most)
+        return Said(self.ids[rows], self.alike[rows], self.counts[rows], self.most)
+
+    def part(self, streams: slice) -> "Said":
+        """Return some of the streams, in the same memory."""
+        return Said(self.ids[streams], self.alike[streams], self.counts[streams], self.most)
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,7 @@ def gathered(streams: Sequence[tuple[Said, int]]) -> Said:
     return Said(
         np.stack([said.ids[stream] for said, stream in streams]),
         np.stack([said.alike[stream] for said, stream in streams]),
+        np.stack([said.counts[stream] for said, stream in streams]),
         max(said.most for said, _ in streams),
     )
 
@@ -127,9 +136,12 @@ class SoFar:
 
     def start(self, streams: int = 1) -> Said:
         """Return what N streams have said before any character."""
-        shape = (streams, self.reach)
+        shape, V = (streams, self.reach), self.vocabulary_size
         return Said(
-            np.full(shape, self.vocabulary_size, dtype=np.int32), np.zeros(shape, dtype=np.int8), 0
+            np.full(shape, V, dtype=np.int32),
+            np.zeros(shape, dtype=np.int8),
+            np.zeros((streams, V), dtype=np.float32),
+            0,
         )
 
     def step(self, said: Said, ids: Sequence[int]) -> None:
@@ -139,65 +151,127 @@ class SoFar:
             before, alike = said.ids[:, -n:], said.alike[:, -n:]
             # The text before a character, and that character, against the text up to now: one
             # more place that is alike, or none. It stands one place to the left from now on.
-            alike += 1
+            alike += alike < LONGEST
             alike *= before == column[:, None]
-            np.minimum(alike, LONGEST, out=alike)
+        if n == self.reach:
+            self._count(said, said.ids[:, 0].tolist(), -1)
+        self._count(said, ids, 1)
         said.most = n = min(n + 1, self.reach)
         said.ids[:, -n:-1] = said.ids[:, self.reach - n + 1 :]
         said.ids[:, -1] = column
         if self.end is not None and self.end in ids:
-            ended = np.flatnonzero(column == self.end)
-            said.ids[ended] = self.vocabulary_size
-            said.alike[ended] = 0
-            if len(ended) == len(said.ids):
-                said.most = 0
+            self._forget(said, np.flatnonzero(column == self.end))
 
-    def tally(self, said: Said) -> "tuple[Tally, NDArray[np.bool_]]":
-        """Count what followed the streams' last characters.
+    def _count(self, said: Said, ids: Sequence[int], by: int) -> None:
+        for counts, character in zip(said.counts, ids, strict=True):
+            if character < self.vocabulary_size:
+                counts[character] += by
 
-        Returns:
-            The counts, and for each of the last ``said.most`` characters whether it is the one that
-            stands for all its like: of those that have followed the longest context, the newest.
-        """
-        N, n, V = len(said.ids), said.most, self.vocabulary_size
-        ids, alike = said.ids[:, -n:], said.alike[:, -n:]
-        is_said = ids < V
-        rows = np.arange(N)[:, None]
-        place = (rows * (V + 1) + ids).reshape(-1)
-        rank = (alike.astype(np.int32) * n + np.arange(n, dtype=np.int32)).reshape(-1)
-        best = np.full(N * (V + 1), -1, dtype=np.int32)
-        np.maximum.at(best, place, rank)
-        stands = (best[place] == rank).reshape(N, n) & is_said
-        level = (rows * _LEVELS + _LEVEL[alike]).reshape(-1)
+    def _forget(self, said: Said, ended: NDArray[np.intp]) -> None:
+        said.ids[ended] = self.vocabulary_size
+        said.alike[ended] = 0
+        said.counts[ended] = 0
+        if len(ended) == len(said.ids):
+            said.most = 0
 
-        def at_least(weights: NDArray[np.bool_]) -> Real:
-            exactly = np.bincount(level, weights.reshape(-1), N * _LEVELS)
-            counts = np.cumsum(exactly.reshape(N, -1)[:, ::-1], axis=1)[:, ::-1]
-            return np.asarray(counts, dtype=np.float64)
-
-        return Tally(at_least(is_said), at_least(stands)), stands
-
-    def add_to(self, expected: Real, said: Said, pull: Pull, strength: float = 1.0) -> None:
+    def add_to(self, expected: NDArray[Any], said: Said, pull: Pull, strength: float = 1.0) -> None:
         """Turn what is expected without the songs into what is with them, in place.
 
         Args:
-            expected: ``[N, V]``.
+            expected: ``[N, V]``, in float32 or float64.
             said: what the songs have said.
             pull: of the text.
             strength: how much of the difference is made, from 0 to 1.
         """
-        N, n, V = len(said.ids), said.most, self.vocabulary_size
-        if not n:
+        if not said.most:
             return
-        tally, stands = self.tally(said)
-        keep, adds = balance(tally, pull)
-        expected *= 1 - strength * (1 - keep[:, None])
-        ids, rows = said.ids[:, -n:], np.arange(N)[:, None]
-        shares = strength * adds[rows, _LEVEL[said.alike[:, -n:]]]
-        shares *= 1.0 - pull.discount * stands
-        place = (rows * (V + 1) + ids).reshape(-1)
-        added = np.bincount(place, shares.reshape(-1), N * (V + 1))
-        expected += added.reshape(N, V + 1)[:, :V]
+        if len(expected) == 1:
+            _add_to_one(expected[0], said, pull, strength)
+        else:
+            _add_to_many(expected, said, pull, strength)
+
+
+def _add_to_one(expected: NDArray[Any], said: Said, pull: Pull, strength: float) -> None:
+    """See `SoFar.add_to`. Few characters are alike: numbers are faster than arrays of few."""
+    n, counts = said.most, said.counts[0].astype(expected.dtype, copy=False)
+    alike = said.alike[0, -n:]
+    places = alike.astype(bool).nonzero()[0]
+    ids = said.ids[0, -n:].take(places)
+    pairs = Counter(zip(ids.tolist(), alike.take(places).tolist(), strict=True))
+    every, different, longest = [0] * _LEVELS, [0] * _LEVELS, dict[int, int]()
+    for (character, length), number in pairs.items():
+        level = _LEVEL_OF[length]
+        every[level] += number
+        if longest.get(character, 0) < level:
+            longest[character] = level
+    for level in longest.values():
+        different[level] += 1
+    every, different = _at_least(every), _at_least(different)
+    signs, ones = np.sign(counts), np.ones_like(counts)
+    every[0], different[0] = int(counts @ ones), int(signs @ ones)
+    keep, adds = _balance_one(every, different, pull)
+    least, D = adds[0], pull.discount
+    shares = {character: D * (least - adds[level]) for character, level in longest.items()}
+    for (character, length), number in pairs.items():
+        shares[character] += number * (adds[_LEVEL_OF[length]] - least)
+    signs *= -D
+    signs += counts
+    signs *= strength * least
+    expected *= 1 - strength * (1 - keep)
+    expected += signs
+    add_few(expected, shares, strength)
+
+
+def _at_least(exactly: list[int]) -> list[int]:
+    """Return how often each length or a longer one is there, by how often each is."""
+    return list(accumulate(reversed(exactly)))[::-1]
+
+
+def _balance_one(every: list[int], different: list[int], pull: Pull) -> tuple[float, list[float]]:
+    """Return what `balance` does, of one stream and up to the longest context that came before."""
+    later, adds = 1.0, list[float]()
+    known = [one for one in zip(every, different, pull.pulls, strict=True) if one[0]]
+    for T, U, strength in reversed(known):
+        total = T + strength
+        adds.append(later / total)
+        later *= (strength + pull.discount * U) / total
+    return later, list(accumulate(reversed(adds))) or [0.0]
+
+
+def _add_to_many(expected: NDArray[Any], said: Said, pull: Pull, strength: float) -> None:
+    """See `SoFar.add_to`."""
+    N, V, n = *expected.shape, said.most
+    places = np.flatnonzero(said.alike[:, -n:] != 0)
+    rows, columns = places // n, places % n - n
+    level = _LEVEL[said.alike[rows, columns]]
+    # In order, what followed the longest context stands last of its like.
+    alike = np.sort((rows * V + said.ids[rows, columns]) * _LEVELS + level)
+    which, level = np.divmod(alike, _LEVELS)
+    is_last = np.ones(len(which), dtype=bool)
+    is_last[:-1] = which[1:] != which[:-1]
+    within = which // V * _LEVELS + level
+    counts, signs = said.counts, np.sign(said.counts)
+
+    def at_least(those: NDArray[np.intp], of_all: NDArray[Any]) -> Real:
+        exactly = np.bincount(those, minlength=N * _LEVELS).reshape(N, _LEVELS)
+        longer = np.cumsum(exactly[:, ::-1], axis=1, dtype=np.float64)[:, ::-1]
+        longer[:, 0] = of_all
+        return longer
+
+    tally = Tally(
+        at_least(within, counts.sum(axis=1)), at_least(within[is_last], signs.sum(axis=1))
+    )
+    keep, adds = balance(tally, pull)
+    adds *= strength
+    weights, D = adds[:, :1].astype(expected.dtype), pull.discount
+    expected *= (1 - strength * (1 - keep))[:, None].astype(expected.dtype)
+    expected += counts * weights
+    expected -= signs * (weights * expected.dtype.type(D))
+    if len(which):
+        shares = (adds - adds[:, :1]).reshape(-1)[within] * (1 - D * is_last)
+        ends = np.flatnonzero(is_last)
+        sums = np.add.reduceat(shares, np.append(0, ends[:-1] + 1))
+        expected[which[ends] // V, which[ends] % V] += sums
 
 
 @dataclass(frozen=True)
