@@ -56,7 +56,8 @@ class Report:
         characters: read in training so far.
         train_loss: over the epoch, or what was read of it, each window measured with the weights
             as they were when it was read.
-        validation_loss: over the whole held-out text; ``None`` when nothing is held out.
+        validation_loss: over the whole held-out text, of what the model writes with: the blend, or
+            the network alone; ``None`` when nothing is held out.
         learning_rate: of the epoch's last step.
         network_loss: over the held-out text, of the network alone where `validation_loss` is of
             what it is blended with; ``None`` otherwise.
@@ -78,7 +79,7 @@ class Report:
 
     @property
     def validation_perplexity(self) -> float | None:
-        """Of the held-out text."""
+        """Of the held-out text: for the blend, where the network is blended with anything."""
         return None if self.validation_loss is None else perplexity(self.validation_loss)
 
     @property
@@ -97,6 +98,7 @@ class Report:
             **dataclasses.asdict(self),
             "train_perplexity": self.train_perplexity,
             "validation_perplexity": self.validation_perplexity,
+            "network_perplexity": self.network_perplexity,
             "bits_per_character": self.bits_per_character,
         }
 

@@ -107,17 +107,18 @@ class TrainedModel:
     def __init__(self, directory: RunDirectory) -> None:
         self.directory = directory
         self.info: RunInfo = directory.read_info()
+        self._samplers: dict[float, Sampler] = {}
 
     def __repr__(self) -> str:
         return f"<TrainedModel {self.directory.name!r}: {self.info.described()}>"
 
-    @cached_property
+    @property
     def sampler(self) -> Sampler:
         """The NumPy sampler; reads the weights when first used."""
-        return open_sampler(self.directory, self.info)
+        return self.recalling(None)
 
     def recalling(self, recall: float | None) -> Sampler:
-        """Return the sampler with another share of what is remembered of the training text.
+        """Return the sampler with a share of what is remembered of the training text.
 
         Args:
             recall: from 0, the network alone, to 1; the recipe's own where ``None``.
@@ -125,9 +126,10 @@ class TrainedModel:
         Raises:
             RecipeError: nothing is remembered, or there is no such share.
         """
-        if self.info.share(recall) == self.info.recipe.recall:
-            return self.sampler
-        return open_sampler(self.directory, self.info, recall)
+        share = self.info.share(recall)
+        if share not in self._samplers:
+            self._samplers[share] = open_sampler(self.directory, self.info, share)
+        return self._samplers[share]
 
     @cached_property
     def learned(self) -> Learned:

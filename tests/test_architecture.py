@@ -59,6 +59,7 @@ COMPUTING = (
     "evaluation.dynamic",
     "evaluation.perplexity",
     "sessions.comparison",
+    "sessions.counted",
     "sessions.fitting",
     "sessions.probe",
     "sessions.resume",

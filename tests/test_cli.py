@@ -53,9 +53,22 @@ def test_training_reports_the_text_each_epoch_and_a_sample_without_control_codes
     assert re.search(r"vocabulary: \d+ characters, \d+% of them seen once", result.stderr)
     assert re.search(r"split: [\d,]+ to learn from, [\d,]+ held out", result.stderr)
     reports = re.findall(
-        r"^ +(\d+) +[\d.,]+ +[\d.,]+ +[\d.]+ +[\d.]+ +[\d,]+$", result.stderr, re.M
+        r"^ +(\d+) +[\d.,]+ +([\d.,]+) +([\d.,]+) +[\d.]+ +[\d.]+ +[\d,]+$", result.stderr, re.M
     )
-    assert reports == ["1", "2", "3"]
+    assert [epoch for epoch, _, _ in reports] == ["1", "2", "3"]
+    titles = "epoch train ppl held-out alone with recall bits/char seconds chars/s"
+    assert titles in [" ".join(line.split()) for line in result.stderr.splitlines()]
+    _, alone, recalled = reports[-1]
+    assert float(recalled) < float(alone)
+    told = rf"held-out perplexity {recalled} \(.*, epoch 3\), {alone} by the network alone\n"
+    assert re.search(told, result.stdout)
+    (kept,) = re.findall("^recall: (.*)$", result.stderr, re.M)
+    assert re.fullmatch(
+        r"0.4: [\d,]+ grams of up to \d characters, [\d.]+ [kM]B, "
+        r"counted in (under )?[\d.]+ seconds; "
+        r"(where \d+ characters? comes? again, so does what followed|what a song has said .+)",
+        kept,
+    )
     assert re.search(r"^ +3  分开.", result.stderr, re.M)
     assert "\x1b" not in result.stderr + result.stdout
     assert "\r" not in result.stderr + result.stdout

@@ -36,13 +36,23 @@ def test_the_table_is_on_standard_output_and_the_rest_beside_it(
     where = tmp_path / "checkpoints" / "song-compare"
     with (where / "compare.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["trial"] for row in rows] == ["rnn-scratch-h8", "gru-scratch-h8"]
+    assert [row["trial"] for row in rows] == ["rnn-scratch-h8", "gru-scratch-h8", "ngram"]
+    ngram = rows.pop()
 
     figures, _, written = result.stdout.partition("\n\n")
-    head, *lines = figures.splitlines()
-    assert head.split() == ["weights", "s/epoch", "chars/s", "train", "ppl", "held-out", "ppl"]
+    head, *lines, last = figures.splitlines()
+    titles = ["weights", "s/epoch", "chars/s", "train", "ppl", "held-out", "ppl", "with", "recall"]
+    assert head.split() == titles
+    assert last.split() == [
+        "ngram",
+        f"{int(ngram['parameters']):,}",
+        f"{float(ngram['seconds_per_epoch']):.1f}",
+        f"{float(ngram['held_out_perplexity']):.2f}",
+        f"{float(ngram['recall_perplexity']):.2f}",
+    ]
     for line, row in zip(lines, rows, strict=True):
-        name, weights, *_, training, held_out = line.split()
+        name, weights, *_, training, held_out, recalled = line.split()
+        assert float(recalled) == pytest.approx(float(row["recall_perplexity"]), abs=0.01)
         assert (name, weights) == (row["trial"], f"{int(row['parameters']):,}")
         assert float(training) == pytest.approx(float(row["training_perplexity"]), abs=0.01)
         assert float(held_out) == pytest.approx(float(row["held_out_perplexity"]), abs=0.01)
@@ -58,9 +68,21 @@ def test_the_table_is_on_standard_output_and_the_rest_beside_it(
     assert "\x1b" not in result.stdout + result.stderr
 
 
+def test_networks_are_compared_without_recall_where_that_is_asked_for(compare: Charlstm) -> None:
+    options = ("--cells", "rnn", "--hidden", "8", "--epochs", "1", "--recall", "0")
+    result = compare(*options)
+    assert result.code == 0, result.stderr
+    head, trained, counted, *_ = result.stdout.splitlines()
+    assert head.endswith("held-out ppl") or head.split()[-2:] == ["with", "recall"]
+    assert len(trained.split()) == 6
+    assert counted.split()[0] == "ngram"
+    assert "with recall" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
+        (("--recall", "2"), 2, "it is auto, or a number from 0 to 1, not '2'."),
         (("--hidden", "8,a"), 2, "--hidden takes numbers separated by commas, not 'a'."),
         (("--lr", "fast"), 2, "--lr takes numbers separated by commas, not 'fast'."),
         (

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from songs import LINES, LYRICS, learn
 
 from charlstm.api import load
 from charlstm.text.letters import counted
+from charlstm.writing.decoding import Decoding
 from charlstm.writing.learned import Learned
 from charlstm.writing.rhyme import rhyme
 
@@ -69,6 +71,56 @@ def test_without_an_end_there_are_two_hundred_characters(generate: Charlstm) -> 
 
 
 # How characters are drawn.
+
+
+def test_without_recall_the_network_alone_writes(generate: Charlstm) -> None:
+    model = load("song")
+    network = model.sampler.network.network  # type: ignore[attr-defined]
+    alone = replace(model.sampler, network=network).generate(
+        length=200, seed=1, decoding=Decoding(0.8)
+    )
+    assert generate("--recall", "0").stdout == alone + "\n"
+    usual = generate().stdout
+    assert usual == generate("--recall", "auto").stdout == generate("--recall", "0.4").stdout
+    assert len({usual, alone + "\n", generate("--recall", "1").stdout}) == 3
+    formed = [generate("--line-length", "5", "--recall", share).stdout for share in ("0", "1")]
+    assert formed[0] != formed[1]
+
+
+def test_the_recall_is_told_as_json_so_that_a_text_can_be_written_again(
+    generate: Charlstm,
+) -> None:
+    for asked, told in (("auto", 0.4), ("0", 0.0), ("0.25", 0.25)):
+        for form in ((), ("--line-length", "5")):
+            (answer,) = generate("--json", "--recall", asked, *form).answers()
+            assert answer["recall"] == told
+            (again,) = generate("--json", "--recall", str(answer["recall"]), *form).answers()
+            assert again == answer
+            sampler = load("song").recalling(told)
+            likely = sampler.log_probabilities(answer["text"]).mean()
+            assert answer["mean_log_probability"] == pytest.approx(likely)
+
+
+@pytest.mark.parametrize("asked", ["much", "1.5", "-0.1", "nan", "inf", ""])
+def test_what_is_no_share_is_refused(asked: str, generate: Charlstm) -> None:
+    result = generate(f"--recall={asked}")
+    assert result.code == 2
+    assert f"it is auto, or a number from 0 to 1, not '{asked}'." in plain_message(result)
+
+
+def test_without_its_grams_a_run_writes_by_the_network_alone(
+    generate: Charlstm, trained: Path
+) -> None:
+    alone = generate("--recall", "0")
+    grams = trained / "checkpoints" / "song" / "recall.safetensors"
+    grams.rename(grams.with_suffix(".aside"))
+    try:
+        assert generate("--recall", "0") == alone
+        refused = generate()
+        assert refused.code == 1
+        assert "--recall 0" in refused.stderr
+    finally:
+        grams.with_suffix(".aside").rename(grams)
 
 
 def test_min_p_of_one_takes_the_likeliest_whatever_the_seed(generate: Charlstm) -> None:

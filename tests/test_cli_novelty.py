@@ -146,15 +146,23 @@ def test_samples_are_measured_where_no_text_is_named_and_can_be_written_again(
 ) -> None:
     first = novelty("--run", "song", "--samples", "3")
     assert first.code == 0
-    (seed,) = re.findall(r"^temperature 0.8, seed (\d+)$", first.stderr, re.M)
+    (seed,) = re.findall(r"^temperature 0.8, seed (\d+), recall 0.4$", first.stderr, re.M)
     assert first.stdout.startswith(f"3 samples of song, seed {seed}\n")
     again = novelty("--run", "song", "--samples", "3", "--seed", seed)
     assert again == first
-    texts = load("song").generate_many(samples=3, length=300, seed=int(seed), temperature=0.8)
+    head = "^copied in a row +with recall 0.4 +network alone +held-out text *$"
+    assert re.search(head, first.stdout, re.M)
+    texts, alone = (
+        load("song").generate_many(
+            samples=3, length=300, seed=int(seed), temperature=0.8, recall=recall
+        )
+        for recall in (None, 0.0)
+    )
     figures = json.loads(
         novelty("--run", "song", "--samples", "3", "--seed", seed, "--json").stdout
     )
     assert [entry["windows"] for entry in figures["ngrams"]] == [3 * (300 - n + 1) for n in SIZES]
+    assert figures["network_alone"] == load("song").novelty(*alone).to_json()
     for passage in figures["passages"]:
         assert texts[passage["sample"]].startswith(passage["text"], passage["start"])
     assert novelty("--run", "song", "--samples", "3").stdout != first.stdout
@@ -163,6 +171,23 @@ def test_samples_are_measured_where_no_text_is_named_and_can_be_written_again(
     warm = novelty("--run", "song", "--samples", "1", "--temperature", "3", "--json")
     copied = [json.loads(one.stdout)["ngrams"][0]["share"] for one in (cold, warm)]
     assert copied[0] > copied[1]
+
+
+def test_how_much_is_recalled_is_asked_for(novelty: Charlstm) -> None:
+    samples = ("--run", "song", "--samples", "3", "--seed", "7")
+    alone = novelty(*samples, "--recall", "0")
+    assert re.search("^copied in a row +this text +held-out text *$", alone.stdout, re.M)
+    assert "temperature 0.8, seed 7, recall 0\n" in alone.stderr
+    shown = novelty(*samples, "--recall", "1")
+    assert re.search("^copied in a row +with recall 1 +network alone ", shown.stdout, re.M)
+    assert column(shown.stdout, 1) == column(alone.stdout, 0)
+    figures = [
+        json.loads(novelty(*samples, "--recall", recall, "--json").stdout)
+        for recall in ("0", "auto", "1")
+    ]
+    assert [answer["recall"] for answer in figures] == [0, 0.4, 1]
+    assert figures[0]["network_alone"] is None
+    assert figures[1]["network_alone"]["ngrams"] == figures[0]["ngrams"]
 
 
 def test_twenty_samples_are_measured_unless_told_otherwise(novelty: Charlstm) -> None:
@@ -204,7 +229,8 @@ def plain_message(result: Result) -> str:
 
 # 0.8 is what the temperature would be anyway: it counts that it was asked for.
 @pytest.mark.parametrize(
-    ("option", "value"), [("--samples", "3"), ("--seed", "3"), ("--temperature", "0.8")]
+    ("option", "value"),
+    [("--samples", "3"), ("--seed", "3"), ("--temperature", "0.8"), ("--recall", "0")],
 )
 def test_a_text_and_what_is_for_samples_exclude_each_other(
     option: str, value: str, novelty: Charlstm

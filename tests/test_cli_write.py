@@ -1,4 +1,5 @@
 import io
+import json
 import os
 import re
 import signal
@@ -181,7 +182,10 @@ def test_keys_and_commands_may_be_capitals(write: Write, tmp_path: Path) -> None
     assert result.stdout == name.read_text(encoding="utf-8") == "我在这里\n"
     assert "taken back: \n" in result.stderr
     titles = re.findall(r"^song · .*$", result.stderr, re.M)
-    assert titles[-2:] == ["song · temperature 0.8 · length 5", "song · temperature 0.8"]
+    assert titles[-2:] == [
+        "song · temperature 0.8 · recall 0.4 · length 5",
+        "song · temperature 0.8 · recall 0.4",
+    ]
 
 
 def test_lines_that_are_pasted_are_lines_and_no_keys(write: Write, draft: Path) -> None:
@@ -320,7 +324,9 @@ def test_a_full_width_space_sets_the_rest_of_a_command_apart_as_well(
 
 def test_the_help_names_every_command(write: Write) -> None:
     result = write("?", "？", "q")
-    for command in ("s! FILE", "/temperature", "/length", "/rhyme", "/acrostic", "/end", "/must"):
+    for command in (
+        *("s! FILE", "/temperature", "/recall", "/length", "/rhyme", "/acrostic", "/end", "/must"),
+    ):
         assert result.stderr.count(command) >= 2
     assert "must be written with a backslash" not in result.stderr
     assert result.stderr.count("is written with a backslash before it: \\r\n") == 2
@@ -350,19 +356,19 @@ def test_what_the_form_asks_for_is_changed_and_turned_off(write: Write) -> None:
     assert not all("花下" in line for line in next(tables))
     titles = re.findall(r"^song · .*$", result.stderr, re.M)
     assert titles == [
-        "song · temperature 0.8",
-        "song · temperature 0.8 · length 9",
-        "song · temperature 0.8 · length 9 · acrostic 你 0/1",
-        "song · temperature 0.8 · length 9",
-        "song · temperature 0.8 · length 9 · end 来 0/1",
-        "song · temperature 0.8 · length 9",
-        "song · temperature 0.8",
-        "song · temperature 0.8 · must 花下",
-        "song · temperature 0.8",
-        "song · temperature 0.31",
-        "song · temperature 0.31 · copy 5",
-        "song · temperature 0.4 · copy 5",
-        "song · temperature 0.4",
+        "song · temperature 0.8 · recall 0.4",
+        "song · temperature 0.8 · recall 0.4 · length 9",
+        "song · temperature 0.8 · recall 0.4 · length 9 · acrostic 你 0/1",
+        "song · temperature 0.8 · recall 0.4 · length 9",
+        "song · temperature 0.8 · recall 0.4 · length 9 · end 来 0/1",
+        "song · temperature 0.8 · recall 0.4 · length 9",
+        "song · temperature 0.8 · recall 0.4",
+        "song · temperature 0.8 · recall 0.4 · must 花下",
+        "song · temperature 0.8 · recall 0.4",
+        "song · temperature 0.31 · recall 0.4",
+        "song · temperature 0.31 · recall 0.4 · copy 5",
+        "song · temperature 0.4 · recall 0.4 · copy 5",
+        "song · temperature 0.4 · recall 0.4",
     ]
     last = result.stderr.rpartition("· copy 5\n")[2].partition("\nsong")[0]
     copied = [int(number) for number in re.findall(r"%\s+(\d+) ", last)]
@@ -399,7 +405,7 @@ def test_a_setting_without_a_value_is_shown(write: Write) -> None:
 def test_the_temperature_goes_back_to_where_it_was(write: Write) -> None:
     result = write("/temperature Off", "q", options=("--temperature", "0.3"))
     titles = re.findall(r"^song · .*$", result.stderr, re.M)
-    assert titles == ["song · temperature 0.3", "song · temperature 0.8"]
+    assert titles == ["song · temperature 0.3 · recall 0.4", "song · temperature 0.8 · recall 0.4"]
 
 
 @pytest.mark.parametrize(
@@ -435,9 +441,40 @@ def test_lines_rhyme_once_it_is_asked_for(write: Write) -> None:
     assert {line[-1] for line in result.tables()[2]} <= ang - {"长"}
 
 
+def test_recall_is_a_setting_like_the_others(write: Write, draft: Path) -> None:
+    result = write(
+        *("/recall", "/recall 0.2", "我在桥边", "/recall off", "/recall", "/recall auto", "q"),
+        options=("--recall", "1"),
+    )
+    titles = [line for line in result.stderr.splitlines() if line.startswith("song · ")]
+    assert titles == [
+        "song · temperature 0.8 · recall 1",
+        "song · temperature 0.8 · recall 0.2",
+        "song · temperature 0.8 · recall 0.2",
+        "song · temperature 0.8",
+        "song · temperature 0.8 · recall 0.4",
+    ]
+    for told in (
+        "recall is 1; /recall off is the network alone, /recall auto as the recipe.",
+        "recall is off; /recall 0.2, for example, turns it on.",
+    ):
+        assert told in result.stderr.splitlines()
+    assert json.loads(draft.with_name("draft.json").read_bytes())["recall"] == 0.4
+
+
+def test_a_draft_is_gone_on_with_the_recall_that_it_had(write: Write) -> None:
+    write("我在桥边", "/recall 0", "q")
+    assert "recall" not in write("q").stderr
+    shown = write("q", options=("--recall", "0.7")).stderr
+    assert "song · temperature 0.8 · recall 0.7" in shown.splitlines()
+
+
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
+        ("/recall much", "/recall needs auto or a number from 0 to 1, as in 0.2, not 'much'."),
+        ("/recall 2", "/recall needs auto or a number from 0 to 1, as in 0.2, not '2'."),
+        ("/recall nan", "/recall needs auto or a number from 0 to 1, as in 0.2, not 'nan'."),
         ("/", "/ is none of the commands; ? shows them."),
         ("/nonsense 3", "/nonsense 3 is none of the commands; ? shows them."),
         ("/temperature warm", "A temperature is a number, as in 0.9, not 'warm'."),
@@ -519,7 +556,9 @@ def test_a_damaged_index_is_told_as_what_it_is(write: Write, draft: Path) -> Non
     assert "Copies are not looked for: " in told
     assert told.count("training.txt.bz2 is damaged") == 2
     assert "keeps no index" not in told
-    assert "song · temperature 0.8 · length 7\n" in result.stderr  # the draft's other settings
+    assert (
+        "song · temperature 0.8 · recall 0.4 · length 7\n" in result.stderr
+    )  # the draft's other settings
 
 
 def test_what_is_copied_is_shown_only_where_it_can_be_known(write: Write) -> None:
@@ -706,7 +745,7 @@ def test_a_draft_is_gone_on_with_as_it_was_left(write: Write, draft: Path) -> No
     changes = ["/temperature 0.5", "/length 3-5", "/rhyme AABB", "/must 我", "/copy 9"]
     before = write("我在桥边", *changes, "q")
     after = write("q", options=("--rhyme", "AAAA", "--temperature", "0.8"))
-    title = "song · temperature 0.5 · length 3-5 · rhyme AABB · must 我 · copy 9"
+    title = "song · temperature 0.5 · recall 0.4 · length 3-5 · rhyme AABB · must 我 · copy 9"
     assert before.stderr.splitlines().count(title) == 1
     # Only what stands on the command line is other than it was.
     assert title.replace("AABB", "AAAA").replace("0.5", "0.8") in after.stderr.splitlines()
@@ -714,7 +753,9 @@ def test_a_draft_is_gone_on_with_as_it_was_left(write: Write, draft: Path) -> No
     assert title.replace(" · must 我", "") in write("q").stderr.splitlines()
     # A new song begins as new songs do, and the other keeps its settings.
     kept = draft.with_name("draft.json").read_bytes()
-    assert "song · temperature 0.8" in write("q", options=("--new",)).stderr.splitlines()
+    assert (
+        "song · temperature 0.8 · recall 0.4" in write("q", options=("--new",)).stderr.splitlines()
+    )
     assert not draft.with_name("draft.json").exists()
     assert draft.with_name("draft-1.json").read_bytes() == kept
 

@@ -1,4 +1,6 @@
 import csv
+import json
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from trainers import files
 from trainings import is_step, start_session
@@ -17,7 +20,7 @@ from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.names import check_name
 from charlstm.sessions.comparison import Begun, Comparison, Outcome, Trial, trials
-from charlstm.sessions.fitting import Material
+from charlstm.sessions.fitting import Material, fit_recipe
 from charlstm.sessions.session import Event, Saved
 from charlstm.text import mapped
 from charlstm.text.reading import OnRead
@@ -30,7 +33,7 @@ from charlstm.training.events import (
 SETTINGS: dict[str, Any] = {"embedding": 6, "batch": 4, "window": 16, "epochs": 2, "seed": 5}
 CHOSEN = trials(["rnn", "gru"], hidden=[8], learning_rates=[0.02])
 # Of a run, what is there before it is trained and stays.
-UNCHANGED = ("heldout.txt", "training.txt.bz2")
+UNCHANGED = ("heldout.txt", "training.txt.bz2", "recall.safetensors")
 FIRST, SECOND = "rnn-scratch-h8-lr0.02", "gru-scratch-h8-lr0.02"
 
 
@@ -99,8 +102,11 @@ def outcomes(events: Sequence[Begun | Event | Outcome]) -> list[Outcome]:
 
 
 def table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of the trials, above that of the n-gram model if there is one."""
     with (path / "compare.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    assert all(row["trial"] != "ngram" for row in rows[:-1])
+    return [row for row in rows if row["trial"] != "ngram"]
 
 
 def model(path: Path, trial: str) -> bytes:
@@ -229,6 +235,9 @@ def test_a_training_without_held_out_text_is_compared_by_its_last_epoch(
     (outcome,) = outcomes(list(compared.run()))
     assert outcome.report == outcome.reports[-1]
     assert [row["held_out_perplexity"] for row in table(compared.path)] == [""]
+    # Nor is there anything that an n-gram model could be measured on.
+    assert compared.ngram is None
+    assert "ngram" not in (compared.path / "compare.csv").read_text(encoding="utf-8")
 
 
 def test_the_table_has_a_row_for_each_trial_and_the_chart_a_curve(done: Done) -> None:
@@ -242,7 +251,9 @@ def test_the_table_has_a_row_for_each_trial_and_the_chart_a_curve(done: Done) ->
         assert int(row["parameters"]) == outcome.parameters
         assert int(row["epoch"]) == report.epoch
         assert float(row["training_perplexity"]) == round(report.train_perplexity, 4)
-        assert float(row["held_out_perplexity"]) == round(report.validation_perplexity or 0, 4)
+        # Of the network alone, and beside it what the model comes to with recall.
+        assert float(row["held_out_perplexity"]) == round(report.network_perplexity or 0, 4)
+        assert float(row["recall_perplexity"]) == round(report.validation_perplexity or 0, 4)
         assert float(row["seconds_per_epoch"]) == round(outcome.seconds_per_epoch, 3)
         assert float(row["characters_per_second"]) == round(outcome.characters_per_second)
         assert row["sample"] == outcome.sample
@@ -250,6 +261,58 @@ def test_the_table_has_a_row_for_each_trial_and_the_chart_a_curve(done: Done) ->
     assert chart.rstrip().endswith("</svg>")
     for trial in CHOSEN:
         assert f"<!-- {trial.name} -->" in chart
+
+
+def test_trials_are_held_against_an_ngram_model_that_is_counted(done: Done) -> None:
+    text = (done.root.parent / "song.txt").read_text(encoding="utf-8")
+    fitted = fit_recipe(
+        Material([done.root.parent / "song.txt"]).open(done.root, Wish().text),
+        Wish(settings={"recall": 1.0}).fulfilled(len(text), len(set(text))),
+    )
+    recall = fitted.recall()
+    assert recall is not None
+    assert recall.ngram is not None
+    ids = np.asarray(fitted.measured[:])
+    contexts, nats = recall.ngram.start(), 0.0
+    recall.ngram.step(contexts, [int(ids[0])])
+    for character in ids[1:].tolist():
+        nats -= math.log(recall.ngram.expected(contexts)[0, character])
+        recall.ngram.step(contexts, [character])
+    with (done.path / "compare.csv").open(encoding="utf-8", newline="") as file:
+        *_, row = csv.DictReader(file)
+    assert (row["trial"], row["state"], row["cell"], row["sample"]) == ("ngram", "counted", "", "")
+    assert float(row["held_out_perplexity"]) == pytest.approx(math.exp(nats / (len(ids) - 1)), 1e-4)
+    assert 1 < float(row["recall_perplexity"]) < float(row["held_out_perplexity"])
+    assert int(row["parameters"]) == sum(len(level.symbols) for level in recall.ngram.levels)
+    assert float(row["seconds_per_epoch"]) < 30
+    assert "<!-- ngram -->" in (done.path / "compare.svg").read_text(encoding="utf-8")
+
+
+def test_without_recall_there_is_one_figure_and_the_ngram_model_all_the_same(
+    corpus: Path, root: Path
+) -> None:
+    compared = comparison(corpus, root, CHOSEN[:1], recall=0.0, epochs=1)
+    (outcome,) = outcomes(list(compared.run()))
+    assert outcome.report is not None
+    assert outcome.held_out_perplexity == outcome.report.validation_perplexity
+    assert outcome.recall_perplexity is None
+    assert [row["recall_perplexity"] for row in table(compared.path)] == [""]
+    assert compared.ngram is not None
+
+
+@pytest.mark.parametrize("kept", ["", "[]", "{}", '{"loss": 1}', "{"])
+def test_figures_of_the_ngram_model_that_cannot_be_read_are_counted_anew(
+    kept: str, corpus: Path, root: Path, copied: Path, done: Done
+) -> None:
+    shutil.rmtree(copied / SECOND)
+    (copied / "ngram.json").write_text(kept, encoding="utf-8")
+    compared = comparison(corpus, root)
+    assert compared.ngram is None
+    list(compared.run())
+    kept_now, before = (
+        json.loads((path / "ngram.json").read_bytes()) for path in (copied, done.path)
+    )
+    assert {**kept_now, "seconds": 0} == {**before, "seconds": 0}
 
 
 def test_a_sample_that_holds_commas_and_quotes_stays_in_its_cell(
@@ -335,7 +398,7 @@ def test_a_trial_that_was_killed_before_its_first_save_is_gone_on_with_from_its_
         if is_step(event, 3):
             break
     left = files(killed.path / FIRST)
-    assert set(left) == {"run.json", "heldout.txt", "training.txt.bz2", "recall.safetensors"}
+    assert set(left) == {"run.json", *UNCHANGED}
     made = {name: (killed.path / FIRST / name).stat().st_ino for name in UNCHANGED}
     events = list(comparison(corpus, root, CHOSEN[:1]).run())
     assert begun(events) == [(FIRST, 0)]

@@ -132,6 +132,27 @@ def test_a_curve_marks_the_best_held_out_loss() -> None:
     assert "best 13.46, epoch 2" in labels(draw_curve(MEASURED[:2]))
 
 
+def test_with_recall_the_network_alone_is_drawn_as_well_dashed() -> None:
+    blended = [replace(report, network_loss=3.5 - report.epoch / 10) for report in MEASURED]
+    svg = draw_curve(blended)
+    said = {"held-out text, with recall", "held-out text, the network alone"}
+    assert said <= labels(svg)
+    assert not said & labels(draw_curve(MEASURED))
+    assert b"stroke-dasharray" in svg
+    alone, recalled, *_ = (places(path) for path in lines_drawn(svg, HELD_OUT.decode()))
+    assert len(alone) == len(recalled) == 4
+    assert all(a > b for (_, b), (_, a) in zip(alone, recalled, strict=True))  # down the picture
+
+
+def test_a_comparison_draws_the_networks_alone_and_what_was_counted_as_a_level() -> None:
+    blended = [
+        replace(report, validation_loss=1.0, network_loss=report.validation_loss)
+        for report in MEASURED
+    ]
+    assert draw_comparison({"a": blended}) == draw_comparison({"a": MEASURED})
+    assert "ngram" in labels(draw_comparison({"a": blended}, levels={"ngram": 2.2}))
+
+
 def test_a_curve_with_nothing_held_out_does_not_speak_of_it() -> None:
     svg = draw_curve(NOT_MEASURED)
     assert HELD_OUT not in svg

@@ -97,7 +97,10 @@ def test_a_small_index_is_told_in_kilobytes(size: int, shown: str) -> None:
 def test_without_an_index_nothing_is_left_and_nothing_said(charlstm: Charlstm, place: Path) -> None:
     result = charlstm("train", "song.txt", "--name", "other", "--no-index", *SMALL)
     assert result.code == 0, result.stderr
-    assert "index" not in result.stderr
+    (told,) = (line for line in result.stderr.splitlines() if "index" in line)
+    alone = "the song so far alone, because --no-index leaves out the grams of the text"
+    assert told.startswith(f"recall: 0.4: {alone}; ")
+    assert not (place / "checkpoints" / "other" / "recall.safetensors").exists()
     assert not (place / "checkpoints" / "other" / INDEX).exists()
     assert not load("other").learned.is_kept
     with pytest.raises(RunError, match=r"keeps no index of its training text .*index=False\.$"):

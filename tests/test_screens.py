@@ -44,8 +44,8 @@ def run(where: Path, *arguments: str, columns: int = 100) -> str:
 @pytest.mark.parametrize(
     ("columns", "titles"),
     [
-        (100, "weights s/epoch chars/s train ppl held-out ppl"),
-        (60, "weights train ppl held-out ppl"),
+        (100, "weights s/epoch chars/s train ppl held-out ppl with recall"),
+        (60, "train ppl held-out ppl with recall"),
         (45, "train ppl held-out ppl"),
     ],
 )
@@ -61,7 +61,7 @@ def test_a_comparison_shows_whole_names_and_the_figures_that_there_is_room_for(
     assert max(map(cell_len, rows[head : head + 6])) <= columns
     table = [row.split() for row in rows[head + 1 : head + 3]]
     assert [row[0] for row in table] == ["peephole-scratch-h8", "rnn-scratch-h8"]
-    assert [len(row) for row in table] == [len(titles.replace(" ppl", "-ppl").split()) + 1] * 2
+    assert [len(row) for row in table] == [len(re.sub(" (ppl|recall)", "", titles).split()) + 1] * 2
     assert sum(row.startswith("peephole-scratch-h8  ") for row in rows[head:]) == 2
 
 
@@ -79,7 +79,7 @@ def test_a_training_fits_a_terminal_with_a_row_for_each_sample(trained: Path, co
         assert row.endswith("…")
         assert cell_len(row) >= columns - 1  # a wide character may not fit into the last cell
     figures = [row.split() for row in rows if re.match(r" +[12] +[\d,.]+ ", row)]
-    assert [len(cells) for cells in figures] == [6 if columns > 68 else 5] * 2
+    assert [len(cells) for cells in figures] == [7 if columns > 68 else 5] * 2
 
 
 def test_samples_on_a_terminal_are_told_apart_by_a_rule_with_the_seed_of_each(
@@ -99,7 +99,7 @@ def test_samples_on_a_terminal_are_told_apart_by_a_rule_with_the_seed_of_each(
 
 def test_prefixes_on_a_terminal_are_told_apart_as_well(trained: Path) -> None:
     (trained / "prefixes.txt").write_text("我在\n你在\n", encoding="utf-8")
-    asked = ("generate", "--run", "song", "--length", "5", "--seed", "7")
+    asked = ("generate", "--run", "song", "--length", "5", "--seed", "7", "--recall", "0")
     rows = list(rows_of(run(trained, *asked, "--prefix-file", "prefixes.txt")))
     heads = [place for place, row in enumerate(rows) if " · seed " in row]
     told = [rows[place].strip("─ ") for place in heads]

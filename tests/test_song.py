@@ -405,6 +405,31 @@ def test_what_is_said_to_be_copied_keeps_the_limit_where_a_line_of_text_has_two_
         song.take(proposals[0])
 
 
+def test_with_another_recall_or_temperature_all_lines_are_read_again(
+    begin: Begin, model: TrainedModel
+) -> None:
+    changed = begin(recalling=model.recalling)
+    changed.write(["我在桥边看", "他在花下"])
+    for recall, temperature in ((0.0, 0.5), (1.0, 1.5), (0.7, 0.3)):
+        changed.change(recall=recall)
+        changed.change(decoding=Decoding(temperature))
+        straight = begin(decoding=Decoding(temperature), recalling=model.recalling)
+        straight.change(recall=recall)
+        straight.write(["我在桥边看", "他在花下"])
+        assert changed.recall == recall
+        assert changed.text == straight.text
+        assert expected_next(changed) == expected_next(straight)
+    changed.change(recall="auto")
+    assert changed.recall == 0.4
+
+
+def test_a_song_of_one_model_cannot_have_another_recall(model: TrainedModel) -> None:
+    song = Song(model.sampler)
+    song.change(recall=0.4)
+    with pytest.raises(RecipeError, match=r"^This song knows its model with one recall only\.$"):
+        song.change(recall=0.0)
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [

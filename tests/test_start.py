@@ -19,8 +19,10 @@ from trainings import is_step, resume_session, start_session
 import charlstm
 from charlstm.cli.names import option
 from charlstm.errors import MissingLibraryError, RecipeError, RunError, TrainingError
+from charlstm.model.recall.so_far import LENGTHS, Pull
 from charlstm.recipes.named import auto
 from charlstm.sessions.plan import Plan
+from charlstm.sessions.remembering import _again
 from charlstm.sessions.session import Session
 from charlstm.sessions.tensorboard import TensorBoardLog
 from charlstm.training.events import EpochEnd
@@ -40,8 +42,10 @@ ADDED = "雨下了整夜 我的爱溢出\n"
 FIGURES = {
     "loss/training",
     "loss/held-out",
+    "loss/held-out, network alone",
     "perplexity/training",
     "perplexity/held-out",
+    "perplexity/held-out, network alone",
     "learning rate",
     "characters a second",
 }
@@ -353,6 +357,8 @@ def test_every_epochs_figures_are_written_once_at_their_step(
         assert found.keys() == FIGURES
         assert found["loss/training"] == report.train_loss
         assert found["loss/held-out"] == report.validation_loss
+        assert found["loss/held-out, network alone"] == report.network_loss
+        assert found["perplexity/held-out, network alone"] == report.network_perplexity
         assert found["perplexity/training"] == pytest.approx(math.exp(report.train_loss))
         assert found["perplexity/held-out"] == pytest.approx(math.exp(report.validation_loss or 0))
         assert found["learning rate"] == report.learning_rate
@@ -614,6 +620,34 @@ def test_a_text_too_long_to_look_for_copies_in_gets_no_index(
         "No index is made: with more than 100 characters "
     )
     assert not (session.plan.directory.path / "training.txt.bz2").exists()
+
+
+def test_the_plan_says_what_is_remembered(
+    first: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = start_session([first], settings=OLD, root=root, device="cpu")
+    told = session.plan.remembering
+    grams = session.plan.directory.path / "recall.safetensors"
+    assert told is not None
+    assert told.seconds is not None
+    assert (told.size, told.characters) == (grams.stat().st_size, None)
+    assert told.grams > session.plan.vocabulary.size
+    monkeypatch.setattr("charlstm.sessions.remembering.MOST_CHARACTERS", 100)
+    long = start_session([first], settings=OLD, root=root, device="cpu").plan.remembering
+    assert long is not None
+    assert long.characters == 100
+    without = start_session([first], settings=OLD, root=root, device="cpu", index=False)
+    assert without.plan.remembering is not None
+    assert (without.plan.remembering.grams, without.plan.remembering.size) == (0, 0)
+    alone = start_session([first], settings={**OLD, "recall": 0.0}, root=root, device="cpu")
+    assert alone.plan.remembering is None
+
+
+@pytest.mark.parametrize(("pull", "again"), [(1e6, None), (0.01, 0), (0.6, 1)])
+def test_how_strongly_a_text_repeats_itself_is_told_by_the_length_of_what_comes_again(
+    pull: float, again: int | None
+) -> None:
+    assert _again(Pull(0.4, (pull,) * len(LENGTHS))) == again
 
 
 def test_of_a_long_text_a_million_characters_are_held_out() -> None:

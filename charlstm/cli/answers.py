@@ -155,7 +155,8 @@ class Answers:
         passage: "Passage | None",
         point: "Point | None",
     ) -> dict[str, Any]:
-        sampler = self._model.sampler.labelled(self._settings["label"])
+        sampler = self._model.recalling(self._settings["recall"])
+        sampler = sampler.labelled(self._settings["label"])
         written = text[len(prefix.given) :]
         if point is not None:  # not every line break that is shown was read
             read = point.read[len(prefix.read) :]

@@ -24,6 +24,7 @@ from charlstm.cli.options import (
     FieldOption,
     QuietOption,
     ThreadsOption,
+    recall_option,
     told_encoding,
 )
 from charlstm.cli.streams import be_quiet, check_redirections
@@ -32,12 +33,15 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from charlstm.sessions.comparison import Comparison, Outcome
+    from charlstm.sessions.counted import Counted
 
 _CELLS = "lstm,gru,rnn,peephole,coupled"
+# Of the network alone: it is the architectures that are compared.
 _HELD_OUT = "held-out ppl"
-_TITLES = ("weights", "s/epoch", "chars/s", "train ppl", _HELD_OUT)
+_RECALL = "with recall"
+_TITLES = ("weights", "s/epoch", "chars/s", "train ppl", _HELD_OUT, _RECALL)
 # What a narrow terminal leaves out, in this order; the file has all of it.
-_LESS_TELLING = ("s/epoch", "chars/s", "weights")
+_LESS_TELLING = ("s/epoch", "chars/s", "weights", _RECALL)
 
 
 def compare(
@@ -68,6 +72,7 @@ def compare(
     minutes: Annotated[
         float | None, typer.Option(help="How long each may learn.", show_default=False)
     ] = None,
+    recall: Annotated[float | None, recall_option()] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same for each model.")] = 0,
     prefix: Annotated[str, typer.Option(help="What the sample lines continue.")] = "",
     name: Annotated[
@@ -98,7 +103,15 @@ def compare(
         Material(corpus, told_encoding(encoding)),
         trials(_list(cells), _list(backends), widths, rates),
         name=name,
-        wish=Wish(settings={"epochs": epochs, "minutes": minutes, "seed": seed, "field": field}),
+        wish=Wish(
+            settings={
+                "epochs": epochs,
+                "minutes": minutes,
+                "recall": recall,
+                "seed": seed,
+                "field": field,
+            }
+        ),
         prefix=prefix,
         machine=Machine(device=device, threads=threads),
         reading=reading_bar,
@@ -167,8 +180,10 @@ def _say(outcome: "Outcome") -> None:
     if outcome.report is None:
         line = "diverged"
     else:
-        held_out = outcome.report.validation_perplexity
+        held_out, recalled = outcome.held_out_perplexity, outcome.recall_perplexity
         line = f"training perplexity {outcome.report.train_perplexity:,.2f}"
+        if recalled is not None:
+            line = f"with recall {recalled:,.2f}, {line}"
         if held_out is not None:
             line = f"held-out perplexity {held_out:,.2f}, {line}"
     notes().print(f"{outcome.trial.name}: {line}", style="dim", markup=False)
@@ -178,29 +193,32 @@ def _draw(comparison: "Comparison", outcomes: "list[Outcome]") -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from charlstm.sessions.counted import NAME
+
     console = results()
     figures = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     written = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for table in (figures, written):
         table.add_column("", overflow="fold", no_wrap=True)
-    rows = [_figures(outcome) for outcome in outcomes]
-    titles = _room(outcomes, rows, console.width if is_terminal(sys.stdout) else None)
+    rows = {outcome.trial.name: _figures(outcome) for outcome in outcomes}
+    if comparison.ngram is not None:
+        rows[NAME] = _counted(comparison.ngram)
+    titles = _room(rows, console.width if is_terminal(sys.stdout) else None)
     for title in titles:
         figures.add_column(title, justify="right", no_wrap=True)
     written.add_column("a line it wrote", overflow="fold")
-    measured = [
-        outcome.report.validation_perplexity
+    measured = {
+        outcome.trial.name: outcome.held_out_perplexity
         for outcome in outcomes
-        if outcome.report is not None and outcome.report.validation_perplexity is not None
-    ]
-    for outcome, row in zip(outcomes, rows, strict=True):
-        name, report = Text(outcome.trial.name), outcome.report
-        held_out = None if report is None else report.validation_perplexity
-        best = held_out is not None and held_out == min(measured)
+        if outcome.held_out_perplexity is not None
+    }
+    for name, row in rows.items():
+        best = name in measured and measured[name] == min(measured.values())
         cells = [row.get(title, "") for title in titles]
-        figures.add_row(name, *cells, style="bold" if best else "")
-        if report is not None:
-            written.add_row(name, Text(visible(outcome.sample)))
+        figures.add_row(Text(name), *cells, style="bold" if best else "")
+    for outcome in outcomes:
+        if outcome.report is not None:
+            written.add_row(Text(outcome.trial.name), Text(visible(outcome.sample)))
     with console.capture() as drawn:
         console.print(figures)
         if written.row_count:
@@ -216,23 +234,37 @@ def _figures(outcome: "Outcome") -> dict[str, str]:
     report = outcome.report
     if report is None:
         return {_HELD_OUT: "diverged"}
-    held_out = report.validation_perplexity
     return {
         "weights": f"{outcome.parameters:,}",
         "s/epoch": f"{outcome.seconds_per_epoch:,.1f}",
         "chars/s": f"{outcome.characters_per_second:,.0f}",
         "train ppl": f"{report.train_perplexity:,.2f}",
-        _HELD_OUT: "–" if held_out is None else f"{held_out:,.2f}",
+        _HELD_OUT: _figure(outcome.held_out_perplexity),
+        **({} if report.network_loss is None else {_RECALL: _figure(outcome.recall_perplexity)}),
     }
 
 
-def _room(
-    outcomes: "list[Outcome]", rows: list[dict[str, str]], width: int | None
-) -> tuple[str, ...]:
+def _counted(ngram: "Counted") -> dict[str, str]:
+    """Return what stands in the columns of the table for the n-gram model."""
+    return {
+        "weights": f"{ngram.grams:,}",
+        "s/epoch": f"{ngram.seconds:,.1f}",
+        _HELD_OUT: _figure(ngram.perplexity),
+        _RECALL: _figure(ngram.recall_perplexity),
+    }
+
+
+def _figure(perplexity: float | None) -> str:
+    return "–" if perplexity is None else f"{perplexity:,.2f}"
+
+
+def _room(rows: dict[str, dict[str, str]], width: int | None) -> tuple[str, ...]:
     """Return the columns that there is room for beside whole names; all where `width` is None."""
-    names = max((len(outcome.trial.name) for outcome in outcomes), default=0)
+    names = max(map(len, rows), default=0)
     widths = {
-        title: 2 + max(len(title), *(len(row.get(title, "")) for row in rows)) for title in _TITLES
+        title: 2 + max(len(title), *(len(row.get(title, "")) for row in rows.values()))
+        for title in _TITLES
+        if title != _RECALL or any(_RECALL in row for row in rows.values())
     }
     for title in _LESS_TELLING:
         if width is None or names + sum(widths.values()) <= width:

@@ -27,6 +27,7 @@ from charlstm.cli.options import (
     QuietOption,
     RunOption,
     ThreadsOption,
+    recall_option,
     told_encoding,
 )
 from charlstm.cli.streams import be_quiet, check_redirections, open_inputs
@@ -65,6 +66,7 @@ def perplexity(
         ),
     ] = None,
     run: RunOption = None,
+    recall: Annotated[float | None, recall_option()] = None,
     dynamic: Annotated[
         bool,
         typer.Option(
@@ -130,6 +132,7 @@ def perplexity(
         figures = model.perplexity(
             corpus,
             dynamic=dynamic,
+            recall=recall,
             on_progress=on_progress,
             backend=backend,
             device=device,

@@ -24,6 +24,7 @@ from charlstm.cli.options import (
     MaxCopyOption,
     MustOption,
     QuietOption,
+    RecallOption,
     RhymeOption,
     RunOption,
     TemperatureOption,
@@ -35,7 +36,7 @@ from charlstm.errors import CorpusError, OutputError
 if TYPE_CHECKING:
     from charlstm.outputs import Output
     from charlstm.text.unseen import Prefix
-    from charlstm.trained import TrainedModel
+    from charlstm.writing.sampler import Sampler
 
 _DRAWING = "How characters are drawn"
 # No list of prefixes has more bytes.
@@ -111,6 +112,7 @@ def generate(
     force: ForceOption = False,
     quiet: QuietOption = False,
     temperature: TemperatureOption = 0.8,
+    recall: RecallOption = None,
     top_k: Annotated[
         int,
         typer.Option(
@@ -179,6 +181,7 @@ def generate(
     if form.has_constraints and (length is not None or stop):
         raise typer.BadParameter("a form determines its own length; leave --length and --stop out.")
     model = load(run)
+    sampler = model.recalling(recall)
     read: list[Path | int] = [
         *([prefix_file] if prefix_file else []),
         *open_inputs(),
@@ -186,9 +189,9 @@ def generate(
     ]
     files = [] if output is None else _checked([output], read, force=force)
     if prefix_file is None:
-        prefixes = [model.sampler.prefix(prefix, unknown)]
+        prefixes = [sampler.prefix(prefix, unknown)]
     else:
-        prefixes = _read_prefixes(prefix_file, model, unknown)
+        prefixes = _read_prefixes(prefix_file, sampler, unknown)
     many = len(prefixes) * samples
     if out is not None:
         files = _checked(_in_directory(out, many), read, force=force)
@@ -204,6 +207,7 @@ def generate(
         "min_p": min_p,
         "no_repeat": no_repeat,
         "allow_loops": allow_loops,
+        "recall": sampler.recall,
         "max_copy": max_copy,
         "unknown": unknown,
         "label": told_labels,
@@ -265,7 +269,7 @@ def _write(files: "list[Output]", texts: list[str], *, as_json: bool) -> None:
         notes().print(visible(told), style="dim", markup=False)
 
 
-def _read_prefixes(path: Path, model: "TrainedModel", unknown: str) -> "list[Prefix]":
+def _read_prefixes(path: Path, sampler: "Sampler", unknown: str) -> "list[Prefix]":
     """Return the lines of a file that are not empty, as the model reads them."""
     from charlstm.text.encodings import decode, find_encoding
     from charlstm.text.locations import read_short
@@ -289,7 +293,7 @@ def _read_prefixes(path: Path, model: "TrainedModel", unknown: str) -> "list[Pre
     for number, line in enumerate(lines, start=1):
         if line.strip():
             what = f"line {number:,} of {name}"
-            prefixes.append(model.sampler.prefix(line, unknown, what=what))
+            prefixes.append(sampler.prefix(line, unknown, what=what))
     if not prefixes:
         raise CorpusError(f"{name} is empty: it needs one prefix a line.")
     return prefixes

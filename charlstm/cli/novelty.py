@@ -1,7 +1,7 @@
 """`charlstm eval novelty`: say how much of a text appears in what the model learned from."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,7 @@ from charlstm.cli.options import (
     EncodingOption,
     FieldOption,
     QuietOption,
+    RecallOption,
     RunOption,
     TemperatureOption,
     is_given,
@@ -67,6 +68,7 @@ def novelty(
         typer.Option(min=0, help="Measure the same samples again.", show_default="random, printed"),
     ] = None,
     temperature: TemperatureOption = 0.8,
+    recall: RecallOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON object.")
     ] = False,
@@ -75,7 +77,7 @@ def novelty(
     field: FieldOption = None,
 ) -> None:
     """Say how much of a text, or of what the model writes, is copied from its training text."""
-    for option in ("samples", "seed", "temperature"):
+    for option in ("samples", "seed", "temperature", "recall"):
         if text and is_given(context, option):
             raise typer.BadParameter(f"a TEXT and --{option} cannot be combined.")
     for option, value in (("encoding", encoding), ("field", field)):
@@ -90,6 +92,7 @@ def novelty(
 
     model = load(run)
     training = model.learned.text
+    share, alone = model.info.share(recall), None
     if text:
         measured = ", ".join(text)
         corpus = model.read_corpus(text, encoding=told_encoding(encoding), field=field)
@@ -100,14 +103,27 @@ def novelty(
         samples = samples or _SAMPLES
         seed = first_seed(seed)
         measured = f"{count(samples, 'sample')} of {model.directory.name}, seed {seed}"
-        texts = model.generate_many(
-            samples=samples, length=_CHARACTERS, seed=seed, temperature=temperature
-        )
+
+        def written_with(share: float) -> list[str]:
+            return model.generate_many(
+                samples=samples or _SAMPLES,
+                length=_CHARACTERS,
+                seed=seed,
+                temperature=temperature,
+                recall=share,
+            )
+
+        texts = written_with(share)
+        if share:  # what recall adds, with the same seeds
+            alone = model.novelty(*written_with(0.0))
     novelty = model.novelty(*texts)
     held_out = as_read(model.info.labels.stripped(model.directory.read_held_out(model.info)))
     compared = model.novelty(held_out[:_HELD_OUT]) if held_out else None
     if as_json:
-        written = {} if text else {"samples": samples, "seed": seed, "temperature": temperature}
+        written: dict[str, Any] = {}
+        if not text:
+            written = {"samples": samples, "seed": seed, "temperature": temperature}
+            written["recall"] = share
         beside = compared and {
             "characters": len(held_out),
             "compared": min(len(held_out), _HELD_OUT),
@@ -116,36 +132,43 @@ def novelty(
         answer = {
             **written,
             **novelty.to_json(),
+            "network_alone": alone and alone.to_json(),
             "held_out": beside,
             "run": str(model.directory.path),
         }
         write_json(answer)
         return
-    _draw(novelty, compared, measured, training, cut=len(held_out) > _HELD_OUT)
+    columns = {f"with recall {share:g}" if alone else "this text": novelty}
+    if alone is not None:
+        columns["network alone"] = alone
+    if compared is not None:
+        # What a new text by the same hand has in common with the old ones.
+        columns["held-out text"] = compared
+    _draw(columns, measured, training, cut=len(held_out) > _HELD_OUT)
     if not text:
-        notes().print(f"temperature {temperature:g}, seed {seed}", style="dim", markup=False)
+        told = f"temperature {temperature:g}, seed {seed}, recall {share:g}"
+        notes().print(told, style="dim", markup=False)
 
 
 def _draw(
-    novelty: "Novelty",
-    compared: "Novelty | None",
+    columns: "dict[str, Novelty]",
     measured: str,
     training: "TrainingText",
     *,
     cut: bool,
 ) -> None:
+    """Print the shares of each column, and the passages of the first one."""
     from rich.table import Table
 
-    both = [novelty] if compared is None else [novelty, compared]
+    all_texts = list(columns.values())
+    novelty = all_texts[0]
     shares = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     shares.add_column("copied in a row")
-    shares.add_column("this text", justify="right", style="bold")
-    if compared is not None:
-        # What a new text by the same hand has in common with the old ones.
-        shares.add_column("held-out text", justify="right")
+    for title in columns:
+        shares.add_column(title, justify="right", style="bold" * (columns[title] is novelty))
     for n in novelty.windows:
-        shares.add_row(f"{n} characters", *(_percent(text.share(n)) for text in both))
-    whole = (text.verbatim_lines / text.lines if text.lines else None for text in both)
+        shares.add_row(f"{n} characters", *(_percent(text.share(n)) for text in all_texts))
+    whole = (text.verbatim_lines / text.lines if text.lines else None for text in all_texts)
     shares.add_row("whole lines", *map(_percent, whole))
 
     console = results()

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -60,6 +61,7 @@ LabelOption = Annotated[
 ]
 
 _FORM = "Form"
+_DRAWING = "How characters are drawn"
 
 
 def told_label(given: list[str] | None) -> dict[str, str]:
@@ -75,6 +77,28 @@ def told_label(given: list[str] | None) -> dict[str, str]:
             raise typer.BadParameter(f"--label is given twice for {name}; once is enough.")
         label[name] = value
     return label
+
+
+def told_recall(given: str) -> float | None:
+    """Return what --recall says: a share, or ``None`` for the recipe's own."""
+    if given.strip().lower() == "auto":
+        return None
+    with suppress(ValueError):
+        if 0 <= (share := float(given)) <= 1:
+            return share
+    raise typer.BadParameter(f"it is auto, or a number from 0 to 1, not {given!r}.")
+
+
+def recall_option(panel: str | None = None) -> Any:
+    """Return --recall, which stands in a panel of its command's help."""
+    return typer.Option(
+        parser=told_recall,
+        metavar="auto|0..1",
+        help="How much it goes by the passages that it has read, beside the network; 0 is the "
+        "network alone.",
+        show_default="auto: as the recipe",
+        rich_help_panel=panel,
+    )
 
 
 def told_encoding(given: list[str] | None) -> "Told":
@@ -100,9 +124,10 @@ TemperatureOption = Annotated[
     typer.Option(
         min=0.0,
         help="Below 1 plays safe, above 1 takes risks; 0 always takes the likeliest.",
-        rich_help_panel="How characters are drawn",
+        rich_help_panel=_DRAWING,
     ),
 ]
+RecallOption = Annotated[float | None, recall_option(_DRAWING)]
 MaxCopyOption = Annotated[
     int | None,
     typer.Option(

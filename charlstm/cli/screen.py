@@ -29,6 +29,7 @@ from charlstm.figures import Report
 from charlstm.recipes.recipe import Recipe
 from charlstm.sessions.plan import Plan
 from charlstm.sessions.progress import told
+from charlstm.sessions.remembering import Remembering
 from charlstm.sessions.session import Event, Sample, Session
 from charlstm.text.corpus import Corpus, Source
 from charlstm.text.separators import FILES, separator_named, separator_of
@@ -37,6 +38,12 @@ from charlstm.training.events import EpochEnd, Finished, Step, Stopped, WentBack
 # More lines than this tell nobody more; history.jsonl has every epoch.
 _REPORTS = 20
 _COLUMNS = (("epoch", 7), ("train ppl", 12), ("held-out ppl", 15), ("bits/char", 12))
+# Where the network is blended with what it recalls: the training perplexity is its own, and the
+# bits are those of the blend.
+_BLENDED = (
+    *(("epoch", 7), ("train ppl", 11), ("held-out alone", 16), ("with recall", 13)),
+    ("bits/char", 11),
+)
 _SPEED = (("seconds", 11), ("chars/s", 11))
 
 
@@ -47,7 +54,8 @@ class Screen:
         self._session = session
         self._plan = session.plan
         self._console = notes()
-        self._speed = _SPEED[: _room_for_speed(self._console)]
+        self._columns = _COLUMNS if self._plan.remembering is None else _BLENDED
+        self._speed = _SPEED[: _room_for_speed(self._console, self._columns)]
         self._every = max(1, self._plan.recipe.epochs // _REPORTS)
         self._bar: tqdm[None] | None = None
         self._headed = False
@@ -110,6 +118,8 @@ class Screen:
                 f"held-out perplexity {best.validation_perplexity:,.2f} "
                 f"({best.bits_per_character:.3f} bits a character, epoch {best.epoch})"
             )
+            if best.network_perplexity is not None:
+                figures += f", {best.network_perplexity:,.2f} by the network alone"
         elif last is not None:
             figures = f"training perplexity {last.train_perplexity:,.2f}, nothing held out"
         write_result(visible(f"{path}: {figures}\n"), code=code)
@@ -145,17 +155,18 @@ class Screen:
     def _draw_report(self, report: Report, best: bool) -> None:
         if not self._headed:
             self._headed = True
-            head = "".join(f"{title:>{width}}" for title, width in _COLUMNS + self._speed)
+            head = "".join(f"{title:>{width}}" for title, width in self._columns + self._speed)
             self._line(Text(head, style="dim"))
         cells = [
             f"{report.epoch:,}",
             f"{report.train_perplexity:,.2f}",
+            *([_figure(report.network_perplexity, ",.2f")] if self._columns is _BLENDED else ()),
             _figure(report.validation_perplexity, ",.2f"),
             _figure(report.bits_per_character, ".3f"),
         ]
         line = Text()
-        for (title, width), cell in zip(_COLUMNS, cells, strict=True):
-            good = title == "held-out ppl" and best
+        for (title, width), cell in zip(self._columns, cells, strict=True):
+            good = title in ("held-out ppl", "with recall") and best
             line.append(f"{cell:>{width}}", style="bold green" if good else "")
         figures = (f"{report.seconds:,.1f}", f"{_speed(report, self._before):,.0f}")
         for (_, width), cell in zip(self._speed, figures, strict=False):
@@ -173,11 +184,11 @@ class Screen:
         self._line(line)
 
 
-def _room_for_speed(console: Console) -> int:
+def _room_for_speed(console: Console, columns: Sequence[tuple[str, int]]) -> int:
     """Return how many columns of the speed a terminal has room for beside the others."""
     if not is_terminal(sys.stderr):
         return len(_SPEED)
-    room = console.width - sum(width for _, width in _COLUMNS)
+    room = console.width - sum(width for _, width in columns)
     widths = [width for _, width in _SPEED]
     return next(many for many in (2, 1, 0) if sum(widths[:many]) <= max(room, 0))
 
@@ -219,6 +230,8 @@ def _draw_plan(console: Console, plan: Plan) -> None:
             f"{_size(plan.index_bytes)}, made in {took} seconds, to tell what is copied; "
             "--no-index leaves it out"
         )
+    if plan.remembering is not None:
+        rows["recall"] = _remembered(plan.remembering, plan.recipe.recall)
     if plan.started_from is not None:
         new = count(plan.new_characters, "character is", "characters are")
         rows["from"] = f"the weights of {plan.started_from}; {new} new"
@@ -259,6 +272,21 @@ def _labels(corpus: Corpus) -> str:
         f"{count(without, 'song') if without else 'no song'} without one"
         for name, (values, without) in corpus.labels_met().items()
     )
+
+
+def _remembered(told: Remembering, share: float) -> str:
+    """Say what is remembered of the training text, and what a song that repeats itself tells."""
+    what = "the song so far alone, because --no-index leaves out the grams of the text"
+    if told.grams:
+        of = "" if told.characters is None else f" of the last {told.characters:,}"
+        what = f"{told.grams:,} grams of up to {told.order} characters{of}, {_size(told.size)}"
+    if told.grams and told.seconds is not None:
+        took = "under 0.1" if told.seconds < 0.1 else f"{told.seconds:.1f}"
+        what += f", counted in {took} seconds"
+    often = "what a song has said already tells little more"
+    if told.again is not None:
+        often = f"where {count(told.again, 'character')} come again, so does what followed"
+    return f"{share:g}: {what}; {often}"
 
 
 def _device(plan: Plan) -> str:

@@ -12,6 +12,7 @@ from charlstm.cli.options import (
     FieldOption,
     QuietOption,
     ThreadsOption,
+    recall_option,
     told_encoding,
 )
 from charlstm.cli.streams import be_quiet, check_redirections
@@ -90,8 +91,8 @@ def train(
         bool,
         typer.Option(
             "--no-index",
-            help="Do not keep the compressed text in the run. Without it nobody can tell what "
-            "the model copies.",
+            help="Do not keep the compressed text in the run, nor the grams that the model would "
+            "recall of it. Without the text nobody can tell what is copied.",
         ),
     ] = False,
     quiet: QuietOption = False,
@@ -205,6 +206,7 @@ def train(
             help="How the weights are initialised.", show_default=False, rich_help_panel=_MODEL
         ),
     ] = None,
+    recall: Annotated[float | None, recall_option(_MODEL)] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -349,6 +351,7 @@ def train(
         "embedding": embedding,
         "dropout": dropout,
         "initialization": initialization,
+        "recall": recall,
         "epochs": epochs,
         "steps": steps,
         "minutes": minutes,

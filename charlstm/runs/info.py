@@ -131,6 +131,8 @@ class RunInfo:
         ]
         if self.best is not None and self.best.validation_perplexity is not None:
             told[-1] = f"held-out perplexity {self.best.validation_perplexity:,.2f}"
+            if self.best.network_perplexity is not None:
+                told[-1] += f", {self.best.network_perplexity:,.2f} by the network alone"
         elif self.last is not None:
             told[-1] = f"training perplexity {self.last.train_perplexity:,.2f}, nothing held out"
         return ", ".join(told)

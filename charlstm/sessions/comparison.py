@@ -1,7 +1,9 @@
 """The same text, budget and seed for several models, side by side.
 
 A comparison lives in a directory of its own: a run for each trial, a table of the figures as
-``compare.csv`` and all curves as ``compare.svg``. What is done stays done, so one that was
+``compare.csv`` and all curves as ``compare.svg``. It is held against an n-gram model of the text,
+which is counted. Architectures are compared by the figures of the networks alone; what each comes
+to with recall stands beside them. What is done stays done, so one that was
 interrupted goes on where it stopped.
 """
 
@@ -24,6 +26,7 @@ from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.names import check_name, name_for
+from charlstm.sessions.counted import NAME, Counted, count_ngram, read_counted, write_counted
 from charlstm.sessions.curve import draw_comparison
 from charlstm.sessions.fitting import Material
 from charlstm.sessions.resume import resume_session
@@ -35,6 +38,7 @@ from charlstm.text.reading import OnRead
 from charlstm.training.events import Stopped
 from charlstm.writing.sampler import open_sampler
 
+_COUNTED = "ngram.json"
 _SAMPLE_CHARACTERS = 60
 # More than any budget in minutes has time for.
 _MANY_EPOCHS = 1_000_000
@@ -49,6 +53,7 @@ _COLUMNS = (
     "epoch",
     "training_perplexity",
     "held_out_perplexity",
+    "recall_perplexity",
     "sample",
 )
 # By what a table or a chart of a comparison is known; before 0.2.0 a chart had no other mark.
@@ -96,7 +101,7 @@ class Outcome:
         characters_per_second: of training steps.
         report: of the epoch whose weights were kept; ``None`` for a training that diverged.
         reports: of all epochs.
-        sample: a line that it wrote.
+        sample: a line that it wrote, the network alone.
     """
 
     trial: Trial
@@ -106,6 +111,20 @@ class Outcome:
     report: Report | None = None
     reports: tuple[Report, ...] = ()
     sample: str = ""
+
+    @property
+    def held_out_perplexity(self) -> float | None:
+        """Of the held-out text, for the network alone; ``None`` if nothing was measured."""
+        if self.report is None:
+            return None
+        alone = self.report.network_perplexity
+        return self.report.validation_perplexity if alone is None else alone
+
+    @property
+    def recall_perplexity(self) -> float | None:
+        """Of the held-out text with recall; ``None`` where there is none, or nothing held out."""
+        blended = self.report is not None and self.report.network_loss is not None
+        return self.report.validation_perplexity if self.report and blended else None
 
 
 @dataclass(frozen=True)
@@ -164,6 +183,12 @@ class Comparison:
         reading: entered whenever the text is read; yields what to call now and then with the bytes
             read and the bytes in all.
 
+    Attributes:
+        trials: those to train.
+        path: its directory.
+        ngram: what the trials are held against, once the first of them has begun; ``None`` where
+            nothing is held out.
+
     Raises:
         CorpusError: the text cannot be read.
         RecipeError: a setting of a trial is out of range.
@@ -196,6 +221,7 @@ class Comparison:
         self._prefix = prefix
         self._reading = reading
         self._machine = machine or Machine()
+        self.ngram = read_counted(self.path / _COUNTED)
         self._refuse_run()
         with reading() as on_read:
             # Where the trials look for the ids of a long text as well.
@@ -286,6 +312,7 @@ class Comparison:
             directory = self._finished(trial)
             if directory is None:
                 session = self._session(trial)
+                self._count(session)
                 yield Begun(trial, session)
                 stopped = False
                 # A training that diverged is an outcome as well; its run says so.
@@ -327,13 +354,20 @@ class Comparison:
                 Keeping(trial.name, self.path, prefixes=[self._prefix], sample_every=0),
             )
 
+    def _count(self, session: Session) -> None:
+        """Count what the trials are held against, unless that is done."""
+        if self.ngram is None:
+            self.ngram = count_ngram(session.plan)
+            if self.ngram is not None:
+                write_counted(self.path / _COUNTED, self.ngram)
+
     def _outcome(self, trial: Trial, directory: RunDirectory) -> Outcome:
         info = directory.read_info()
         recipe, last = info.recipe, info.last
         parameters = recipe.architecture.parameter_count(len(info.vocabulary))
         if info.finished == DIVERGED or last is None:
             return Outcome(trial, parameters)
-        written = open_sampler(directory, info).generate(
+        written = open_sampler(directory, info, 0.0).generate(
             self._prefix, length=_SAMPLE_CHARACTERS, seed=recipe.seed
         )
         speed = last.characters / max(last.seconds, 1e-9)
@@ -348,10 +382,11 @@ class Comparison:
         )
 
     def _write(self, outcomes: Sequence[Outcome]) -> None:
-        write_whole(self.path / "compare.csv", _table(outcomes).encode())
+        write_whole(self.path / "compare.csv", _table(outcomes, self.ngram).encode())
         curves = {outcome.trial.name: outcome.reports for outcome in outcomes if outcome.reports}
+        levels = {} if self.ngram is None else {NAME: self.ngram.loss}
         if curves:
-            write_whole(self.path / "compare.svg", draw_comparison(curves, self.path.name))
+            write_whole(self.path / "compare.svg", draw_comparison(curves, self.path.name, levels))
 
 
 def _read_request(path: Path) -> object:
@@ -361,7 +396,7 @@ def _read_request(path: Path) -> object:
         return None
 
 
-def _table(outcomes: Sequence[Outcome]) -> str:
+def _table(outcomes: Sequence[Outcome], ngram: Counted | None) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -369,16 +404,24 @@ def _table(outcomes: Sequence[Outcome]) -> str:
         trial, report = outcome.trial, outcome.report
         figures: list[object] = ["diverged"]
         if report is not None:
-            held_out = report.validation_perplexity
             figures = [
                 "done",
                 round(outcome.seconds_per_epoch, 3),
                 round(outcome.characters_per_second),
                 report.epoch,
                 round(report.train_perplexity, 4),
-                "" if held_out is None else round(held_out, 4),
+                _figure(outcome.held_out_perplexity),
+                _figure(outcome.recall_perplexity),
                 outcome.sample,
             ]
         row = [trial.name, trial.cell, trial.backend, outcome.parameters, *figures]
         writer.writerow(row + [""] * (len(_COLUMNS) - len(row)))
+    if ngram is not None:
+        measured = (_figure(ngram.perplexity), _figure(ngram.recall_perplexity))
+        cells: list[object] = [NAME, "", "", ngram.grams, "counted", ngram.seconds, "", "", ""]
+        writer.writerow([*cells, *measured, ""])
     return file.getvalue()
+
+
+def _figure(perplexity: float | None) -> object:
+    return "" if perplexity is None else round(perplexity, 4)

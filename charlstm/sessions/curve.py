@@ -3,7 +3,7 @@
 import html
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from charlstm.figures import Report, perplexity
@@ -38,6 +38,9 @@ _FEWEST_TICKS = 4
 def draw_curve(reports: Sequence[Report], title: str = "") -> bytes:
     """Return an SVG of the perplexity of the training text and of the held-out text.
 
+    The training text is always predicted by the network alone; the held-out text with what it is
+    blended with as well, if anything, and by the network alone, dashed.
+
     It is drawn over the characters read; beside it over time, where the speed was not the same
     all along. The distances are those of the losses: twice the perplexity is as far everywhere.
 
@@ -46,15 +49,21 @@ def draw_curve(reports: Sequence[Report], title: str = "") -> bytes:
         title: the name of the run.
     """
     losses = [report.train_loss for report in reports]
-    losses += [report.validation_loss for report in reports if report.validation_loss is not None]
+    for measured_of in (_measured, _alone):
+        losses += [loss for loss in map(measured_of, reports) if loss is not None]
     figure, panels = _panels([reports], losses)
     for axes, places in zip(panels, _places(reports), strict=False):
         dot = "." if len(reports) < 3 else None  # a line needs two ends to be seen
         learned = [_drawn(report.train_loss) for report in reports]
         axes.plot(places, learned, label="training text", color=_TRAINING, marker=dot)
-        measured = _held_out(reports, places)
+        alone = _drawn_of(_alone, reports, places)
+        if alone:
+            label = "held-out text, the network alone"
+            axes.plot(*zip(*alone, strict=True), "--", label=label, color=_HELD_OUT, marker=dot)
+        measured = _drawn_of(_measured, reports, places)
         if measured:
-            axes.plot(*zip(*measured, strict=True), label="held-out text", color=_HELD_OUT)
+            label = "held-out text, with recall" if alone else "held-out text"
+            axes.plot(*zip(*measured, strict=True), label=label, color=_HELD_OUT)
             best = min(reports, key=_measured_loss)
             place = places[reports.index(best)]
             label = f"best {perplexity(_measured_loss(best)):,.2f}, epoch {best.epoch:,}"
@@ -64,27 +73,31 @@ def draw_curve(reports: Sequence[Report], title: str = "") -> bytes:
     return _svg(figure, title)
 
 
-def draw_comparison(curves: Mapping[str, Sequence[Report]], title: str = "") -> bytes:
+def draw_comparison(
+    curves: Mapping[str, Sequence[Report]],
+    title: str = "",
+    levels: Mapping[str, float] | None = None,
+) -> bytes:
     """Return an SVG of the perplexity of the held-out text in several trainings.
 
-    A training that holds nothing out is drawn by the perplexity of its training text, dashed.
+    It is that of the networks alone. A training that holds nothing out is drawn by the perplexity
+    of its training text, dashed.
 
     Args:
         curves: the reports of each, by the name it has in the legend; at least one of them.
         title: the name of the comparison.
+        levels: held-out losses of models that are not trained, by their names; drawn dotted.
     """
+    levels = levels or {}
     losses = [
-        loss
-        for reports in curves.values()
-        for _, loss in _held_out(reports, _places(reports)[0])
-        or _learned(reports, _places(reports)[0])
+        loss for reports in curves.values() for _, loss in _curve(reports, _places(reports)[0])[0]
     ]
+    losses += levels.values()
     figure, panels = _panels(list(curves.values()), losses)
     for name, reports in curves.items():
         color = None
         for axes, places in zip(panels, _places(reports), strict=False):
-            measured = _held_out(reports, places)
-            points = measured or _learned(reports, places)
+            points, measured = _curve(reports, places)
             (line,) = axes.plot(
                 *zip(*points, strict=True),
                 "-" if measured else "--",
@@ -93,6 +106,9 @@ def draw_comparison(curves: Mapping[str, Sequence[Report]], title: str = "") -> 
                 marker="." if len(points) < 3 else None,
             )
             color = line.get_color()  # the same one in both panels
+    for name, loss in levels.items():
+        for axes in panels:
+            axes.axhline(_drawn(loss), linestyle=":", label=name, color=_TRAINING)
     panels[0].set_ylabel("perplexity of the held-out text")
     panels[0].legend(frameon=False)
     return _svg(figure, title)
@@ -107,17 +123,40 @@ def _measured_loss(report: Report) -> float:
     return math.inf if report.validation_loss is None else report.validation_loss
 
 
-def _held_out(reports: Sequence[Report], places: Sequence[float]) -> list[tuple[float, float]]:
+def _measured(report: Report) -> float | None:
+    return report.validation_loss
+
+
+def _alone(report: Report) -> float | None:
+    """Return the held-out loss of a network without what it is blended with."""
+    return report.network_loss
+
+
+def _compared(report: Report) -> float | None:
+    """Return the held-out loss of a network, which may be blended with something or not."""
+    return report.validation_loss if report.network_loss is None else report.network_loss
+
+
+def _drawn_of(
+    loss_of: Callable[[Report], float | None],
+    reports: Sequence[Report],
+    places: Sequence[float],
+) -> list[tuple[float, float]]:
+    """Return where the reports that have a loss are drawn."""
+    losses = map(loss_of, reports)
     return [
-        (place, _drawn(report.validation_loss))
-        for place, report in zip(places, reports, strict=True)
-        if report.validation_loss is not None
+        (place, _drawn(loss))
+        for place, loss in zip(places, losses, strict=True)
+        if loss is not None
     ]
 
 
-def _learned(reports: Sequence[Report], places: Sequence[float]) -> list[tuple[float, float]]:
-    learned = (_drawn(report.train_loss) for report in reports)
-    return list(zip(places, learned, strict=True))
+def _curve(
+    reports: Sequence[Report], places: Sequence[float]
+) -> tuple[list[tuple[float, float]], bool]:
+    """Return a training's curve in a comparison, and whether it is of held-out text."""
+    held_out = _drawn_of(_compared, reports, places)
+    return held_out or _drawn_of(lambda report: report.train_loss, reports, places), bool(held_out)
 
 
 def _drawn(loss: float) -> float:

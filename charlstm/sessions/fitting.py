@@ -145,7 +145,7 @@ class Fitted:
         return Trainer(
             recipe or self.recipe,
             learned,
-            Tokens(corpus, vocabulary, self.cut, len(corpus)),
+            self.measured,
             len(vocabulary),
             end=vocabulary.end,
             labels=self._labelled(),
@@ -155,6 +155,11 @@ class Fitted:
             threads=threads,
             recall=recall,
         )
+
+    @property
+    def measured(self) -> Tokens:
+        """The ids of what is held out."""
+        return Tokens(self.corpus, self.vocabulary, self.cut, len(self.corpus))
 
     @property
     def _learned(self) -> Tokens:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from charlstm.errors import Message
 from charlstm.recipes.recipe import Recipe, training_bytes
 from charlstm.runs.directory import RunDirectory
+from charlstm.sessions.remembering import Remembering
 from charlstm.text.corpus import Corpus
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.clock import Budget
@@ -38,6 +39,7 @@ class Plan:
         index_bytes: how large the index is in which copies are looked for; ``None`` if this
             session made none.
         index_seconds: what it took to make.
+        remembering: what is remembered of the text besides; ``None`` for the network alone.
     """
 
     directory: RunDirectory
@@ -62,6 +64,7 @@ class Plan:
     progress: float = 0.0
     index_bytes: int | None = None
     index_seconds: float = 0.0
+    remembering: Remembering | None = None
 
     @property
     def characters(self) -> tuple[int, int]:

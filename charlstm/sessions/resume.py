@@ -20,6 +20,7 @@ from charlstm.sessions.fitting import Fitted, Material, check_memory, check_pref
 from charlstm.sessions.origin import Origin
 from charlstm.sessions.plan import Plan
 from charlstm.sessions.probe import choose_threads, repeatable, time_steps
+from charlstm.sessions.remembering import Remembering
 from charlstm.sessions.session import Session
 from charlstm.sessions.start import versions
 from charlstm.sessions.tensorboard import has_tensorboard
@@ -110,6 +111,7 @@ def resume_session(
         step_seconds=_step_seconds(trainer, fitted, computing),
         elapsed=trainer.elapsed,
         progress=trainer.progress,
+        remembering=Remembering.of(directory.path, info),
     )
     return Session(plan, trainer, info, recall=recall, history=history, samples=samples)
 

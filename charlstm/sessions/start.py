@@ -28,6 +28,7 @@ from charlstm.sessions.probe import (
     plan_passes,
     repeatable,
 )
+from charlstm.sessions.remembering import Remembering
 from charlstm.sessions.session import Session
 from charlstm.sessions.tensorboard import require_tensorboard
 from charlstm.text.corpus import Corpus
@@ -111,7 +112,9 @@ def start_session(
     weights = None if origin is None else origin.weights()
     threads = choose_threads(fitted, computing)
     fitted, timed = _time(fitted, wish, machine, computing)
+    began = time.monotonic()
     recall = fitted.recall(grams=keeping.index)
+    counting_seconds = time.monotonic() - began
     trainer = fitted.trainer(computing, threads=threads, recall=recall)
     if weights is not None:
         trainer.begin_from(weights)
@@ -144,6 +147,7 @@ def start_session(
         step_seconds=timed.step_seconds,
         index_bytes=made.directory.index_bytes,
         index_seconds=made.index_seconds,
+        remembering=Remembering.of(made.directory.path, made.info, counting_seconds),
     )
     return Session(plan, trainer, made.info, recall=recall)
 

@@ -51,8 +51,10 @@ class TensorBoardLog:
         figures = {
             "loss/training": report.train_loss,
             "loss/held-out": report.validation_loss,
+            "loss/held-out, network alone": report.network_loss,
             "perplexity/training": report.train_perplexity,
             "perplexity/held-out": report.validation_perplexity,
+            "perplexity/held-out, network alone": report.network_perplexity,
             "learning rate": report.learning_rate,
             "characters a second": report.characters / max(report.seconds, 1e-9),
         }

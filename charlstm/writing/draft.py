@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from charlstm.checks import check_whole
+from charlstm.checks import check_real, check_whole
 from charlstm.errors import CharLSTMError, RunError, Setting
 from charlstm.files import exclusive, is_file, parse, read_bytes, write_whole
 from charlstm.runs.directory import RunDirectory
@@ -27,6 +27,7 @@ class Settings(NamedTuple):
     decoding: Decoding
     max_copy: int
     label: Label
+    recall: float | None
 
 
 class Draft:
@@ -157,6 +158,7 @@ class Draft:
 def _to_json(song: Song) -> bytes:
     settings = {
         "temperature": song.decoding.temperature,
+        "recall": song.recall,
         "max_copy": song.max_copy,
         **{name: getattr(song.form, name) for name in _TEXTS},
         "must": song.form.must,
@@ -180,5 +182,8 @@ def _from_json(value: Any) -> Settings:
     label = value.get("label", {})  # which drafts before 0.3.0 have not
     if not isinstance(label, dict) or not all(isinstance(one, str) for one in label.values()):
         raise TypeError("a label is not a text")
+    recall = value.get("recall")  # nor this
+    if recall is not None:
+        check_real("recall", recall, 0, 1)
     form, decoding = Form(must=must, **texts), Decoding(value["temperature"])
-    return Settings(form, decoding, value["max_copy"], label)
+    return Settings(form, decoding, value["max_copy"], label, recall)

@@ -76,6 +76,7 @@ class Sampler:
         text: how its training text was normalised; prefixes are treated the same way.
         songs: those that it learned; ``None`` if its text was one stream.
         label: what it reads before a song, by the names of the labels; see `labelled`.
+        recall: the share of what is remembered of its training text; 0 for the network alone.
     """
 
     network: Reader
@@ -83,6 +84,7 @@ class Sampler:
     text: TextOptions = field(default_factory=TextOptions)
     songs: Songs | None = None
     label: Label = field(default_factory=lambda: MappingProxyType({}))
+    recall: float = 0.0
 
     def __repr__(self) -> str:
         return f"<Sampler: {self.network}, {self.vocabulary.size:,} characters known>"
@@ -429,7 +431,7 @@ def open_sampler(directory: RunDirectory, info: RunInfo, recall: float | None = 
     network = Network(info.recipe.architecture, weights, len(vocabulary), vocabulary.end)
     remembered = directory.read_recall(info) if share else None
     reader = blend(network, remembered, share)
-    return Sampler(reader, vocabulary, info.recipe.text, info.songs)
+    return Sampler(reader, vocabulary, info.recipe.text, info.songs, recall=share)
 
 
 def _uniforms(generators: list[np.random.Generator]) -> Iterator[NDArray[np.float64]]:

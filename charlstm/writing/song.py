@@ -6,13 +6,14 @@ few kilobytes.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from charlstm.checks import check_whole
-from charlstm.errors import FormError, RecipeError
+from charlstm.errors import FormError, RecipeError, Setting
 from charlstm.evaluation.novelty import Passage, TrainingText
 from charlstm.text.labels import Label
 from charlstm.text.letters import start_of_letter
@@ -67,6 +68,8 @@ class Song:
         decoding: how characters are drawn.
         max_copy: how many characters in a row may be copied; 0 for any number.
         label: what the model reads before it; see `Sampler.labelled`.
+        recalling: returns the same model with another share of what is remembered of its training
+            text, as `charlstm.trained.TrainedModel.recalling` does; ``None`` if there is no other.
         seed: the same one proposes the same lines to the same decisions.
 
     Raises:
@@ -83,9 +86,11 @@ class Song:
         decoding: Decoding | None = None,
         max_copy: int = 0,
         label: Label | None = None,
+        recalling: Callable[[float | None], Sampler] | None = None,
         seed: int | None = None,
     ) -> None:
         self._sampler = sampler.labelled(label)
+        self._recalling = recalling
         self._training_text = training_text
         self._words = words
         if seed is not None:
@@ -97,11 +102,17 @@ class Song:
         self._composer = self._composer_for(self._sampler, self.form, self.decoding, max_copy)
         self._points: list[Point] = [self._composer.start()]
         self._lines: list[str] = []
+        self._ends: list[str | None] = []
 
     @property
     def label(self) -> Label:
         """What the model reads before it, by the names of the labels."""
         return self._sampler.label
+
+    @property
+    def recall(self) -> float:
+        """The share of what is remembered of the training text; 0 for the network alone."""
+        return self._sampler.recall
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -130,29 +141,48 @@ class Song:
         decoding: Decoding | None = None,
         max_copy: int | None = None,
         label: Label | None = None,
+        recall: float | Literal["auto"] | None = None,
     ) -> None:
         """Change how the next lines are written; what is ``None`` stays.
 
-        With another label the model reads all lines so far once more.
+        With another label or recall, and with another temperature where it recalls, the model reads
+        all lines so far once more.
+
+        Args:
+            form: see `Song`, as for the next three.
+            decoding: see there.
+            max_copy: see there.
+            label: see there.
+            recall: the share of what is remembered; ``"auto"`` for the recipe's own.
 
         Raises:
             UnknownCharactersError: the form has characters that the model has never seen.
-            RecipeError: there is no such label, parts of the form cannot be combined, or `max_copy`
-                cannot be kept.
+            RecipeError: there is no such label or share, parts of the form cannot be combined, or
+                `max_copy` cannot be kept.
             MissingLibraryError: see `Form.constraints`.
         """
         form = self.form if form is None else form
         decoding = decoding or self.decoding
         max_copy = self.max_copy if max_copy is None else max_copy
-        sampler = self._sampler.labelled(label)
+        sampler = self._remembering(recall).labelled(self.label if label is None else label)
         self._composer = self._composer_for(sampler, form, decoding, max_copy)
+        # What is expected after the last line was worked out for a temperature.
+        warmer = bool(sampler.recall) and decoding.temperature != self.decoding.temperature
         self.form, self.decoding, self.max_copy = form, decoding, max_copy
-        if sampler.label != self.label:
+        if warmer or (sampler.label, sampler.recall) != (self.label, self.recall):
             self._sampler = sampler
-            self._points, lines = [self._composer.start()], self._lines
-            self._lines = []
-            for line in lines:
-                self._add(line, None)
+            self._points, lines, ends = [self._composer.start()], self._lines, self._ends
+            self._lines, self._ends = [], []
+            for line, end in zip(lines, ends, strict=True):
+                self._add(line, end)
+
+    def _remembering(self, recall: float | Literal["auto"] | None) -> Sampler:
+        """Return the model with a share of what is remembered."""
+        if recall is None or recall == self.recall:
+            return self._sampler
+        if self._recalling is None:
+            raise RecipeError("This song knows its model with one ", Setting("recall"), " only.")
+        return self._recalling(None if recall == "auto" else recall)
 
     def _composer_for(
         self, sampler: Sampler, form: Form, decoding: Decoding, max_copy: int
@@ -215,6 +245,7 @@ class Song:
         if not self._lines:
             return None
         self._points.pop()
+        self._ends.pop()
         return self._lines.pop()
 
     def look_ahead(self, proposal: Proposal | None = None, lines: int = 4) -> list[Candidate]:
@@ -253,6 +284,7 @@ class Song:
         else:
             self._points.append(self._composer.stanza(point))
         self._lines.append(line)
+        self._ends.append(end)
 
     def _describe(self, point: Point, candidate: Candidate) -> Proposal:
         read = candidate.line + candidate.end

@@ -14,6 +14,7 @@ from charlstm.cli.options import (
     LineLengthOption,
     MaxCopyOption,
     MustOption,
+    RecallOption,
     RhymeOption,
     RunOption,
     TemperatureOption,
@@ -39,6 +40,7 @@ def write(
         ),
     ] = None,
     temperature: TemperatureOption = TEMPERATURE,
+    recall: RecallOption = None,
     label: LabelOption = None,
     max_copy: MaxCopyOption = None,
     line_length: LineLengthOption = "",
@@ -68,13 +70,14 @@ def write(
             reason = visible(uncopied)
             notes().print(f"Copies are not looked for: {reason}", style="yellow", markup=False)
     song = Song(
-        model.sampler,
+        model.recalling(recall),
         training_text=training_text,
         words=model.learned.words,
         form=Form(None, line_length, acrostic, acrostic_end, rhyme, tuple(must or ())),
         decoding=Decoding(temperature),
         max_copy=max_copy or 0,
         label=told,
+        recalling=model.recalling,
         seed=seed,
     )
     draft = Draft(model.directory.path)

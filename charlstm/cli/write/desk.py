@@ -169,6 +169,7 @@ class Desk:
             decoding=song.decoding if "temperature" in given else kept.decoding,
             max_copy=song.max_copy if stays else kept.max_copy,
             label=song.label if "label" in given else kept.label,
+            recall=song.recall if "recall" in given else kept.recall,
         )
 
     def _put_aside(self) -> None:

@@ -29,6 +29,7 @@ s FILE            save the song there; s! FILE writes over a file that exists
 q                 quit; the draft is kept, and offered next time as it is now
 
 /temperature 0.9  below 1 plays safe, above 1 takes risks
+/recall 0.2       how much it goes by what it has read; 0: the network alone
 /length 7         characters a line: 7, 6-9, 5,7,5,7
 /rhyme AABA       lines with the same letter rhyme
 /acrostic 春夏    first characters of the lines of a stanza; /end: the last ones

@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from charlstm.cli.names import option
 from charlstm.errors import Command, RecipeError, Setting
@@ -16,6 +17,7 @@ TEMPERATURE = 0.8
 
 EXAMPLES = {
     "temperature": "0.9",
+    "recall": "0.2",
     "length": "7",
     "rhyme": "AABA",
     "acrostic": "我喜欢你",
@@ -30,7 +32,7 @@ _COMMANDS = {
     "line_length": "length",
     "acrostic_end": "end",
     "max_copy": "copy",
-    **{name: name for name in ("acrostic", "rhyme", "must", "temperature")},
+    **{name: name for name in ("acrostic", "rhyme", "must", "temperature", "recall")},
 }
 _QUOTES = '"＂“”„«»「」『』'
 _PHRASE = re.compile(f"[{_QUOTES}]([^{_QUOTES}]*)[{_QUOTES}]|(\\S+)")
@@ -41,6 +43,7 @@ def settings(song: "Song") -> dict[str, str]:
     form = song.form
     return {
         "temperature": f"{song.decoding.temperature:g}",
+        "recall": f"{song.recall:g}" if song.recall else "",
         "length": form.line_length,
         "rhyme": form.rhyme,
         "acrostic": form.acrostic,
@@ -60,6 +63,8 @@ def told(song: "Song", name: str) -> str:
     value = settings(song)[name]
     if name == "temperature":
         return f"temperature is {value}; /temperature off goes back to {TEMPERATURE}."
+    if value and name == "recall":
+        return f"recall is {value}; /recall off is the network alone, /recall auto as the recipe."
     if value:
         return f"{name} is {value}; /{name} off turns it off."
     return f"{name} is off; /{name} {EXAMPLES[name]}, for example, turns it on."
@@ -81,6 +86,8 @@ def apply(song: "Song", name: str, value: str) -> None:
         plain = value = ""
     if name == "temperature":
         song.change(decoding=replace(song.decoding, temperature=_temperature(plain)))
+    elif name == "recall":
+        song.change(recall=_recall(plain))
     elif name == "copy":
         song.change(max_copy=_max_copy(plain))
     else:
@@ -119,6 +126,20 @@ def _temperature(text: str) -> float:
         return float(text or TEMPERATURE)
     except ValueError:
         raise RecipeError(f"A temperature is a number, as in 0.9, not {text!r}.") from None
+
+
+def _recall(text: str) -> float | Literal["auto"]:
+    """Return the share that was typed, 0 for nothing.
+
+    Raises:
+        RecipeError: it is no share.
+    """
+    if text.lower() == "auto":
+        return "auto"
+    with suppress(ValueError):
+        if 0 <= (share := float(text or 0)) <= 1:
+            return share
+    raise RecipeError(f"/recall needs auto or a number from 0 to 1, as in 0.2, not {text!r}.")
 
 
 def _max_copy(text: str) -> int:

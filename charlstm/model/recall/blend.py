@@ -22,12 +22,14 @@ from charlstm.model.recall.so_far import LONGEST, Pull, Said, SoFar, follow, gat
 from charlstm.recipes.named import SHARE
 from charlstm.text.vocabulary import Ids
 
+MOST_CHARACTERS = 8_000_000
+"""Of a longer text so many at its end are counted."""
+
 # An alphabet has words of many characters; with thousands of characters a word has one or two, and
 # longer grams take more memory than they are worth.
 _SMALL_ALPHABET = 500
 _ORDERS = (7, 5)
-# More characters are not counted, and more grams not kept.
-_MOST_CHARACTERS = 8_000_000
+# More grams are not kept.
 _MOST_GRAMS = 16_000_000
 _TINY = 1e-30
 # Below this temperature only the likeliest is left of what is expected without the song.
@@ -127,7 +129,7 @@ class Recall:
         """Count a training text.
 
         Args:
-            ids: ``[N]`` the text; of a long one the last 8 million characters are counted.
+            ids: ``[N]`` the text; of a long one the last `MOST_CHARACTERS` are counted.
             vocabulary_size: V.
             newline: the id of the line break; ``None`` if there is none.
             end: the id of the mark between songs.
@@ -179,7 +181,7 @@ class Recall:
 
 def newest(ids: Ids, unpredicted: NDArray[np.bool_] | None = None) -> NDArray[np.integer[Any]]:
     """Return what is counted of a text: its last 8 million characters, without labels."""
-    text = np.asarray(ids[max(len(ids) - _MOST_CHARACTERS, 0) :])
+    text = np.asarray(ids[max(len(ids) - MOST_CHARACTERS, 0) :])
     return text if unpredicted is None else text[~unpredicted[text]]
 
 
