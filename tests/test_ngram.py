@@ -210,8 +210,24 @@ def test_streams_side_by_side_are_expected_as_each_alone(
         alone = distributions(model, [row[stream] for row in rows])[-1]
         np.testing.assert_allclose(before[stream], alone, rtol=0, atol=1e-12)
     np.testing.assert_array_equal(model.expected(taken), before[[2, 0, 0]])
+    np.testing.assert_allclose(model.of_end(contexts), before[:, END], rtol=0, atol=1e-12)
     model.step(taken, [0, 1, 3])
     np.testing.assert_array_equal(model.expected(contexts), before)
+
+
+@settings(max_examples=20)
+@given(TEXTS, TEXTS)
+def test_how_likely_one_character_is_is_told_at_every_place(
+    text: list[int], read: list[int]
+) -> None:
+    model = model_of(text, 6, 4, END)
+    ids = np.array([*read, 0])
+    every = distributions(model, ids.tolist())
+    for character in (0, END):
+        found = model.probabilities(ids, character)
+        expected = [row[character] for row in every[1 : len(ids)]]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(model_of(text, 6, 4).of_end(model.start(2)), [0, 0])
 
 
 @settings(max_examples=20)

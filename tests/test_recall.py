@@ -115,7 +115,8 @@ def test_every_part_counts_with_its_share(network: Network, recall: Recall, shar
             recall.ngram.step(contexts, [character])
             recall.so_far.step(said, [character])
         expected = (1 - share) * alone[at : at + 1] + share * recall.ngram.expected(contexts)
-        recall.so_far.add_to(expected, said, recall.pull, min(share / 0.4, 1))
+        ending = recall.ngram.of_end(contexts)
+        recall.so_far.add_to(expected, said, recall.pull, min(share / 0.4, 1), ending)
         np.testing.assert_allclose(both[at], expected[0], rtol=0, atol=1e-6)
 
 
@@ -236,7 +237,7 @@ def test_a_temperature_shapes_what_is_expected_without_the_song(
         expected = 0.6 * distribution(alone.logits) + 0.4 * recall.ngram.expected(contexts)
         expected **= 1 / temperature
         expected /= expected.sum()
-        recall.so_far.add_to(expected, said, recall.pull)
+        recall.so_far.add_to(expected, said, recall.pull, ending=recall.ngram.of_end(contexts))
         found = distribution(state.logits / temperature)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
         # Whatever it is read at, how likely something is does not change.

@@ -226,6 +226,34 @@ def test_with_the_end_of_a_song_everything_is_forgotten() -> None:
 # How strongly a text holds to what it expects.
 
 
+@settings(max_examples=40)
+@given(st.lists(TEXTS, min_size=1, max_size=3), st.floats(0, 1), st.floats(0, 1))
+def test_a_song_does_not_put_off_its_end(
+    texts: list[list[int]], ending: float, strength: float
+) -> None:
+    so_far = SoFar(V, END)
+    streams = []
+    for text in texts:
+        said = so_far.start()
+        for character in text:
+            so_far.step(said, [character])
+        streams.append((said, 0))
+    many, chances = gathered(streams), np.full(len(texts), ending)
+    before = without(np.random.default_rng(len(texts)), len(texts))
+    found, apart = before.copy(), before.copy()
+    so_far.add_to(found, many, PULL, strength, chances)
+    so_far.add_to(apart, many, PULL, strength)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=0, atol=EXACT)
+    # What the end alone keeps says how much of everything is kept.
+    kept = 1 - (before[:, END] - apart[:, END]) / before[:, END]
+    np.testing.assert_allclose(
+        found[:, END], kept * before[:, END] + (1 - kept) * ending, rtol=0, atol=EXACT
+    )
+    others = [one for one in range(V) if one != END]
+    expected = kept[:, None] * before + (1 - ending) * (apart - kept[:, None] * before)
+    np.testing.assert_allclose(found[:, others], expected[:, others], rtol=0, atol=EXACT)
+
+
 def songs_of(refrain: bool) -> NDArray[np.int64]:
     """Return 25 songs of three verses; with a refrain after each, or a verse that is new."""
     rng = np.random.default_rng(7)

@@ -176,6 +176,10 @@ class Recall:
         if len(predicted) > 1:
             followed = follow(self.so_far, text[predicted])
             keep[predicted[1:]], add[predicted[1:]] = followed.weigh(self.pull)
+            if self.ngram is not None and self.end is not None:
+                ending = self.ngram.probabilities(text, self.end)
+                of_end = (1 - keep[1:]) * ending
+                add[1:] = np.where(text[1:] == self.end, of_end, add[1:] * (1 - ending))
         return keep[1:], add[1:]
 
 
@@ -400,7 +404,8 @@ class Blend:
             np.exp(expected, out=expected)
             expected *= 1 / self._sums(expected)
             expected += _TINY
-        self.recall.so_far.add_to(expected, said, self.recall.pull, self.strength)
+        ending = None if self.recall.ngram is None else self.recall.ngram.of_end(contexts)
+        self.recall.so_far.add_to(expected, said, self.recall.pull, self.strength, ending)
         return expected
 
     # Of one stream these take a third of the time that the general way does.

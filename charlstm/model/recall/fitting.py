@@ -60,8 +60,11 @@ def fit_pull(
         levels = count_levels(ids[rest], vocabulary_size, order=order, end=end)
         ngram = NGram(levels, vocabulary_size, end, unpredicted)
         for start, stop in left_out:
-            expected.append(ngram.probabilities(ids[start:stop]))
-            followed.append(follow(so_far, ids[start:stop]))
+            text = ids[start:stop]
+            # The end of a song is as likely with it as without.
+            counted = np.ones(len(text) - 1, dtype=bool) if end is None else text[1:] != end
+            expected.append(ngram.probabilities(text)[counted])
+            followed.append(follow(so_far, text).part(counted))
     tally = Tally(
         np.concatenate([part.tally.all for part in followed]),
         np.concatenate([part.tally.different for part in followed]),

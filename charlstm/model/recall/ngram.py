@@ -169,38 +169,63 @@ class NGram:
             self._rows[key] = expected = expected.astype(dtype)
         return expected
 
-    def probabilities(self, ids: NDArray[np.integer[Any]]) -> Real:
+    def of_end(self, contexts: Contexts) -> Real:
+        """Return how likely the song ends in each stream, ``[N]``; 0 in a text of one piece."""
+        chances = np.zeros(len(contexts.nodes))
+        if self.end is None:
+            return chances
+        for stream, nodes in enumerate(contexts.nodes):
+            chance = self._alone[self.end]
+            for (symbols, starts, shares, kept), node in zip(
+                self._tables[1:], nodes[1:], strict=False
+            ):
+                chance *= kept[node]
+                at = bisect_left(symbols, self.end, starts[node], starts[node + 1])
+                if at < starts[node + 1] and symbols[at] == self.end:
+                    chance += shares[at]
+            chances[stream] = chance
+        return chances
+
+    def probabilities(self, ids: NDArray[np.integer[Any]], of: int | None = None) -> Real:
         """Return the probability of each character of a text but the first, ``[N - 1]``.
 
         Args:
             ids: ``[N]`` the text; what is never predicted is passed over, with a probability of 0.
+            of: the probability of this character at each place, instead of the one that is there.
         """
         text: Whole = np.asarray(ids, dtype=np.int64)
         if self._unpredicted is not None and (given := self._unpredicted[text]).any():
             every = np.zeros(len(text))
-            every[np.flatnonzero(~given)[1:]] = self._probabilities(text[~given])
+            every[np.flatnonzero(~given)[1:]] = self._probabilities(text[~given], of)
             return every[1:]
-        return self._probabilities(text)
+        return self._probabilities(text, of)
 
-    def _probabilities(self, ids: Whole) -> Real:
+    def _probabilities(self, ids: Whole, of: int | None) -> Real:
         ends = np.zeros(len(ids), dtype=bool) if self.end is None else ids == self.end
-        result = self._alone[ids]
+        targets = ids if of is None else np.full(len(ids), of)
+        result = self._alone[targets]
         before: Whole = np.zeros(len(ids), dtype=np.int64)
         for length, level in enumerate(self.levels, start=1):
             contexts = np.repeat(np.arange(len(level.kept)), np.diff(level.starts))
             keys = contexts * self.vocabulary_size + level.symbols
-            wanted = before * self.vocabulary_size + ids
-            at = np.searchsorted(keys, wanted)
-            found = (keys[np.minimum(at, len(keys) - 1)] == wanted) & (before >= 0)
+
+            read = _found(keys, before * self.vocabulary_size + ids)
             if length > 1:
+                at = read if of is None else _found(keys, before * self.vocabulary_size + targets)
                 result *= np.where(before >= 0, level.kept[before], 1.0)
-                result += np.where(found, level.shares[np.where(found, at, 0)], 0.0)
+                result += np.where(at >= 0, level.shares[at], 0.0)
             # What was read before the next character, one longer.
-            before = np.concatenate(([-1], np.where(found, at, -1)[:-1]))
+            before = np.concatenate(([-1], read[:-1]))
             if length > 1:
                 before[1:][ends[:-1]] = -1
         expected: Real = result[1:]
         return expected
+
+
+def _found(keys: Whole, wanted: Whole) -> Whole:
+    """Return where keys stand among others that ascend; -1 for those that do not."""
+    at = np.searchsorted(keys, wanted)
+    return np.where(keys[np.minimum(at, len(keys) - 1)] == wanted, at, -1)
 
 
 def add_few(expected: NDArray[Any], added: dict[int, float], share: float = 1.0) -> None:

@@ -9,6 +9,9 @@ k-th of them so far, ``T_k`` how often anything did, and ``U_k`` how many differ
 
 where that context came before; else ``p_k = p_(k-1)``. Below the first is p, what the model expects
 without the song. The whole is linear in it: ``keep p + add``.
+
+A song has never said its own end, and would put it off with all that it has said. So of what is
+added the end has the share that the n-gram model gives it, and all else what that leaves.
 """
 
 from collections import Counter, defaultdict
@@ -174,7 +177,14 @@ class SoFar:
         if len(ended) == len(said.ids):
             said.most = 0
 
-    def add_to(self, expected: NDArray[Any], said: Said, pull: Pull, strength: float = 1.0) -> None:
+    def add_to(
+        self,
+        expected: NDArray[Any],
+        said: Said,
+        pull: Pull,
+        strength: float = 1.0,
+        ending: Real | None = None,
+    ) -> None:
         """Turn what is expected without the songs into what is with them, in place.
 
         Args:
@@ -182,17 +192,28 @@ class SoFar:
             said: what the songs have said.
             pull: of the text.
             strength: how much of the difference is made, from 0 to 1.
+            ending: ``[N]``: how likely the n-gram model finds the end of each song; ``None`` where
+                there is none.
         """
         if not said.most:
             return
+        if ending is None or self.end is None:
+            ending = np.zeros(len(expected))
         if len(expected) == 1:
-            _add_to_one(expected[0], said, pull, strength)
+            left = _add_to_one(expected[0], said, pull, strength, float(ending[0]))
         else:
-            _add_to_many(expected, said, pull, strength)
+            left = _add_to_many(expected, said, pull, strength, ending)
+        if self.end is not None:
+            expected[:, self.end] += (left * ending).astype(expected.dtype)
 
 
-def _add_to_one(expected: NDArray[Any], said: Said, pull: Pull, strength: float) -> None:
-    """See `SoFar.add_to`. Few characters are alike: numbers are faster than arrays of few."""
+def _add_to_one(
+    expected: NDArray[Any], said: Said, pull: Pull, strength: float, ending: float
+) -> Real:
+    """Add all but the end; return how much is added in all, ``[1]``. See `SoFar.add_to`.
+
+    Few characters are alike: numbers are faster than arrays of few.
+    """
     n, counts = said.most, said.counts[0].astype(expected.dtype, copy=False)
     alike = said.alike[0, -n:]
     places = alike.astype(bool).nonzero()[0]
@@ -216,10 +237,11 @@ def _add_to_one(expected: NDArray[Any], said: Said, pull: Pull, strength: float)
         shares[character] += number * (adds[_LEVEL_OF[length]] - least)
     signs *= -D
     signs += counts
-    signs *= strength * least
+    signs *= strength * (1 - ending) * least
     expected *= 1 - strength * (1 - keep)
     expected += signs
-    add_few(expected, shares, strength)
+    add_few(expected, shares, strength * (1 - ending))
+    return np.array([strength * (1 - keep)])
 
 
 def _at_least(exactly: list[int]) -> list[int]:
@@ -238,8 +260,10 @@ def _balance_one(every: list[int], different: list[int], pull: Pull) -> tuple[fl
     return later, list(accumulate(reversed(adds))) or [0.0]
 
 
-def _add_to_many(expected: NDArray[Any], said: Said, pull: Pull, strength: float) -> None:
-    """See `SoFar.add_to`."""
+def _add_to_many(
+    expected: NDArray[Any], said: Said, pull: Pull, strength: float, ending: Real
+) -> Real:
+    """Add all but the end; return how much is added in all, ``[N]``. See `SoFar.add_to`."""
     N, V, n = *expected.shape, said.most
     places = np.flatnonzero(said.alike[:, -n:] != 0)
     rows, columns = places // n, places % n - n
@@ -262,7 +286,7 @@ def _add_to_many(expected: NDArray[Any], said: Said, pull: Pull, strength: float
         at_least(within, counts.sum(axis=1)), at_least(within[is_last], signs.sum(axis=1))
     )
     keep, adds = balance(tally, pull)
-    adds *= strength
+    adds *= strength * (1 - ending)[:, None]
     weights, D = adds[:, :1].astype(expected.dtype), pull.discount
     expected *= (1 - strength * (1 - keep))[:, None].astype(expected.dtype)
     expected += counts * weights
@@ -272,6 +296,7 @@ def _add_to_many(expected: NDArray[Any], said: Said, pull: Pull, strength: float
         ends = np.flatnonzero(is_last)
         sums = np.add.reduceat(shares, np.append(0, ends[:-1] + 1))
         expected[which[ends] // V, which[ends] % V] += sums
+    return strength * (1 - keep)
 
 
 @dataclass(frozen=True)
@@ -285,6 +310,11 @@ class Followed:
 
     tally: Tally
     same: NDArray[Any]
+
+    def part(self, places: NDArray[np.bool_]) -> "Followed":
+        """Return the same of some of the characters."""
+        tally = Tally(self.tally.all[places], self.tally.different[places])
+        return Followed(tally, self.same[places])
 
     def weigh(self, pull: Pull) -> tuple[Real, Real]:
         """Return by what each character's probability is multiplied, and what is added, ``[N]``."""
