@@ -79,11 +79,14 @@ class GenerationSettings(WritingSettings, total=False):
         length: see `charlstm.writing.sampler.SamplingSettings`, as for the next two.
         lines: see there.
         stop: see there.
+        refrain: whether the stanza that comes back in the training songs does so in these too, and
+            at the same place; see `charlstm.writing.refrain`.
     """
 
     length: int | None
     lines: int | None
     stop: Sequence[str]
+    refrain: bool
 
 
 class FormSettings(WritingSettings, total=False):
@@ -143,7 +146,7 @@ class TrainedModel:
             UnknownCharactersError: of the prefix.
             UnknownSettingError: there is no such setting.
             RecipeError: a setting is out of range, or there is no such label.
-            RunError: `max_copy` is asked for and the run keeps no index.
+            RunError: `max_copy` or `refrain` is asked for and the run keeps no index.
         """
         sampler, sampling = self._asked(**settings)
         return sampler.stream(prefix, **sampling)
@@ -175,6 +178,7 @@ class TrainedModel:
         length: int | None = None,
         lines: int | None = None,
         stop: Sequence[str] = (),
+        refrain: bool = False,
         max_copy: int | None = None,
         processors: Sequence[Processor] = (),
         seed: int | None = None,
@@ -190,6 +194,7 @@ class TrainedModel:
             "stop": stop,
             "decoding": Decoding(**decoding),
             "processors": (*processors, *self.learned.processors(max_copy)),
+            "refrain": self.learned.refrain if refrain else None,
             "seed": seed,
             "unknown": unknown,
         }

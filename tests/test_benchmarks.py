@@ -29,6 +29,14 @@ WORKS = {
         "size of the index": "MB",
         "1,000 characters ": "s",
     },
+    "recall": {
+        "one stream": "chars/s",
+        "4 streams at once": "chars/s",
+        "opening, later by": "ms",
+        "memory": "MB",
+        "file": "MB",
+        "learning": "s",
+    },
 }
 
 

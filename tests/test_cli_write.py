@@ -122,6 +122,21 @@ def test_a_piped_session_gives_the_song_and_everything_else_apart(place: Path) -
     assert "The draft is in checkpoints/song/draft.txt; charlstm write goes on with it." in stderr
 
 
+def test_a_stanza_that_is_named_returns_and_the_draft_keeps_it(write: Write, draft: Path) -> None:
+    verse = ("我在车站等你来", "你在海上看花开")
+    result = write(*verse, "b", "他在窗前", "不见了", "/refrain 1", "q")
+    assert result.code == 0, result.stderr
+    whole = [*verse, "", "他在窗前", "不见了", "", *verse]
+    assert result.stdout.splitlines() == whole
+    assert draft.read_text("utf-8").splitlines() == whole
+    result = write("u", "/refrain 3", "/refrain two", "/refrain ２", "q")
+    assert "There is no stanza 3 that could return: the song has 2 stanzas" in result.stderr
+    assert "/refrain needs the number of a stanza, as in /refrain 2." in result.stderr
+    assert result.stdout.splitlines() == [*whole[:-1], "", *whole[3:5]]
+    result = write("/refrain", "q")
+    assert "/refrain needs a model of songs, and this one learned a single text." in result.stderr
+
+
 def test_a_session_that_adds_nothing_leaves_nothing(write: Write, draft: Path) -> None:
     result = write("q")
     assert (result.code, result.stdout) == (0, "")

@@ -648,3 +648,30 @@ def test_side_by_side_every_setting_writes_what_it_writes_alone(
     assert found == [
         sampler.generate("分开", length=45, decoding=decoding, seed=5 + k) for k in range(4)
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "decoding", "most"),
+    [
+        (12, Decoding(), 6),
+        (13, Decoding(), 6),
+        (3, Decoding(), 4),  # a few characters always may
+        (0, Decoding(), None),
+        (12, Decoding(no_repeat=9), 8),
+        (12, Decoding(allow_loops=True), None),
+    ],
+)
+def test_where_the_model_remembers_half_a_line_may_come_again(
+    line: int, decoding: Decoding, most: int | None
+) -> None:
+    text = "abcdefghijklmnop"
+    known = Vocabulary.build(text)
+    for again in range(1, len(text)):
+        written = text + "p" + text[:again]
+        left_out = {
+            character
+            for process in decoding.processors(known, line)
+            for character in ruled_out(process, written, known)
+        }
+        too_long = most is not None and again >= most
+        assert left_out == ({text[again]} if too_long else set())

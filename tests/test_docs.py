@@ -104,6 +104,25 @@ def test_the_examples_of_the_page_about_forms_run_as_they_stand(
     assert "e" not in written
 
 
+def test_the_parts_of_a_character_on_the_page_about_what_is_remembered_add_up(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(trained)
+    text = (DOCS / "recall.md").read_text(encoding="utf-8")
+    (block,) = python_of(text)
+    exec(compile(block, "recall.md", "exec"), {"__name__": "recall"})
+    found = capsys.readouterr().out
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", text, re.M | re.S)
+    for table in (found, shown):
+        head, *rows = table.splitlines()
+        assert head == "     network   grams    both  with the song"
+        parts = [[float(part) for part in row.split()[-4:]] for row in rows]
+        assert len(parts) == 4
+        for network, grams, both, _ in parts:
+            assert both == pytest.approx(0.6 * network + 0.4 * grams, abs=0.001)
+        assert [row[3] for row in parts] == sorted((row[3] for row in parts), reverse=True)
+
+
 def test_the_command_at_the_head_of_the_page_about_forms_is_one(
     trained: Path, charlstm: Charlstm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -307,7 +307,7 @@ def test_a_text_of_characters_by_the_thousand_has_shorter_grams() -> None:
 
 
 def test_of_a_long_text_the_end_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm.model.recall.blend._MOST_CHARACTERS", 150)
+    monkeypatch.setattr("charlstm.model.recall.blend.MOST_CHARACTERS", 150)
     text = np.random.default_rng(8).integers(0, 9, 400, dtype=np.uint16)
     long, short = Recall.learn(text, 9), Recall.learn(text[-150:], 9)
     assert long.pull == short.pull

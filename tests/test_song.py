@@ -10,6 +10,7 @@ from charlstm.errors import CharLSTMError, FormError, RecipeError, UnknownCharac
 from charlstm.evaluation.novelty import TrainingText
 from charlstm.text.letters import counted
 from charlstm.trained import TrainedModel
+from charlstm.writing.alike import Lines
 from charlstm.writing.decoding import Decoding
 from charlstm.writing.form import Form
 from charlstm.writing.rhyme import rhyme
@@ -46,6 +47,19 @@ def expected_next(song: Song) -> "list[float]":
 
 
 # Proposals.
+
+
+@pytest.mark.parametrize("rhyme", ["", "AABB"])
+def test_no_line_that_is_proposed_says_what_the_song_says_already(begin: Begin, rhyme: str) -> None:
+    song = begin(form=Form(rhyme=rhyme))
+    for stanza in range(3):
+        for _ in range(4):
+            proposals = song.propose()
+            said = Lines(song.lines)
+            assert [line for line in shown(proposals) if said.has(line)] == []
+            song.take(proposals[0])
+        if stanza < 2:
+            song.write("")
 
 
 def test_five_different_lines_are_proposed_the_likeliest_first(begin: Begin) -> None:

@@ -147,6 +147,13 @@ class Answers:
             self._longest = passage
         return passage
 
+    def _refrain(self, text: str) -> dict[str, Any] | None:
+        """Return which lines are the refrain, from 1; ``None`` if none was asked for."""
+        if not self._settings["refrain"]:
+            return None
+        first, *again = [*self._model.learned.refrain.lines(text), None]
+        return {"lines": first, "returns": again[0] if again else None}
+
     def _described(
         self,
         text: str,
@@ -176,5 +183,6 @@ class Answers:
             "mean_log_probability": float(likely.mean()) if len(likely) else None,
             "longest_copy": copy,
             **self._settings,
+            "refrain": self._refrain(text),
             "run": str(self._model.directory.path),
         }

@@ -16,6 +16,7 @@ from charlstm.cli.console import (
 )
 from charlstm.cli.names import option
 from charlstm.cli.options import (
+    FORM,
     AcrosticEndOption,
     AcrosticOption,
     ForceOption,
@@ -153,6 +154,14 @@ def generate(
         ),
     ] = False,
     max_copy: MaxCopyOption = None,
+    refrain: Annotated[
+        bool,
+        typer.Option(
+            "--refrain",
+            help="Let a stanza return, as the one that comes back in the training songs does.",
+            rich_help_panel=FORM,
+        ),
+    ] = False,
     line_length: LineLengthOption = "",
     acrostic: AcrosticOption = "",
     acrostic_end: AcrosticEndOption = "",
@@ -180,6 +189,8 @@ def generate(
     form = Form(lines, line_length, acrostic, acrostic_end, rhyme, tuple(must or ()))
     if form.has_constraints and (length is not None or stop):
         raise typer.BadParameter("a form determines its own length; leave --length and --stop out.")
+    if form.has_constraints and refrain:
+        raise typer.BadParameter("a form is one stanza, which cannot return; leave --refrain out.")
     model = load(run)
     sampler = model.recalling(recall)
     read: list[Path | int] = [
@@ -213,6 +224,7 @@ def generate(
         "label": told_labels,
     }
     ends: dict[str, Any] = {"length": length, "lines": lines, "stop": tuple(stop or ())}
+    ends["refrain"] = refrain
     told = {**ends, **asdict(form), **settings}
     may_end = model.info.songs is not None and lines is None and not form.has_constraints
     answers = Answers(model, told, many, may_end, as_json=as_json, kept=bool(files))

@@ -60,7 +60,9 @@ LabelOption = Annotated[
     ),
 ]
 
-_FORM = "Form"
+FORM = "Form"
+"""The panel of what a text should be."""
+
 _DRAWING = "How characters are drawn"
 
 
@@ -134,7 +136,7 @@ MaxCopyOption = Annotated[
         min=1,
         help="Never copy more than N characters in a row from the training text.",
         show_default=False,
-        rich_help_panel=_FORM,
+        rich_help_panel=FORM,
     ),
 ]
 LineLengthOption = Annotated[
@@ -142,7 +144,7 @@ LineLengthOption = Annotated[
     typer.Option(
         help="Characters per line, not counting punctuation and spaces: 7, 6-9, or 5,7,5,7.",
         show_default=False,
-        rich_help_panel=_FORM,
+        rich_help_panel=FORM,
     ),
 ]
 AcrosticOption = Annotated[
@@ -150,7 +152,7 @@ AcrosticOption = Annotated[
     typer.Option(
         help="The n-th line begins with the n-th character of this.",
         show_default=False,
-        rich_help_panel=_FORM,
+        rich_help_panel=FORM,
     ),
 ]
 AcrosticEndOption = Annotated[
@@ -158,7 +160,7 @@ AcrosticEndOption = Annotated[
     typer.Option(
         help="The n-th line ends with the n-th character of this.",
         show_default=False,
-        rich_help_panel=_FORM,
+        rich_help_panel=FORM,
     ),
 ]
 RhymeOption = Annotated[
@@ -166,7 +168,7 @@ RhymeOption = Annotated[
     typer.Option(
         help="Lines with the same letter rhyme: AABB, ABAB, AABA, AAAA. Needs charlstm\\[rhyme].",
         show_default=False,
-        rich_help_panel=_FORM,
+        rich_help_panel=FORM,
     ),
 ]
 MustOption = Annotated[
@@ -174,6 +176,6 @@ MustOption = Annotated[
     typer.Option(
         help="This word occurs somewhere; repeatable.",
         show_default=False,
-        rich_help_panel=_FORM,
+        rich_help_panel=FORM,
     ),
 ]

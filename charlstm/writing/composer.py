@@ -14,6 +14,7 @@ import numpy as np
 from charlstm.errors import FormError, Part, RecipeError, Setting
 from charlstm.text.letters import letters
 from charlstm.text.unseen import Prefix
+from charlstm.writing.alike import Lines
 from charlstm.writing.candidates import (
     COLDEST,
     Candidate,
@@ -35,6 +36,8 @@ _RETURNS = 3
 _PLACINGS = 4
 # Marks after which a text goes on.
 _PAUSES = ("，", "；", "、", "：")
+# So many lines of a text are looked at for one that a new one would repeat.
+_LOOKED_AT = 200
 # An error shows at most this many letters of a line.
 _SHOWN = 60
 # Of lines that fit equally well the likelier one is taken more often, by this power of the
@@ -165,6 +168,7 @@ class Composer:
         endings = self._endings(point)
         fitting: dict[str, Candidate] = {}
         missed: list[Row] = []
+        said = Lines(point.shown.split("\n")[:-1][-_LOOKED_AT:])
         for many, warmth in _ROUNDS:
             for row in self._writer.write(point, many, endings, warmth=warmth):
                 if row.end is None or self._unmet(point, row):
@@ -176,8 +180,8 @@ class Composer:
                     log_weight = float(np.logaddexp(candidate.log_weight, same.log_weight))
                     candidate = replace(candidate, log_weight=log_weight)
                 fitting[candidate.line] = candidate
-            # A line that the text has already does not count, unless nothing else is found.
-            new = [other for other in fitting.values() if other.line not in point.lines]
+            # What the text says already, or nearly, does not count unless nothing else is found.
+            new = [other for other in fitting.values() if not said.has(other.line)]
             if len(new) >= wanted:
                 return new
         if not fitting:

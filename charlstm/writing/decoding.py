@@ -34,6 +34,10 @@ _LOOP_CHARACTERS = 12
 _LOOKED_AT = 600
 # A passage is searched for by its last characters.
 _ENDING = 8
+# A song that is drawn comes upon what it has said more often than one that somebody thought of,
+# and what it remembers then leads it on. Half a line is what people say again without meaning to,
+# and so are a few characters.
+_NO_ACCIDENT = 4
 # Only the text as it was after every eighth character is looked at, so that a loop is remembered
 # for a while without remembering anything.
 _STRIDE = 8
@@ -72,11 +76,13 @@ class Decoding:
 
         Args:
             vocabulary: of the logits.
-            line: of how many characters a line is, where the model remembers what it has written:
-                it would say a verse again, and then the next. No more than a line comes again.
+            line: of how many characters a line is, where the model remembers what it has written;
+                no more than half of one comes again.
         """
         chosen: list[Processor] = []
-        most = self.no_repeat or (0 if self.allow_loops or not line else line + 1)
+        most = self.no_repeat
+        if line and not most and not self.allow_loops:
+            most = max(line // 2, _NO_ACCIDENT) + 1
         if most:
             chosen.append(NoRepeat(most, vocabulary))
         if not self.allow_loops:

@@ -1,6 +1,7 @@
 """The draw: from logits to the next character, for many streams at once."""
 
 import secrets
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from charlstm.model.network import Array
 from charlstm.text.vocabulary import UNKNOWN
 from charlstm.writing.decoding import COLD, Decoding
 
+# Uniform numbers are drawn this many at a time: a call to the generator costs as much for one.
+_BLOCK = 256
 # For many streams the weights are summed in groups of this many; see `Drawer.all`.
 _GROUP = 32
 
@@ -117,6 +120,12 @@ def choose(logits: Array, decoding: Decoding, generator: np.random.Generator) ->
     the cumulative distribution.
     """
     return Drawer(decoding, len(logits)).one(logits.copy()[None], generator.random())
+
+
+def uniforms(generators: list[np.random.Generator]) -> Iterator[NDArray[np.float64]]:
+    """Yield a number in [0, 1) from each generator, again and again."""
+    while True:
+        yield from np.stack([rng.random(_BLOCK) for rng in generators], axis=1)
 
 
 def first_seed(seed: int | None) -> int:

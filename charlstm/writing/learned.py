@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from functools import cached_property
 from string import ascii_letters
 
-from charlstm.errors import Command, Message, RunError, Setting
+from charlstm.errors import Command, Message, RecipeError, RunError, Setting
 from charlstm.evaluation.novelty import Passage, TrainingText
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
-from charlstm.text.songs import as_read
+from charlstm.text.songs import END, as_read
 from charlstm.text.unseen import Prefix
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import MaxCopy, Processor
 from charlstm.writing.point import Point
+from charlstm.writing.refrain import Refrain
 
 # Fewer different words have too few rhymes among them.
 _MANY_WORDS = 500
@@ -69,18 +70,48 @@ class Learned:
         Raises:
             RunError: the run does not keep it, or it is damaged.
         """
+        return TrainingText(as_read(self._read("what is copied")))
+
+    @cached_property
+    def refrain(self) -> Refrain:
+        """Which stanza comes back in its songs, and where.
+
+        Raises:
+            RecipeError: there are no songs, or no stanza comes back in any of them.
+            RunError: the run does not keep its text, or it is damaged.
+        """
+        songs = self._info.songs
+        if songs is None:
+            raise RecipeError(
+                Setting("refrain"), " needs a model of songs, and this one learned a single text."
+            )
+        text = self._read("which stanza returns")
+        found = Refrain.of(song for song in text.split(END) if song.strip())
+        if found is None:
+            raise RecipeError(
+                Setting("refrain"),
+                " needs songs in which a stanza comes back, and in none of those that the model "
+                "learned does one.",
+            )
+        return found
+
+    def _read(self, what: str) -> str:
+        """Return the text without its labels, and with the marks between its songs.
+
+        Raises:
+            RunError: the run does not keep it, so nobody can tell `what`, or it is damaged.
+        """
         text = self._directory.read_index(self._info)
         if text is None:
             left_out = Setting("index", False)
             raise RunError(
                 f"{self._directory.path} keeps no index of its training text (it was made with ",
                 left_out,
-                ", or by an older version), so nobody can tell what is copied: train again "
-                "without ",
+                f", or by an older version), so nobody can tell {what}: train again without ",
                 left_out,
                 ".",
             )
-        return TrainingText(as_read(self._info.labels.stripped(text)))
+        return self._info.labels.stripped(text)
 
     @cached_property
     def words(self) -> frozenset[str] | None:

@@ -22,12 +22,11 @@ from charlstm.text.songs import END, Songs
 from charlstm.text.unseen import Prefix, stop_text
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import IN_DECODING, Decoding, Processor, without
-from charlstm.writing.drawer import Drawer, choose, first_seed
+from charlstm.writing.drawer import Drawer, choose, first_seed, uniforms
+from charlstm.writing.refrain import Refrain, Returning
 from charlstm.writing.stopping import End
-from charlstm.writing.written import Writing, Written
+from charlstm.writing.written import Texts, Writing, Written
 
-# Uniform numbers are drawn this many at a time: a call to the generator costs as much for one.
-_BLOCK = 256
 # At most this many texts are written side by side: more would cost memory and gain nothing.
 _AT_ONCE = 256
 # How many characters are written by default, or for each line where lines are counted.
@@ -51,6 +50,7 @@ class SamplingSettings(TypedDict, total=False):
         stop: texts at which to end; they are not part of what is written.
         decoding: how each character is drawn.
         processors: what else may change the logits; see `charlstm.writing.decoding`.
+        refrain: the stanza that returns, and where; by default none does.
         seed: the same one writes the same text; by default a random one.
         unknown: what to do with characters of the prefix that the model has never seen:
             ``"error"``, the default, ``"skip"`` them, or ``"map"`` them to the nearest that the
@@ -62,6 +62,7 @@ class SamplingSettings(TypedDict, total=False):
     stop: Sequence[str]
     decoding: Decoding | None
     processors: Sequence[Processor]
+    refrain: Refrain | None
     seed: int | None
     unknown: str
 
@@ -282,6 +283,7 @@ class Sampler:
         stop: Sequence[str] = (),
         decoding: Decoding | None = None,
         processors: Sequence[Processor] = (),
+        refrain: Refrain | None = None,
         seed: int | None = None,
         unknown: str = "error",  # which the prefix was read with
     ) -> tuple[Iterator[list[str]], list[End]]:
@@ -311,9 +313,13 @@ class Sampler:
         ]
         if most:
             length = most * LONGEST + 1
-        texts = _Texts([begun] * samples, list(range(samples)))
+        texts = Texts([begun] * samples, list(range(samples)))
         decoding = decoding or Decoding()
-        processors = (*decoding.processors(self.vocabulary, self.network.line), *processors)
+        decoded = decoding.processors(self.vocabulary, self.network.line)
+        if refrain is None:
+            processors = (*decoded, *processors)
+        else:
+            processors = (Returning(refrain, self.vocabulary, decoded, processors),)
         never = self.vocabulary.marks
         if may_end:
             never = never[never != self.vocabulary.end]
@@ -328,7 +334,7 @@ class Sampler:
     def _pieces(
         self,
         steps: "Iterable[Sequence[int] | NDArray[np.intp]]",
-        texts: "_Texts",
+        texts: Texts,
         ends: list[End],
     ) -> Iterator[list[str]]:
         """Yield a piece of every text for the ids that are drawn at each step."""
@@ -350,7 +356,7 @@ class Sampler:
     def _draw(
         self,
         read: str,
-        texts: "_Texts",
+        texts: Texts,
         length: int,
         decoding: Decoding,
         processors: Sequence[Processor],
@@ -379,11 +385,11 @@ class Sampler:
             length -= 1
             state = network.start(streams)
             network.step(state, first)
-        uniforms = _uniforms(generators)
+        drawn = uniforms(generators)
         drawer = Drawer(decoding, network.vocabulary_size, streams)
         logits = state.logits  # the same memory after every step
         for left in range(length, 0, -1):
-            uniform = next(uniforms)
+            uniform = next(drawn)
             for process in processors:
                 for stream in texts.running:
                     process(texts.written[stream], logits[stream])
@@ -397,19 +403,6 @@ class Sampler:
                 yield chosen
                 if left > 1:
                     network.step(state, chosen)
-
-
-@dataclass
-class _Texts:
-    """The texts of all streams.
-
-    Attributes:
-        written: each with its prefix, normalised.
-        running: the numbers of those that have not ended.
-    """
-
-    written: list[str]
-    running: list[int]
 
 
 def open_sampler(directory: RunDirectory, info: RunInfo, recall: float | None = None) -> Sampler:
@@ -432,9 +425,3 @@ def open_sampler(directory: RunDirectory, info: RunInfo, recall: float | None = 
     remembered = directory.read_recall(info) if share else None
     reader = blend(network, remembered, share)
     return Sampler(reader, vocabulary, info.recipe.text, info.songs, recall=share)
-
-
-def _uniforms(generators: list[np.random.Generator]) -> Iterator[NDArray[np.float64]]:
-    """Yield a number in [0, 1) from each generator, again and again."""
-    while True:
-        yield from np.stack([rng.random(_BLOCK) for rng in generators], axis=1)

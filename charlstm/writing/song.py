@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from charlstm.checks import check_whole
-from charlstm.errors import FormError, RecipeError, Setting
+from charlstm.errors import FormError, RecipeError, Setting, count
 from charlstm.evaluation.novelty import Passage, TrainingText
 from charlstm.text.labels import Label
 from charlstm.text.letters import start_of_letter
@@ -23,6 +23,7 @@ from charlstm.writing.decoding import Decoding, Processor
 from charlstm.writing.form import Form
 from charlstm.writing.learned import keeping_short
 from charlstm.writing.point import Point
+from charlstm.writing.refrain import stanzas
 from charlstm.writing.rhyme import ending
 from charlstm.writing.sampler import Sampler
 
@@ -239,6 +240,27 @@ class Song:
         text = lines if isinstance(lines, str) else "\n".join(lines)
         for line in text.split("\n"):
             self._add(line, None)
+
+    def bring_back(self, number: int) -> tuple[str, ...]:
+        """Let a stanza return after an empty line; return what was added.
+
+        Args:
+            number: of the stanza, from 1; a single line is none, see `charlstm.writing.refrain`.
+
+        Raises:
+            RecipeError: there is no such stanza.
+        """
+        said = stanzas(self.text)
+        if not 1 <= number <= len(said):
+            raise RecipeError(
+                f"There is no stanza {number} that could return: the song has "
+                f"{count(len(said), 'stanza')} of two lines or more."
+            )
+        lines = said[number - 1].lines
+        if self._lines[-1].strip():
+            lines = ["", *lines]
+        self.write(lines)
+        return tuple(lines)
 
     def go_back(self) -> str | None:
         """Take the last line away and return it; ``None`` when there is none."""

@@ -33,3 +33,16 @@ class Writing(Iterator[str]):
     def ended(self) -> bool:
         """Whether the model has ended its song, and nothing else did."""
         return any(end.song for end in self._ends)
+
+
+@dataclass
+class Texts:
+    """Texts that are written side by side.
+
+    Attributes:
+        written: each with its prefix, normalised.
+        running: the numbers of those that have not ended.
+    """
+
+    written: list[str]
+    running: list[int]

@@ -81,7 +81,7 @@ def write(
         seed=seed,
     )
     draft = Draft(model.directory.path)
-    desk = Desk(song, draft, model.directory, uncopied)
+    desk = Desk(song, draft, model.directory, uncopied, model.learned)
     given = {name for name in context.params if is_given(context, name)}
     code = 0
     with draft.locked():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from charlstm.runs.directory import RunDirectory
     from charlstm.writing.candidates import Candidate
     from charlstm.writing.draft import Draft, Settings
+    from charlstm.writing.learned import Learned
     from charlstm.writing.song import Proposal, Song
 
 _PROPOSALS = 5
@@ -62,13 +63,22 @@ class Desk:
         draft: where it is kept.
         run: whose model writes with it.
         uncopied: why copies are not looked for; empty when they are.
+        learned: what the model learned from.
     """
 
-    def __init__(self, song: "Song", draft: "Draft", run: "RunDirectory", uncopied: str) -> None:
+    def __init__(
+        self,
+        song: "Song",
+        draft: "Draft",
+        run: "RunDirectory",
+        uncopied: str,
+        learned: "Learned",
+    ) -> None:
         self._song = song
         self._draft = draft
         self._run = run
         self._uncopied = uncopied
+        self._learned = learned
         # For every place between two lines, so that going back shows what was seen there.
         self._seen = [_Seen()]
         # The words, with those that the model has not read yet.
@@ -206,6 +216,8 @@ class Desk:
             self._look_ahead(int(keys[1:] or 0))
         elif key in ("s", "s!"):
             self._save(value, over=key == "s!")
+        elif key == "/refrain":
+            self._bring_back(unicodedata.normalize("NFKC", value).strip())
         elif key.startswith("/"):
             self._set(key[1:], value)
         else:
@@ -257,6 +269,17 @@ class Desk:
             self._draw()
         else:
             self._propose()
+
+    def _bring_back(self, stanza: str) -> None:
+        """Let a stanza return, the one that does in the training songs if no other is named."""
+        if stanza and not re.fullmatch("[0-9]{1,4}", stanza):
+            self._say("/refrain needs the number of a stanza, as in /refrain 2.")
+            return
+        lines = self._try(
+            lambda: self._song.bring_back(int(stanza or self._learned.refrain.stanza))
+        )
+        if lines is not None:
+            self._step(len(lines))
 
     def _look_ahead(self, number: int) -> None:
         seen = self._seen[-1]

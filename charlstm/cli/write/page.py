@@ -23,6 +23,8 @@ r                 other lines, none that was shown here before
 u                 take the last line back
 l    l 3          look ahead: how it might go on from here, or after line 3
 t                 take the lines that were shown ahead
+/refrain 2        the second stanza returns; /refrain: the one that does in what
+                  the model learned
 b                 an empty line: a new stanza, and the form begins again
 p                 print the whole song
 s FILE            save the song there; s! FILE writes over a file that exists

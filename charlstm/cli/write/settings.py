@@ -32,7 +32,7 @@ _COMMANDS = {
     "line_length": "length",
     "acrostic_end": "end",
     "max_copy": "copy",
-    **{name: name for name in ("acrostic", "rhyme", "must", "temperature", "recall")},
+    **{name: name for name in ("acrostic", "rhyme", "must", "refrain", "temperature", "recall")},
 }
 _QUOTES = '"＂“”„«»「」『』'
 _PHRASE = re.compile(f"[{_QUOTES}]([^{_QUOTES}]*)[{_QUOTES}]|(\\S+)")
