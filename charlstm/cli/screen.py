@@ -285,7 +285,8 @@ def _remembered(told: Remembering, share: float) -> str:
         what += f", counted in {took} seconds"
     often = "what a song has said already tells little more"
     if told.again is not None:
-        often = f"where {count(told.again, 'character')} come again, so does what followed"
+        passage = f"a passage of {count(told.again, 'character')}"
+        often = f"{passage} that comes again is expected to go on as before"
     return f"{share:g}: {what}; {often}"
 
 
