@@ -184,6 +184,7 @@ def test_the_history_has_one_line_an_epoch_with_every_figure(finished: TrainedMo
             "bits_per_character",
             "learning_rate",
             "network_loss",
+            "network_perplexity",
         }
         assert line["validation_loss"] < line["network_loss"]
         assert line["train_perplexity"] == pytest.approx(math.exp(line["train_loss"]))

@@ -143,7 +143,8 @@ def perplexity(
     if as_json:
         from charlstm.figures import finite
 
-        answer = {**figures.to_json(), "run": str(model.directory.path)}
+        share = model.info.share(recall)
+        answer = {**figures.to_json(), "share": share, "run": str(model.directory.path)}
         write_json(finite(answer))
         return
     _draw(figures, measured, read if show else None, labelled=bool(model.info.labels))
