@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import charlstm
+from charlstm.errors import RunError
 from charlstm.evaluation.highlight import LINE_END, SONG_END, lines, page
 from charlstm.evaluation.perplexity import evaluate
 from charlstm.model.charlm import CharLM
@@ -82,6 +84,18 @@ def test_a_run_says_which_songs_it_learned(model: TrainedModel) -> None:
     assert held_out == END + "".join(f"{song}\n{END}" for song in songs()[-number:])
     learned = model.directory.read_index(model.info)
     assert learned == "".join(f"{END}{song}\n" for song in songs()[:-number])
+
+
+@pytest.mark.parametrize("name", ["shortest", "median", "longest"])
+def test_songs_for_which_a_strangers_text_has_no_room_are_refused(
+    model: TrainedModel, tmp_path: Path, name: str
+) -> None:
+    path = shutil.copytree(model.directory.path, tmp_path / "run")
+    told = json.loads((path / "run.json").read_bytes())
+    told["corpus"]["songs"][name] = 10**15
+    (path / "run.json").write_text(json.dumps(told))
+    with pytest.raises(RunError, match=r"damaged: songs must be as long as the text has room for"):
+        charlstm.load(path)
 
 
 @pytest.mark.parametrize("sampling", ["songs", "consecutive"])

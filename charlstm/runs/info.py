@@ -245,13 +245,18 @@ def _songs(corpus: dict[str, Any]) -> Songs | None:
     value = typed(corpus, "songs", dict, type(None))
     if value is None:
         return None
-    return Songs(
+    songs = Songs(
         number=counted(value, "number"),
         shortest=counted(value, "shortest"),
         median=counted(value, "median"),
         longest=counted(value, "longest"),
         parted=typed(value, "parted", str),
     )
+    # Songs that are written may be as long as some of these say.
+    characters = counted(corpus, "training_characters") + counted(corpus, "held_out_characters")
+    if not songs.shortest <= songs.median <= songs.longest <= characters:
+        raise ValueError("songs must be as long as the text has room for.")
+    return songs
 
 
 def _source_to_json(source: Source) -> dict[str, Any]:
