@@ -89,7 +89,7 @@ class Report:
 
     @property
     def bits_per_character(self) -> float | None:
-        """Of the held-out text."""
+        """Of the held-out text, as `validation_loss` is."""
         return None if self.validation_loss is None else bits(self.validation_loss)
 
     def to_json(self) -> dict[str, float | None]:

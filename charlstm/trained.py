@@ -11,12 +11,14 @@ from charlstm.checks import check_known
 from charlstm.errors import RunError
 from charlstm.evaluation.novelty import Novelty
 from charlstm.machine import Machine
+from charlstm.model.network import Network
+from charlstm.model.recall.blend import MOST_CHARACTERS, Recall
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import Corpus
 from charlstm.text.earlier import Earlier
 from charlstm.text.labels import Label, without_symbols
-from charlstm.text.songs import with_ends
+from charlstm.text.songs import END, with_ends
 from charlstm.text.unseen import Prefix
 from charlstm.writing.composer import compose_form
 from charlstm.writing.constraints import Constraint
@@ -28,7 +30,8 @@ from charlstm.writing.point import Point
 from charlstm.writing.sampler import (
     Sampler,
     SamplingSettings,
-    open_sampler,
+    make_sampler,
+    open_network,
 )
 from charlstm.writing.written import Writing, Written
 
@@ -110,12 +113,11 @@ class TrainedModel:
     def __init__(self, directory: RunDirectory) -> None:
         self.directory = directory
         self.info: RunInfo = directory.read_info()
-        self._samplers: dict[float, Sampler] = {}
 
     def __repr__(self) -> str:
         return f"<TrainedModel {self.directory.name!r}: {self.info.described()}>"
 
-    @property
+    @cached_property
     def sampler(self) -> Sampler:
         """The NumPy sampler; reads the weights when first used."""
         return self.recalling(None)
@@ -130,9 +132,15 @@ class TrainedModel:
             RecipeError: nothing is remembered, or there is no such share.
         """
         share = self.info.share(recall)
-        if share not in self._samplers:
-            self._samplers[share] = open_sampler(self.directory, self.info, share)
-        return self._samplers[share]
+        return make_sampler(self._network, self._recall if share else None, share, self.info)
+
+    @cached_property
+    def _network(self) -> Network:
+        return open_network(self.directory, self.info)
+
+    @cached_property
+    def _recall(self) -> Recall | None:
+        return self.directory.read_recall(self.info)
 
     @cached_property
     def learned(self) -> Learned:
@@ -374,14 +382,18 @@ class TrainedModel:
         end = self.info.vocabulary.end
         model = CharLM(architecture, V, backend=computing.backend, end=end)
         model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
-        learned = self.learned.kept
+        vocabulary, learned = self.info.vocabulary, None
+        if (kept := self.learned.kept) is not None:
+            # The mark that opens the first held-out song is what the last learned one ends with.
+            ends = END if self.info.songs is not None else ""
+            learned = vocabulary.encode(kept[-MOST_CHARACTERS:] + ends)
         return evaluate(
             model.to(computing.device),
-            self.info.vocabulary,
+            vocabulary,
             text,
-            recall=self.directory.read_recall(self.info) if share else None,
+            recall=self._recall if share else None,
             share=share,
-            learned=None if learned is None else self.info.vocabulary.encode(learned),
+            learned=learned,
             dynamic=dynamic,
             on_progress=on_progress,
             threads=computing.threads,

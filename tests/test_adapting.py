@@ -39,7 +39,7 @@ def test_the_weights_are_those_of_bayes_after_all_that_was_read(
 ) -> None:
     ids = vocabulary.encode(HELD_OUT)
     static, dynamic = some_nats(len(ids) - 1, 1), some_nats(len(ids) - 1, 2)
-    found = adapting_surprisal(recall, None, ids, static, dynamic)
+    found = adapting_surprisal(recall, recall.measure(ids), None, ids, static, dynamic)
     measured = recall.measure(ids)
     assert measured.ngram is not None
     choices = list(
@@ -65,15 +65,20 @@ def test_it_counts_what_it_has_read_and_nothing_of_what_comes(
 ) -> None:
     learned, ids = vocabulary.encode(LEARNED), vocabulary.encode(HELD_OUT * 3)
     nats = some_nats(len(ids) - 1, 3)
-    still = adapting_surprisal(recall, None, ids, nats, nats)
-    counting = adapting_surprisal(recall, learned, ids, nats, nats)
+    still = adapting_surprisal(recall, recall.measure(ids), None, ids, nats, nats)
+    counting = adapting_surprisal(recall, recall.measure(ids), learned, ids, nats, nats)
     # What comes a second time is expected sooner once it has been counted.
     again = slice(2 * len(HELD_OUT), None)
     assert counting[again].sum() < still[again].sum() - 1
     half = len(ids) // 2
     other = np.concatenate((ids[:half], ids[:half][::-1]))
     changed = adapting_surprisal(
-        recall, learned, other, nats[: len(other) - 1], nats[: len(other) - 1]
+        recall,
+        recall.measure(other),
+        learned,
+        other,
+        nats[: len(other) - 1],
+        nats[: len(other) - 1],
     )
     np.testing.assert_allclose(changed[: half - 1], counting[: half - 1], rtol=1e-12)
 

@@ -30,19 +30,19 @@ def compare(tmp_path: Path, process: Charlstm) -> Charlstm:
 def test_the_table_is_on_standard_output_and_the_rest_beside_it(
     tmp_path: Path, compare: Charlstm
 ) -> None:
-    options = ("--cells", "rnn, gru", "--hidden", "8", "--epochs", "1", "--prefix", "分开")
+    options = ("--cells", "rnn, peephole", "--hidden", "8", "--epochs", "1", "--prefix", "分开")
     result = compare(*options)
     assert result.code == 0, result.stderr
     where = tmp_path / "checkpoints" / "song-compare"
     with (where / "compare.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["trial"] for row in rows] == ["rnn-scratch-h8", "gru-scratch-h8", "ngram"]
+    assert [row["trial"] for row in rows] == ["rnn-scratch-h8", "peephole-scratch-h8", "ngram"]
     ngram = rows.pop()
 
     figures, _, written = result.stdout.partition("\n\n")
     head, *lines, last = figures.splitlines()
     titles = ["weights", "s/epoch", "chars/s", "train", "ppl", "held-out", "ppl", "with", "recall"]
-    assert head.split() == titles
+    assert head.split() == titles  # all of them, however wide
     assert last.split() == [
         "ngram",
         f"{int(ngram['parameters']):,}",
@@ -73,7 +73,8 @@ def test_networks_are_compared_without_recall_where_that_is_asked_for(compare: C
     result = compare(*options)
     assert result.code == 0, result.stderr
     head, trained, counted, *_ = result.stdout.splitlines()
-    assert head.endswith("held-out ppl") or head.split()[-2:] == ["with", "recall"]
+    # The n-gram model has a figure with the song so far all the same.
+    assert head.split()[-2:] == ["with", "recall"]
     assert len(trained.split()) == 6
     assert counted.split()[0] == "ngram"
     assert "with recall" not in result.stderr

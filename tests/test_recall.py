@@ -373,10 +373,12 @@ def test_the_likeliest_at_any_temperature_is_that_of_the_network_alone(run: RunD
 
 
 def test_the_best_epoch_is_the_best_of_what_is_used(run: RunDirectory) -> None:
-    for report in run.read_history():
-        assert report.validation_loss is not None
+    history = run.read_history()
+    losses = [report.validation_loss or 0.0 for report in history]
+    assert run.read_info().best == history[losses.index(min(losses))]
+    for report, loss in zip(history, losses, strict=True):
         assert report.network_loss is not None
-        assert report.validation_loss < report.network_loss
+        assert 0 < loss < report.network_loss
 
 
 @pytest.mark.parametrize("share", [None, 0.2, 1.0])

@@ -39,6 +39,8 @@ _CELLS = "lstm,gru,rnn,peephole,coupled"
 # Of the network alone: it is the architectures that are compared.
 _HELD_OUT = "held-out ppl"
 _RECALL = "with recall"
+# Where nobody sees how wide it is, every column is whole.
+_WIDE = 1_000
 _TITLES = ("weights", "s/epoch", "chars/s", "train ppl", _HELD_OUT, _RECALL)
 # What a narrow terminal leaves out, in this order; the file has all of it.
 _LESS_TELLING = ("s/epoch", "chars/s", "weights", _RECALL)
@@ -196,6 +198,8 @@ def _draw(comparison: "Comparison", outcomes: "list[Outcome]") -> None:
     from charlstm.sessions.counted import NAME
 
     console = results()
+    if not is_terminal(sys.stdout):
+        console.width = _WIDE
     figures = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     written = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for table in (figures, written):

@@ -144,7 +144,7 @@ def perplexity(
         from charlstm.figures import finite
 
         share = model.info.share(recall)
-        answer = {**figures.to_json(), "share": share, "run": str(model.directory.path)}
+        answer = {**figures.to_json(), "recall_share": share, "run": str(model.directory.path)}
         write_json(finite(answer))
         return
     _draw(figures, measured, read if show else None, labelled=bool(model.info.labels))
@@ -288,7 +288,9 @@ def _print(console: "Console", figures: "Evaluation", measured: str, table: "Tab
     console.print(table)
     network, five_gram = figures.parts["lstm"], figures.five_gram_loss
     if network is not None and five_gram is not None and network >= five_gram:
-        told = "The network alone is no better than a 5-gram, which is counted in a second."
+        told = (
+            "The network alone is no better than a 5-gram, which is counted without any training."
+        )
         console.print(f"\n{told}", style="dim")
 
 

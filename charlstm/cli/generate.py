@@ -149,7 +149,8 @@ def generate(
         bool,
         typer.Option(
             "--allow-loops",
-            help="Let a passage repeat itself more than three times in a row.",
+            help="Let a passage repeat itself more than three times in a row, and more than half a "
+            "line come again.",
             rich_help_panel=_DRAWING,
         ),
     ] = False,

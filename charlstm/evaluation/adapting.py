@@ -20,8 +20,10 @@ from charlstm.model.recall.blend import Measured, Recall, count_ngram, newest
 from charlstm.model.recall.ngram import Real
 from charlstm.text.corpus import IdArray
 
-# The grams are counted anew so many times, and what is before a character is read so far back.
+# The grams are counted anew so many times, or of so many characters in all, and what is before a
+# character is read so far back.
 _COUNTS = 20
+_COUNTED = 20_000_000
 _RUN_UP = 100
 _TINY = 1e-30
 # Of the n-gram model, of what the song so far says, and of the network that has gone on learning.
@@ -32,6 +34,7 @@ _LEARNING = (0.0, 0.5, 1.0)
 
 def adapting_surprisal(
     recall: Recall,
+    measured: Measured,
     learned: IdArray | None,
     ids: IdArray,
     nats: NDArray[np.floating[Any]],
@@ -41,7 +44,9 @@ def adapting_surprisal(
 
     Args:
         recall: of the training text.
-        learned: the training text; where it is not kept, the grams stay as they were counted.
+        measured: what it gives to the text.
+        learned: the training text, with the mark that its last song ends with; where it is not
+            kept, the grams stay as they were counted.
         ids: ``[N]`` the text, N >= 2.
         nats: ``[N - 1]``: of the network, in nats.
         dynamic_nats: the same of the network that goes on learning.
@@ -49,7 +54,6 @@ def adapting_surprisal(
     Returns:
         ``[N - 1]``, in nats. Where a character is never predicted, it is of no account.
     """
-    measured = recall.measure(ids)
     counted = measured.ngram
     if counted is not None and learned is not None:
         counted = _counting_on(recall, learned, ids)
@@ -75,7 +79,8 @@ def _counting_on(recall: Recall, learned: IdArray, ids: IdArray) -> Real:
     result = np.empty(len(ids) - 1)
     # A text of songs begins with the mark that the last one learned ends with.
     begun = 0 if recall.end is None else 1
-    size = math.ceil(len(result) / _COUNTS)
+    times = min(max(_COUNTED // len(learned), 1), _COUNTS)
+    size = math.ceil(len(result) / times)
     for start in range(0, len(result), size):
         text = newest(np.concatenate((learned, ids[begun : start + 1])), recall.unpredicted)
         ngram = count_ngram(

@@ -15,6 +15,7 @@ from charlstm.evaluation.labels import Worth, worth
 from charlstm.figures import bits, perplexity
 from charlstm.model.charlm import CharLM
 from charlstm.model.recall.blend import Recall, count_ngram, newest
+from charlstm.model.recall.ngram import Real
 from charlstm.model.surprisal import surprisal
 from charlstm.model.threads import Threads
 from charlstm.text.corpus import IdArray
@@ -40,8 +41,8 @@ class Evaluation:
             training text (with one added to each count).
         surprisal: ``[characters]``, in bits: -log2 of the probability of each character but the
             first. Their mean is `bits_per_character`.
-        dynamic_loss: the loss of the model that goes on learning from the text as it reads, see
-            `charlstm.evaluation.dynamic`; ``None`` if it was not asked for.
+        dynamic_loss: the loss of the network alone that goes on learning from the text as it reads,
+            see `charlstm.evaluation.dynamic`; ``None`` if it was not asked for.
         ends: how many ends of songs were predicted.
         end_loss: mean negative log-likelihood of those, in nats; 0 if there were none.
         labels: what the labels of the songs are worth; ``None`` without labels. They are read and
@@ -170,28 +171,25 @@ def evaluate(
         )
     ids = vocabulary.encode(text)
 
-    def alone(ids: IdArray) -> NDArray[np.float32]:
-        return surprisal(model, ids, threads=Threads(threads) if threads else None).numpy()
+    def alone(ids: IdArray) -> Real:
+        nats = surprisal(model, ids, threads=Threads(threads) if threads else None)
+        return nats.double().numpy()
 
     # Labels change nothing in it.
     recalled = None if recall is None else recall.measure(ids)
 
-    def measure(ids: IdArray) -> NDArray[np.float32]:
-        nats = alone(ids)
-        if recalled is None:
-            return nats
-        return recalled.surprisal(nats.astype(np.float64), share).astype(np.float32)
+    def used(nats: Real) -> NDArray[np.float32]:
+        blended = nats if recalled is None else recalled.surprisal(nats, share)
+        return blended.astype(np.float32)
 
     of_network = alone(ids)
-    each = of_network
-    if recalled is not None:
-        each = recalled.surprisal(of_network.astype(np.float64), share).astype(np.float32)
+    each = used(of_network)
     # Labels are read and never predicted.
     label = None if vocabulary.places is None else vocabulary.places >= 0
     counted = np.ones(len(each), dtype=bool) if label is None else ~label[ids[1:]]
     if not counted.any():
         raise CorpusError("A text of nothing but labels cannot be measured: it has no characters.")
-    labels = worth(vocabulary, ids, each, measure)
+    labels = worth(vocabulary, ids, each, lambda ids: used(alone(ids)))
     targets, each = ids[1:][counted], each[counted]
     nats = each.astype(np.float64)
 
@@ -200,7 +198,7 @@ def evaluate(
 
     recall_loss = five_gram_loss = dynamic_loss = adapting_loss = None
     if recalled is not None:
-        static = recalled.static(np.exp(-of_network.astype(np.float64)), share)
+        static = recalled.static(np.exp(-of_network), share)
         recall_loss = mean(-np.log(np.maximum(static, _TINY)))
     if learned is not None:
         five_gram = count_ngram(
@@ -216,8 +214,9 @@ def evaluate(
             threads=Threads(threads) if threads else None,
         ).numpy()
         dynamic_loss = adapting_loss = mean(of_dynamic)
-        if recall is not None:
-            adapting_loss = mean(adapting_surprisal(recall, learned, ids, of_network, of_dynamic))
+        if recall is not None and recalled is not None:
+            adapting = adapting_surprisal(recall, recalled, learned, ids, of_network, of_dynamic)
+            adapting_loss = mean(adapting)
     is_end = targets == (-1 if vocabulary.end is None else vocabulary.end)
     ends = int(is_end.sum())
     written = vocabulary.labels.stripped(text[1:].replace(END, "") if ends else text[1:])

@@ -2,9 +2,9 @@
 
 A comparison lives in a directory of its own: a run for each trial, a table of the figures as
 ``compare.csv`` and all curves as ``compare.svg``. It is held against an n-gram model of the text,
-which is counted. Architectures are compared by the figures of the networks alone; what each comes
-to with recall stands beside them. What is done stays done, so one that was
-interrupted goes on where it stopped.
+which is counted. Architectures are compared by the figures of the networks alone, at the epoch that
+is kept, which is the best with recall if there is any; what each comes to with it stands beside
+them. What is done stays done, so one that was interrupted goes on where it stopped.
 """
 
 import csv

@@ -83,7 +83,8 @@ def write_counted(path: Path, counted: Counted) -> None:
 def read_counted(path: Path) -> Counted | None:
     """Return the figures that were kept; ``None`` if none were, or what is there is something else.
 
-    They are only shown, and whatever is wrong with them they are counted anew.
+    They are only shown; where something is wrong with them they are counted anew with the next
+    trial.
     """
     try:
         value = parse(path, read_bytes(path))

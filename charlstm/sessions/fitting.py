@@ -177,14 +177,14 @@ class Fitted:
             return None
         vocabulary = self.vocabulary
         unpredicted = None if vocabulary.places is None else vocabulary.places >= 0
-        recall = Recall.learn(
+        return Recall.learn(
             self._learned,
             len(vocabulary),
             newline=int(vocabulary.encode("\n")[0]) if "\n" in vocabulary else None,
             end=vocabulary.end,
             unpredicted=unpredicted,
+            grams=grams,
         )
-        return recall if grams else replace(recall, ngram=None)
 
     def _labelled(self) -> Labelled | None:
         """Return what the labels of the songs are to a trainer; ``None`` if they have none."""

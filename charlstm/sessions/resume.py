@@ -75,7 +75,7 @@ def resume_session(
     computing = prepare(replace(machine, backend=backend), fitted.recipe.architecture)
     check_memory(fitted, computing)
     threads = choose_threads(fitted, computing)
-    recall = directory.read_recall(info)
+    recall = directory.read_recall(info) if directory.has_recall(info) else fitted.recall()
     trainer = fitted.trainer(computing, threads=threads, recall=recall)
     history: list[Report] = []
     samples: list[str] = []

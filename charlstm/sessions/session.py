@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from charlstm.errors import TrainingError
 from charlstm.figures import Report
 from charlstm.model.network import Network
-from charlstm.model.recall.blend import Recall, blend
+from charlstm.model.recall.blend import Recall
 from charlstm.runs.info import RunInfo
 from charlstm.sessions.curve import draw_curve
 from charlstm.sessions.plan import Plan
@@ -25,7 +25,7 @@ from charlstm.training.events import (
     WentBack,
 )
 from charlstm.training.trainer import Trainer
-from charlstm.writing.sampler import Sampler
+from charlstm.writing.sampler import make_sampler
 
 # What was read of a mapped text counts as memory until it is released, every so many steps.
 _RELEASE_STEPS = 100
@@ -187,8 +187,7 @@ class Session:
         recipe, vocabulary = self.plan.recipe, self.plan.vocabulary
         weights = self.trainer.weights()
         network = Network(recipe.architecture, weights, len(vocabulary), vocabulary.end)
-        reader = blend(network, self._recall, recipe.recall)
-        sampler = Sampler(reader, vocabulary, recipe.text, self._info.songs)
+        sampler = make_sampler(network, self._recall, recipe.recall, self._info)
         for prefix in self._info.prefixes or ("",):
             text = sampler.generate(prefix, length=_SAMPLE_CHARACTERS, seed=recipe.seed + epoch)
             self._samples.append(f"--- epoch {epoch}, step {self.trainer.step}\n{text}\n")

@@ -74,7 +74,7 @@ class Composer:
         generator: np.random.Generator | None = None,
     ) -> None:
         self._decoding = decoding or Decoding()
-        sampler = sampler.at(self._decoding.temperature)
+        sampler = sampler.at(max(self._decoding.temperature, COLDEST))
         self._sampler = sampler
         self._constraints = tuple(constraints)
         self._generator = generator or np.random.default_rng()
@@ -168,7 +168,9 @@ class Composer:
         endings = self._endings(point)
         fitting: dict[str, Candidate] = {}
         missed: list[Row] = []
-        said = Lines(point.shown.split("\n")[:-1][-_LOOKED_AT:])
+        # A network alone has no way of saying nearly the same again.
+        lines = point.shown.split("\n")[:-1][-_LOOKED_AT:]
+        said = Lines(lines).has if self._sampler.network.line else point.lines.__contains__
         for many, warmth in _ROUNDS:
             for row in self._writer.write(point, many, endings, warmth=warmth):
                 if row.end is None or self._unmet(point, row):
@@ -181,7 +183,7 @@ class Composer:
                     candidate = replace(candidate, log_weight=log_weight)
                 fitting[candidate.line] = candidate
             # What the text says already, or nearly, does not count unless nothing else is found.
-            new = [other for other in fitting.values() if not said.has(other.line)]
+            new = [other for other in fitting.values() if not said(other.line)]
             if len(new) >= wanted:
                 return new
         if not fitting:

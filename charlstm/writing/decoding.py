@@ -53,8 +53,11 @@ class Decoding:
         top_p: draw among the likeliest that together reach this probability.
         min_p: draw only among those with at least this share of the likeliest one's probability;
             0 for all.
-        no_repeat: never write n characters in a row that the text has already; 0 turns this off.
-        allow_loops: do not lead out of passages that come three times in a row.
+        no_repeat: never write n characters in a row that the text has already; with 0 a model that
+            remembers what it has written says half a line again at most, see `processors`, and any
+            other whatever it likes.
+        allow_loops: do not lead out of passages that come three times in a row, and do not hold
+            what is said again to half a line.
     """
 
     temperature: float = 0.8

@@ -12,7 +12,7 @@ from charlstm.checks import check_known, check_whole
 from charlstm.errors import Part, RecipeError
 from charlstm.model.network import Network
 from charlstm.model.reader import Reader, Standing
-from charlstm.model.recall.blend import blend
+from charlstm.model.recall.blend import Recall, blend
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import TextOptions
@@ -419,9 +419,24 @@ def open_sampler(directory: RunDirectory, info: RunInfo, recall: float | None = 
         RunError: there are no weights yet, or they are damaged.
     """
     share = info.share(recall)
-    weights = directory.read_model(info)
-    vocabulary = info.vocabulary
-    network = Network(info.recipe.architecture, weights, len(vocabulary), vocabulary.end)
-    remembered = directory.read_recall(info) if share else None
-    reader = blend(network, remembered, share)
-    return Sampler(reader, vocabulary, info.recipe.text, info.songs, recall=share)
+    network = open_network(directory, info)
+    return make_sampler(network, directory.read_recall(info) if share else None, share, info)
+
+
+def open_network(directory: RunDirectory, info: RunInfo) -> Network:
+    """Return the network of a run, whose weights are read here, or raise `RunError`."""
+    weights, vocabulary = directory.read_model(info), info.vocabulary
+    return Network(info.recipe.architecture, weights, len(vocabulary), vocabulary.end)
+
+
+def make_sampler(network: Network, recall: Recall | None, share: float, info: RunInfo) -> Sampler:
+    """Return what writes.
+
+    Args:
+        network: the network.
+        recall: what is remembered of its training text, if anything.
+        share: of that.
+        info: of the run.
+    """
+    reader = blend(network, recall, share)
+    return Sampler(reader, info.vocabulary, info.recipe.text, info.songs, recall=share)

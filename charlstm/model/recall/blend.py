@@ -125,6 +125,7 @@ class Recall:
         newline: int | None = None,
         end: int | None = None,
         unpredicted: NDArray[np.bool_] | None = None,
+        grams: bool = True,
     ) -> "Recall":
         """Count a training text.
 
@@ -134,11 +135,14 @@ class Recall:
             newline: the id of the line break; ``None`` if there is none.
             end: the id of the mark between songs.
             unpredicted: ``[V]``: the ids that are read and never predicted.
+            grams: whether its grams are kept.
         """
         text = newest(ids, unpredicted)
         order = order_for(vocabulary_size)
         pull = fit_pull(text, vocabulary_size, order=order, end=end, unpredicted=unpredicted)
-        ngram = count_ngram(text, vocabulary_size, end=end, unpredicted=unpredicted)
+        ngram = None
+        if grams:
+            ngram = count_ngram(text, vocabulary_size, end=end, unpredicted=unpredicted)
         line = 0 if newline is None else _line(text, newline, end)
         return cls(vocabulary_size, pull, line, ngram, end, unpredicted)
 
@@ -229,7 +233,7 @@ def blend(network: Network, recall: Recall | None, share: float) -> "Network | B
     return network if recall is None or not share else Blend(network, recall, share)
 
 
-class Remembered(NamedTuple):
+class BlendMemory(NamedTuple):
     """The least that `Blend.gather` needs of N streams."""
 
     network: list[Memory]
@@ -267,10 +271,10 @@ class BlendState:
             self.logits[rows],
         )
 
-    def remember(self) -> Remembered:
+    def remember(self) -> BlendMemory:
         """Return the least that `Blend.gather` needs to make a state like this one."""
         streams = range(len(self.logits))
-        return Remembered(
+        return BlendMemory(
             self.network.remember(), self.contexts.take(streams), self.said.take(streams)
         )
 
@@ -281,7 +285,8 @@ class Blend:
     Its logits are logarithms of probabilities, times the temperature: whoever divides them by it
     has those of what is expected without the song at that temperature, and of what the song has
     said as likely as it is. A temperature is there to play safe; to say the same again is not. A
-    song that hardened with everything it repeats would soon say nothing new.
+    song that hardened with everything it repeats would soon say nothing new. Below a temperature of
+    0.05 only the likeliest is left of what is expected, and the logits are those of 0.05.
 
     Args:
         network: the network.
@@ -334,7 +339,7 @@ class Blend:
         """Return what ``state.take`` does, with the logits that belong to this temperature."""
         return self._blended(state.take(streams))
 
-    def gather(self, streams: Sequence[tuple[Remembered, int]]) -> BlendState:
+    def gather(self, streams: Sequence[tuple[BlendMemory, int]]) -> BlendState:
         """Return an independent state of streams that were remembered at different places."""
         V, numbers = self.vocabulary_size, [stream for _, stream in streams]
         network = self.network.gather([(memory.network, stream) for memory, stream in streams])
@@ -368,8 +373,9 @@ class Blend:
         N = len(state.logits)
         each = ids.tolist() if isinstance(ids, np.ndarray) else [ids] * N
         unpredicted = self.recall.unpredicted
-        if unpredicted is not None and unpredicted[each[0]]:
-            return  # labels, which all streams read at once
+        if unpredicted is not None and unpredicted[each].any():
+            assert unpredicted[each].all(), "all streams read labels at once"
+            return
         if self.recall.ngram is not None:
             self.recall.ngram.step(state.contexts, each)
         self.recall.so_far.step(state.said, each)
