@@ -20,7 +20,7 @@ from charlstm.model.recall.fitting import fit_pull
 from charlstm.model.recall.ngram import Contexts, NGram, Real
 from charlstm.model.recall.so_far import LONGEST, Pull, Said, SoFar, follow, gathered
 from charlstm.recipes.named import SHARE
-from charlstm.text.vocabulary import Ids
+from charlstm.text.vocabulary import UNKNOWN, Ids
 
 MOST_CHARACTERS = 8_000_000
 """Of a longer text so many at its end are counted."""
@@ -373,9 +373,11 @@ class Blend:
         N = len(state.logits)
         each = ids.tolist() if isinstance(ids, np.ndarray) else [ids] * N
         unpredicted = self.recall.unpredicted
-        if unpredicted is not None and unpredicted[each].any():
-            assert unpredicted[each].all(), "all streams read labels at once"
-            return
+        if unpredicted is not None and (labels := unpredicted[each]).any():
+            if labels.all():
+                return
+            # Labels are read in all streams at once; what else draws one is a text that has ended.
+            each = np.where(labels, UNKNOWN, each).tolist()
         if self.recall.ngram is not None:
             self.recall.ngram.step(state.contexts, each)
         self.recall.so_far.step(state.said, each)
