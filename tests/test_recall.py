@@ -120,6 +120,17 @@ def test_every_part_counts_with_its_share(network: Network, recall: Recall, shar
         np.testing.assert_allclose(both[at], expected[0], rtol=0, atol=1e-6)
 
 
+def test_a_label_that_an_ended_text_draws_keeps_no_other_from_remembering(
+    network: Network, recall: Recall
+) -> None:
+    reader = Blend(network, recall)
+    many, one = reader.start(2), reader.start()
+    for character in HELD_OUT[HELD_OUT != LABEL][:60].tolist():
+        reader.step(many, np.array([LABEL, character]))
+        reader.step(one, character)
+    np.testing.assert_allclose(many.logits[1], one.logits[0], rtol=0, atol=1e-4)
+
+
 def test_a_stretch_is_measured_as_in_the_whole(recall: Recall) -> None:
     measured = recall.measure(HELD_OUT)
     alone = np.random.default_rng(4).uniform(0.01, 0.5, len(HELD_OUT) - 1)

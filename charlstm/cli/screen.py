@@ -114,12 +114,13 @@ class Screen:
         path, best, last = self._plan.directory.path, self._session.best, self._session.last
         figures = "not measured yet"
         if best is not None:
+            alone = ""
+            if best.network_perplexity is not None:
+                alone = f"; {best.network_perplexity:,.2f} alone"
             figures = (
                 f"held-out perplexity {best.validation_perplexity:,.2f} "
-                f"({best.bits_per_character:.3f} bits a character, epoch {best.epoch})"
+                f"({best.bits_per_character:.3f} bits a character, epoch {best.epoch}{alone})"
             )
-            if best.network_perplexity is not None:
-                figures += f", {best.network_perplexity:,.2f} by the network alone"
         elif last is not None:
             figures = f"training perplexity {last.train_perplexity:,.2f}, nothing held out"
         write_result(visible(f"{path}: {figures}\n"), code=code)
