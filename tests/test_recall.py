@@ -1,6 +1,7 @@
 """A network blended with what it remembers: the parts' sum, and the same however it is read."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 import charlstm
-from charlstm.errors import RecipeError
+from charlstm.errors import RecipeError, RunError
 from charlstm.model.charlm import CharLM
 from charlstm.model.network import Network
 from charlstm.model.reader import Reader
@@ -351,6 +352,20 @@ def learned(where: Path, text: str = VERSES, name: str = "song", **settings: Any
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return learned(tmp_path_factory.mktemp("recall"), sample_every=1, prefixes=["我"])
+
+
+def test_grams_that_were_lost_are_counted_again_when_a_training_goes_on(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    path = shutil.copytree(run.path, tmp_path / "copy")
+    grams = path / "recall.safetensors"
+    before = grams.read_bytes()
+    grams.unlink()
+    with pytest.raises(RunError, match=r"recall=0"):
+        charlstm.load(path).generate(length=3)
+    epochs = run.read_info().recipe.epochs + 1
+    charlstm.resume(path, text=VERSES, epochs=epochs, progress=False)
+    assert grams.read_bytes() == before
 
 
 def test_what_is_held_out_is_not_looked_at(run: RunDirectory, tmp_path: Path) -> None:

@@ -243,10 +243,9 @@ class RunDirectory:
             )
         return read_tensors(path, lambda _: dict(shapes))
 
-    def has_recall(self, info: RunInfo) -> bool:
-        """Whether there is all that `read_recall` needs."""
-        wanted = info.recall is not None and info.recall.grams
-        return not wanted or os.path.lexists(self.path / NAME)
+    def write_grams(self, grams: bytes) -> None:
+        """Write ``recall.safetensors``; see `charlstm.runs.remembered`."""
+        self._write(NAME, [grams])
 
     def read_recall(self, info: RunInfo) -> Recall | None:
         """Return what the network is blended with; ``None`` for a run of the network alone.

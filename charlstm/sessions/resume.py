@@ -8,14 +8,16 @@ from typing import Any
 
 from charlstm.errors import Command, CorpusError, Message, Part, RecipeError, Setting, count
 from charlstm.figures import Report
-from charlstm.files import damaged
+from charlstm.files import damaged, is_file
 from charlstm.machine import Machine
 from charlstm.model.devices import Computing, compute_deterministically, prepare
+from charlstm.model.recall.blend import Recall
 from charlstm.recipes.named import explain
 from charlstm.recipes.recipe import Recipe
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.info import RunInfo
+from charlstm.runs.remembered import NAME, gram_bytes
 from charlstm.sessions.fitting import Fitted, Material, check_memory, check_prefixes, shrink
 from charlstm.sessions.origin import Origin
 from charlstm.sessions.plan import Plan
@@ -75,7 +77,7 @@ def resume_session(
     computing = prepare(replace(machine, backend=backend), fitted.recipe.architecture)
     check_memory(fitted, computing)
     threads = choose_threads(fitted, computing)
-    recall = directory.read_recall(info) if directory.has_recall(info) else fitted.recall()
+    recall = _remembered(directory, info, fitted)
     trainer = fitted.trainer(computing, threads=threads, recall=recall)
     history: list[Report] = []
     samples: list[str] = []
@@ -160,6 +162,16 @@ def _read_again(directory: RunDirectory, info: RunInfo, material: Material) -> C
             ".",
         )
     return corpus
+
+
+def _remembered(directory: RunDirectory, info: RunInfo, fitted: Fitted) -> Recall | None:
+    """Return what is remembered; grams that were lost are counted again, from the same text."""
+    if info.recall is not None and info.recall.grams and not is_file(directory.path / NAME):
+        recall = fitted.recall()
+        grams = None if recall is None else gram_bytes(recall)
+        assert grams is not None, "the recipe asks for them"
+        directory.write_grams(grams)
+    return directory.read_recall(info)
 
 
 def _longer(recipe: Recipe, wish: Wish) -> Recipe:
