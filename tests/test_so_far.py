@@ -223,9 +223,6 @@ def test_with_the_end_of_a_song_everything_is_forgotten() -> None:
     assert np.abs(found[0] - expected[0]).max() > 0.01
 
 
-# How strongly a text holds to what it expects.
-
-
 @settings(max_examples=40)
 @given(st.lists(TEXTS, min_size=1, max_size=3), st.floats(0, 1), st.floats(0, 1))
 def test_a_song_does_not_put_off_its_end(
@@ -252,6 +249,9 @@ def test_a_song_does_not_put_off_its_end(
     others = [one for one in range(V) if one != END]
     expected = kept[:, None] * before + (1 - ending) * (apart - kept[:, None] * before)
     np.testing.assert_allclose(found[:, others], expected[:, others], rtol=0, atol=EXACT)
+
+
+# How strongly a text holds to what it expects.
 
 
 def songs_of(refrain: bool) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.model.recall.blend import Measured, Recall, count_ngram, newest
-from charlstm.model.recall.ngram import Real
+from charlstm.model.recall.ngram import Real, nats_of
 from charlstm.text.corpus import IdArray
 
 # The grams are counted anew so many times, or of so many characters in all, and what is before a
@@ -25,7 +25,6 @@ from charlstm.text.corpus import IdArray
 _COUNTS = 20
 _COUNTED = 20_000_000
 _RUN_UP = 100
-_TINY = 1e-30
 # Of the n-gram model, of what the song so far says, and of the network that has gone on learning.
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 _STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -66,7 +65,7 @@ def adapting_surprisal(
     total, weighed = np.full(len(nats), -np.inf), np.full(len(nats), -np.inf)
     for learning, share, strength in itertools.product(_LEARNING, _SHARES, _STRENGTHS):
         network = (1 - learning) * static + learning * dynamic
-        logs = np.log(np.maximum(measured.blended(network, share, strength=strength), _TINY))
+        logs = -nats_of(measured.blended(network, share, strength=strength))
         before = np.concatenate(([0.0], np.cumsum(np.where(predicted, logs, 0.0))[:-1]))
         np.logaddexp(total, before, out=total)
         np.logaddexp(weighed, before + logs, out=weighed)

@@ -15,14 +15,12 @@ from charlstm.evaluation.labels import Worth, worth
 from charlstm.figures import bits, perplexity
 from charlstm.model.charlm import CharLM
 from charlstm.model.recall.blend import Recall, count_ngram, newest
-from charlstm.model.recall.ngram import Real
+from charlstm.model.recall.ngram import Real, nats_of
 from charlstm.model.surprisal import surprisal
 from charlstm.model.threads import Threads
 from charlstm.text.corpus import IdArray
 from charlstm.text.songs import END
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
-
-_TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,7 @@ def evaluate(
     of_network = alone(ids)
     each = used(of_network)
     # Labels are read and never predicted.
-    label = None if vocabulary.places is None else vocabulary.places >= 0
+    label = vocabulary.unpredicted
     counted = np.ones(len(each), dtype=bool) if label is None else ~label[ids[1:]]
     if not counted.any():
         raise CorpusError("A text of nothing but labels cannot be measured: it has no characters.")
@@ -199,12 +197,12 @@ def evaluate(
     recall_loss = five_gram_loss = dynamic_loss = adapting_loss = None
     if recalled is not None:
         static = recalled.static(np.exp(-of_network), share)
-        recall_loss = mean(-np.log(np.maximum(static, _TINY)))
+        recall_loss = mean(nats_of(static))
     if learned is not None:
         five_gram = count_ngram(
             newest(learned, label), len(vocabulary), order=5, end=vocabulary.end, unpredicted=label
         )
-        five_gram_loss = mean(-np.log(np.maximum(five_gram.probabilities(ids), _TINY)))
+        five_gram_loss = mean(nats_of(five_gram.probabilities(ids)))
     if dynamic:
         of_dynamic = dynamic_surprisal(
             model,

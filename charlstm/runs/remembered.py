@@ -22,7 +22,7 @@ from charlstm.model.recall.counting import Level
 from charlstm.model.recall.ngram import NGram
 from charlstm.model.recall.so_far import LENGTHS, Pull
 from charlstm.runs.fields import counted, typed
-from charlstm.runs.tensors import Shapes, Whole, read_tensors
+from charlstm.runs.tensors import Shapes, WholeNumbers, read_tensors
 from charlstm.text.vocabulary import Vocabulary
 
 NAME = "recall.safetensors"
@@ -117,8 +117,7 @@ def read_recall(path: Path, remembered: Remembered, vocabulary: Vocabulary) -> R
     Raises:
         RunError: the file is missing, or is not what it must be.
     """
-    V, end = len(vocabulary), vocabulary.end
-    unpredicted = None if vocabulary.places is None else vocabulary.places >= 0
+    V, end, unpredicted = len(vocabulary), vocabulary.end, vocabulary.unpredicted
     ngram = None
     if remembered.grams:
         try:
@@ -133,9 +132,9 @@ def _levels(path: Path, grams: tuple[int, ...], V: int) -> list[Level]:  # noqa:
     kind = "U16" if V <= 1 << 16 else "U32"
     shapes: Shapes = {}
     for length, (contexts, number) in enumerate(itertools.pairwise((1, *grams)), start=1):
-        shapes[f"{length}/symbols"] = Whole(kind, number)
+        shapes[f"{length}/symbols"] = WholeNumbers(kind, number)
         shapes[f"{length}/shares"] = (number,)
-        shapes[f"{length}/starts"] = Whole("U32", contexts + 1)
+        shapes[f"{length}/starts"] = WholeNumbers("U32", contexts + 1)
     tensors = read_tensors(path, lambda _: shapes)
     levels = []
     for length in range(1, len(grams) + 1):

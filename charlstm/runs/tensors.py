@@ -27,7 +27,7 @@ Arrays = dict[str, NDArray[Any]]
 """Tensors by name."""
 
 
-class Whole(NamedTuple):
+class WholeNumbers(NamedTuple):
     """A row of whole numbers.
 
     Attributes:
@@ -39,7 +39,7 @@ class Whole(NamedTuple):
     size: int
 
 
-Shapes = dict[str, tuple[int, ...] | Whole | None]
+Shapes = dict[str, tuple[int, ...] | WholeNumbers | None]
 """The shapes of float32 tensors by name, or what else they are; ``None`` is a row of bytes."""
 
 
@@ -73,7 +73,7 @@ def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arra
                 kind, size = entry.get_dtype(), entry.get_shape()
                 wanted = f"F32 {list(shape or ())}"
                 fits = kind == "F32" and tuple(size) == shape
-                if isinstance(shape, Whole):
+                if isinstance(shape, WholeNumbers):
                     wanted = f"{shape.kind} [{shape.size}]"
                     fits = kind == shape.kind and size == [shape.size]
                 if shape is None:
@@ -92,7 +92,7 @@ def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arra
     except MemoryError:
         raise RunError(f"{path} takes more memory than there is.") from None
     for name, array in arrays.items():
-        if shapes[name] is None or isinstance(shapes[name], Whole):
+        if shapes[name] is None or isinstance(shapes[name], WholeNumbers):
             continue
         most = math.inf if name.startswith("moments/") else _LARGEST_WEIGHT
         # A NaN is neither above nor below.
@@ -101,8 +101,8 @@ def read_tensors(path: Path, expect: Callable[[dict[str, str]], Shapes]) -> Arra
     return arrays
 
 
-def _numbers(shape: tuple[int, ...] | Whole | None) -> int:
-    return shape.size if isinstance(shape, Whole) else math.prod(shape or ())
+def _numbers(shape: tuple[int, ...] | WholeNumbers | None) -> int:
+    return shape.size if isinstance(shape, WholeNumbers) else math.prod(shape or ())
 
 
 def _check_header(path: Path) -> None:

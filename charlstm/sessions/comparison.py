@@ -26,7 +26,7 @@ from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.names import check_name, name_for
-from charlstm.sessions.counted import NAME, Counted, count_ngram, read_counted, write_counted
+from charlstm.sessions.counted import NAME, Counted, counted_from, read_counted, write_counted
 from charlstm.sessions.curve import draw_comparison
 from charlstm.sessions.fitting import Material
 from charlstm.sessions.resume import resume_session
@@ -357,7 +357,7 @@ class Comparison:
     def _count(self, session: Session) -> None:
         """Count what the trials are held against, unless that is done."""
         if self.ngram is None:
-            self.ngram = count_ngram(session.plan)
+            self.ngram = counted_from(session.plan)
             if self.ngram is not None:
                 write_counted(self.path / _COUNTED, self.ngram)
 

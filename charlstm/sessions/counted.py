@@ -11,6 +11,7 @@ from charlstm.checks import check_real
 from charlstm.errors import CharLSTMError
 from charlstm.figures import ENDLESS, LARGEST, perplexity
 from charlstm.files import parse, read_bytes, write_whole
+from charlstm.model.recall.ngram import nats_of
 from charlstm.sessions.fitting import Fitted
 from charlstm.sessions.plan import Plan
 
@@ -25,7 +26,7 @@ class Counted:
     Attributes:
         order: of how many characters its longest grams are.
         grams: how many it has.
-        seconds: what counting took.
+        seconds: what counting took, and finding how strongly the text holds to what it expects.
         loss: of the held-out text, in nats a predicted symbol.
         recall_loss: of what it comes to with the song so far.
     """
@@ -47,7 +48,7 @@ class Counted:
         return perplexity(self.recall_loss)
 
 
-def count_ngram(plan: Plan) -> Counted | None:
+def counted_from(plan: Plan) -> Counted | None:
     """Count the training text of a plan and measure its held-out text; ``None`` without any."""
     fitted = Fitted(
         plan.corpus, replace(plan.recipe, recall=1.0), plan.training_characters, plan.vocabulary
@@ -64,7 +65,7 @@ def count_ngram(plan: Plan) -> Counted | None:
     counted = slice(None) if recall.unpredicted is None else ~recall.unpredicted[ids[1:]]
     nothing = np.zeros(len(ids) - 1)  # which is all that the network, without a share, gives
     losses = (
-        float(-np.log(found[counted]).mean())
+        float(nats_of(found[counted]).mean())
         for found in (measured.static(nothing, 1.0), measured.blended(nothing, 1.0))
     )
     return Counted(

@@ -176,13 +176,12 @@ class Fitted:
         if not self.recipe.recall:
             return None
         vocabulary = self.vocabulary
-        unpredicted = None if vocabulary.places is None else vocabulary.places >= 0
         return Recall.learn(
             self._learned,
             len(vocabulary),
             newline=int(vocabulary.encode("\n")[0]) if "\n" in vocabulary else None,
             end=vocabulary.end,
-            unpredicted=unpredicted,
+            unpredicted=vocabulary.unpredicted,
             grams=grams,
         )
 

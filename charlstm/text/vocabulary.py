@@ -157,10 +157,15 @@ class Vocabulary:
         return places
 
     @cached_property
+    def unpredicted(self) -> NDArray[np.bool_] | None:
+        """``[V]``: the ids that are read and never predicted, those of labels; ``None`` if none."""
+        return None if self.places is None else self.places >= 0
+
+    @cached_property
     def marks(self) -> NDArray[np.intp]:
         """The ids that stand for no character: the end of a song, if any, and labels."""
         ids = [] if self.end is None else [self.end]
-        labels = () if self.places is None else np.flatnonzero(self.places >= 0)
+        labels = () if self.unpredicted is None else np.flatnonzero(self.unpredicted)
         return np.array([*ids, *labels], dtype=np.intp)
 
     @property

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from charlstm.model.network import Array, Memory, Network, State
 from charlstm.model.recall.counting import count_levels
 from charlstm.model.recall.fitting import fit_pull
-from charlstm.model.recall.ngram import Contexts, NGram, Real
+from charlstm.model.recall.ngram import SMALL_ALPHABET, TINY, Contexts, NGram, Real, nats_of
 from charlstm.model.recall.so_far import LONGEST, Pull, Said, SoFar, follow, gathered
 from charlstm.recipes.named import SHARE
 from charlstm.text.vocabulary import UNKNOWN, Ids
@@ -25,13 +25,10 @@ from charlstm.text.vocabulary import UNKNOWN, Ids
 MOST_CHARACTERS = 8_000_000
 """Of a longer text so many at its end are counted."""
 
-# An alphabet has words of many characters; with thousands of characters a word has one or two, and
-# longer grams take more memory than they are worth.
-_SMALL_ALPHABET = 500
+# In a large alphabet longer grams take more memory than they are worth.
 _ORDERS = (7, 5)
 # More grams are not kept.
 _MOST_GRAMS = 16_000_000
-_TINY = 1e-30
 # Below this temperature only the likeliest is left of what is expected without the song.
 _COLDEST = 0.05
 # A text is measured in pieces of so many characters.
@@ -86,8 +83,7 @@ class Measured:
 
     def surprisal(self, nats: Real, share: float = SHARE, start: int = 0) -> Real:
         """Return what `blended` returns as negative logarithms, of the network's."""
-        surprisal: Real = -np.log(np.maximum(self.blended(np.exp(-nats), share, start), _TINY))
-        return surprisal
+        return nats_of(self.blended(np.exp(-nats), share, start))
 
 
 def strength_of(share: float) -> float:
@@ -195,7 +191,7 @@ def newest(ids: Ids, unpredicted: NDArray[np.bool_] | None = None) -> NDArray[np
 
 def order_for(vocabulary_size: int) -> int:
     """Return of how many characters the longest grams are."""
-    return _ORDERS[vocabulary_size > _SMALL_ALPHABET]
+    return _ORDERS[vocabulary_size > SMALL_ALPHABET]
 
 
 def count_ngram(
@@ -404,14 +400,14 @@ class Blend:
         if self.recall.ngram is not None:
             self.recall.ngram.add_to(expected, contexts, self.share)
         # What has no probability, a label where only the n-gram model is asked, keeps next to none.
-        expected += _TINY
+        expected += TINY
         if self.temperature != 1:
             np.log(expected, out=expected)
             expected -= self._highest(expected)
             expected *= 1 / self.temperature
             np.exp(expected, out=expected)
             expected *= 1 / self._sums(expected)
-            expected += _TINY
+            expected += TINY
         ending = None if self.recall.ngram is None else self.recall.ngram.of_end(contexts)
         self.recall.so_far.add_to(expected, said, self.recall.pull, self.strength, ending)
         return expected

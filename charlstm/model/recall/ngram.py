@@ -12,9 +12,14 @@ from charlstm.model.recall.counting import Level, Whole
 
 Real = NDArray[np.float64]
 
+TINY = 1e-30
+"""What has no probability keeps so much of it, so that there is a logarithm."""
+
+SMALL_ALPHABET = 500
+"""One of no more characters has words of many; with thousands a word has one or two."""
+
 # Contexts of so many characters, in a small alphabet and in a large one, come so often and are
 # followed by so many that what is expected after them is remembered as a whole: a million numbers.
-_SMALL_ALPHABET = 500
 _SHORT = (3, 1)
 _MOST_NUMBERS = 1_000_000
 
@@ -75,7 +80,7 @@ class NGram:
             )
             for level in self.levels
         ]
-        self._short = _SHORT[vocabulary_size > _SMALL_ALPHABET]
+        self._short = _SHORT[vocabulary_size > SMALL_ALPHABET]
         self._rows: dict[tuple[str, int, int], NDArray[Any]] = {}
 
     def __repr__(self) -> str:
@@ -220,6 +225,12 @@ class NGram:
                 before[1:][ends[:-1]] = -1
         expected: Real = result[1:]
         return expected
+
+
+def nats_of(probabilities: Real) -> Real:
+    """Return the negative logarithms of some probabilities."""
+    nats: Real = -np.log(np.maximum(probabilities, TINY))
+    return nats
 
 
 def _found(keys: Whole, wanted: Whole) -> Whole:

@@ -253,10 +253,10 @@ def _balance_one(every: list[int], different: list[int], pull: Pull) -> tuple[fl
     """Return what `balance` does, of one stream and up to the longest context that came before."""
     later, adds = 1.0, list[float]()
     known = [one for one in zip(every, different, pull.pulls, strict=True) if one[0]]
-    for T, U, strength in reversed(known):
-        total = T + strength
+    for T, U, held in reversed(known):
+        total = T + held
         adds.append(later / total)
-        later *= (strength + pull.discount * U) / total
+        later *= (held + pull.discount * U) / total
     return later, list(accumulate(reversed(adds))) or [0.0]
 
 
