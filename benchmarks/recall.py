@@ -14,7 +14,7 @@ import typer
 
 import charlstm
 from benchmarks.measure import Row, faster, in_turn, show
-from charlstm.model.recall.blend import Recall
+from charlstm.model.recall.learning import learn_recall
 from charlstm.runs.remembered import NAME
 from charlstm.writing.sampler import open_sampler
 
@@ -53,7 +53,7 @@ def keeping(model: charlstm.TrainedModel, rounds: int) -> list[Row]:
         [
             lambda: open_sampler(directory, info),
             lambda: open_sampler(directory, info, 0.0),
-            lambda: Recall.learn(ids, V, newline=newline, end=info.vocabulary.end),
+            lambda: learn_recall(ids, V, newline=newline, end=info.vocabulary.end),
         ],
         rounds,
     )

@@ -12,7 +12,7 @@ from charlstm.errors import RunError
 from charlstm.evaluation.novelty import Novelty
 from charlstm.machine import Machine
 from charlstm.model.network import Network
-from charlstm.model.recall.blend import MOST_CHARACTERS, Recall
+from charlstm.model.recall.recall import MOST_CHARACTERS, Recall
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import Corpus

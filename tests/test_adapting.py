@@ -8,7 +8,8 @@ import torch
 from charlstm.evaluation.adapting import adapting_surprisal
 from charlstm.evaluation.perplexity import evaluate
 from charlstm.model.charlm import CharLM
-from charlstm.model.recall.blend import Recall, count_ngram
+from charlstm.model.recall.learning import count_ngram, learn_recall
+from charlstm.model.recall.recall import Recall
 from charlstm.recipes.architecture import Architecture
 from charlstm.text.songs import END
 from charlstm.text.vocabulary import Vocabulary
@@ -27,7 +28,7 @@ def vocabulary() -> Vocabulary:
 @pytest.fixture(scope="module")
 def recall(vocabulary: Vocabulary) -> Recall:
     ids = vocabulary.encode(LEARNED)
-    return Recall.learn(ids, len(vocabulary), end=vocabulary.end)
+    return learn_recall(ids, len(vocabulary), end=vocabulary.end)
 
 
 def some_nats(length: int, seed: int) -> np.ndarray:

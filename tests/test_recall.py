@@ -16,7 +16,10 @@ from charlstm.errors import RecipeError, RunError
 from charlstm.model.charlm import CharLM
 from charlstm.model.network import Network
 from charlstm.model.reader import Reader
-from charlstm.model.recall.blend import Blend, BlendState, Measured, Recall, blend, strength_of
+from charlstm.model.recall.blend import Blend, BlendState, blend
+from charlstm.model.recall.learning import learn_recall
+from charlstm.model.recall.measured import Measured, strength_of
+from charlstm.model.recall.recall import Recall
 from charlstm.model.surprisal import mean_surprisal, surprisal
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.named import SHARE
@@ -52,7 +55,7 @@ LEARNED, HELD_OUT = songs(1, 12), songs(2, 4)
 
 @pytest.fixture(scope="module")
 def recall() -> Recall:
-    return Recall.learn(LEARNED, V, newline=NEWLINE, end=END, unpredicted=UNPREDICTED)
+    return learn_recall(LEARNED, V, newline=NEWLINE, end=END, unpredicted=UNPREDICTED)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +153,7 @@ def test_a_text_in_pieces_is_measured_as_in_one(
     text = songs(5, 30)
     assert len(text) > 2 * 1020
     whole = recall.measure(text)
-    monkeypatch.setattr("charlstm.model.recall.blend._PIECE", 50)
+    monkeypatch.setattr("charlstm.model.recall.recall._PIECE", 50)
     pieces = recall.measure(text)
     for name in ("ngram", "keep", "add"):
         np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), rtol=0, atol=1e-12)
@@ -305,24 +308,24 @@ def test_streams_copied_taken_and_gathered_go_on_as_each_would_alone(
 def test_the_middle_line_is_found(recall: Recall) -> None:
     song = [END, 4, 5, NEWLINE, NEWLINE, 4, 5, 6, NEWLINE, 4, 4, 4, 4, 4, END]
     text = ids_of(*song * 3)
-    assert Recall.learn(text, V, newline=NEWLINE, end=END).line == 3
-    assert Recall.learn(text, V, end=END).line == 0
+    assert learn_recall(text, V, newline=NEWLINE, end=END).line == 3
+    assert learn_recall(text, V, end=END).line == 0
     assert recall.line in (7, 8, 9)
 
 
 def test_a_text_of_characters_by_the_thousand_has_shorter_grams() -> None:
     rng = np.random.default_rng(7)
-    letters = Recall.learn(rng.integers(0, 20, 400, dtype=np.uint16), 500)
-    words = Recall.learn(rng.integers(0, 20, 400, dtype=np.uint16), 501)
+    letters = learn_recall(rng.integers(0, 20, 400, dtype=np.uint16), 500)
+    words = learn_recall(rng.integers(0, 20, 400, dtype=np.uint16), 501)
     assert letters.ngram is not None
     assert words.ngram is not None
     assert (letters.ngram.order, words.ngram.order) == (7, 5)
 
 
 def test_of_a_long_text_the_end_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm.model.recall.blend.MOST_CHARACTERS", 150)
+    monkeypatch.setattr("charlstm.model.recall.learning.MOST_CHARACTERS", 150)
     text = np.random.default_rng(8).integers(0, 9, 400, dtype=np.uint16)
-    long, short = Recall.learn(text, 9), Recall.learn(text[-150:], 9)
+    long, short = learn_recall(text, 9), learn_recall(text[-150:], 9)
     assert long.pull == short.pull
     assert long.ngram is not None
     assert short.ngram is not None
@@ -415,7 +418,7 @@ def test_a_stored_recall_is_the_one_that_was_learned(
     info, vocabulary = model.info, model.info.vocabulary
     ids = vocabulary.encode(VERSES[: info.training_characters])
     newline = int(vocabulary.encode("\n")[0])
-    recall = Recall.learn(ids, len(vocabulary), newline=newline)
+    recall = learn_recall(ids, len(vocabulary), newline=newline)
     network = model.recalling(0.0).network
     assert isinstance(network, Network)
     anew = replace(model.sampler, network=blend(network, recall, share or SHARE))

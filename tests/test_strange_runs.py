@@ -40,7 +40,7 @@ from charlstm.figures import Report
 from charlstm.files import opened_in_place, write_whole
 from charlstm.machine import machine_bytes
 from charlstm.model.charlm import CharLM
-from charlstm.model.recall.blend import Recall
+from charlstm.model.recall.learning import learn_recall
 from charlstm.model.recall.so_far import LENGTHS
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.recipe import Recipe
@@ -68,7 +68,7 @@ REPORT = Report(
     learning_rate=0.002,
 )
 VOCABULARY = Vocabulary.build(LEARNED)
-RECALL = Recall.learn(VOCABULARY.encode(LEARNED), len(VOCABULARY))
+RECALL = learn_recall(VOCABULARY.encode(LEARNED), len(VOCABULARY))
 INFO = RunInfo(
     recipe=Recipe(
         name="test",

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.model.recall.blend import Measured, Recall, count_ngram, newest
+from charlstm.model.recall.learning import count_ngram, newest
+from charlstm.model.recall.measured import Measured
 from charlstm.model.recall.ngram import Real, nats_of
+from charlstm.model.recall.recall import Recall
 from charlstm.text.corpus import IdArray
 
 # The grams are counted anew so many times, or of so many characters in all, and what is before a

@@ -14,8 +14,9 @@ from charlstm.evaluation.dynamic import dynamic_surprisal
 from charlstm.evaluation.labels import Worth, worth
 from charlstm.figures import bits, perplexity
 from charlstm.model.charlm import CharLM
-from charlstm.model.recall.blend import Recall, count_ngram, newest
+from charlstm.model.recall.learning import count_ngram, newest
 from charlstm.model.recall.ngram import Real, nats_of
+from charlstm.model.recall.recall import Recall
 from charlstm.model.surprisal import surprisal
 from charlstm.model.threads import Threads
 from charlstm.text.corpus import IdArray

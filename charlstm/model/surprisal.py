@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlstm.model.charlm import CharLM
-from charlstm.model.recall.blend import Measured
+from charlstm.model.recall.measured import Measured
 from charlstm.model.threads import Threads
 from charlstm.text.vocabulary import Ids
 

@@ -46,7 +46,7 @@ from charlstm.files import (
     utf8,
     write_pieces,
 )
-from charlstm.model.recall.blend import Recall
+from charlstm.model.recall.recall import Recall
 from charlstm.runs.formats import FORMAT, OLDEST, completed
 from charlstm.runs.info import (
     FILES,

@@ -17,9 +17,9 @@ from safetensors.numpy import save as to_safetensors
 from charlstm.checks import check_real
 from charlstm.errors import Part, RunError, Setting
 from charlstm.files import ADVICE
-from charlstm.model.recall.blend import Recall
 from charlstm.model.recall.counting import Level
 from charlstm.model.recall.ngram import NGram
+from charlstm.model.recall.recall import Recall
 from charlstm.model.recall.so_far import LENGTHS, Pull
 from charlstm.runs.fields import counted, typed
 from charlstm.runs.tensors import Shapes, WholeNumbers, read_tensors
@@ -48,7 +48,7 @@ class Remembered:
 
     Attributes:
         pull: how strongly the text holds to what it expects.
-        line: see `charlstm.model.recall.blend.Recall`.
+        line: see `charlstm.model.recall.recall.Recall`.
         grams: how many grams of 1, 2, ... characters there are; nothing if none are kept.
     """
 

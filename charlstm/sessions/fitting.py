@@ -11,7 +11,8 @@ import torch
 from charlstm.errors import CorpusError, Message, RecipeError, Setting
 from charlstm.machine import machine_bytes
 from charlstm.model.devices import Computing
-from charlstm.model.recall.blend import Recall
+from charlstm.model.recall.learning import learn_recall
+from charlstm.model.recall.recall import Recall
 from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe, training_bytes
 from charlstm.text.corpus import Corpus, TextOptions
@@ -176,7 +177,7 @@ class Fitted:
         if not self.recipe.recall:
             return None
         vocabulary = self.vocabulary
-        return Recall.learn(
+        return learn_recall(
             self._learned,
             len(vocabulary),
             newline=int(vocabulary.encode("\n")[0]) if "\n" in vocabulary else None,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from charlstm.model.recall.blend import MOST_CHARACTERS
+from charlstm.model.recall.recall import MOST_CHARACTERS
 from charlstm.model.recall.so_far import LENGTHS, Pull
 from charlstm.runs.info import RunInfo
 from charlstm.runs.remembered import NAME

@@ -11,7 +11,7 @@ from charlstm.figures import Report
 from charlstm.files import damaged, is_file
 from charlstm.machine import Machine
 from charlstm.model.devices import Computing, compute_deterministically, prepare
-from charlstm.model.recall.blend import Recall
+from charlstm.model.recall.recall import Recall
 from charlstm.recipes.named import explain
 from charlstm.recipes.recipe import Recipe
 from charlstm.recipes.wish import Wish

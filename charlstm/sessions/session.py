@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from charlstm.errors import TrainingError
 from charlstm.figures import Report
 from charlstm.model.network import Network
-from charlstm.model.recall.blend import Recall
+from charlstm.model.recall.recall import Recall
 from charlstm.runs.info import RunInfo
 from charlstm.sessions.curve import draw_curve
 from charlstm.sessions.plan import Plan

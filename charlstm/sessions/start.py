@@ -10,7 +10,7 @@ from pathlib import Path
 from charlstm.errors import Message, RecipeError, Setting, count, shortened
 from charlstm.machine import Machine
 from charlstm.model.devices import Computing, prepare
-from charlstm.model.recall.blend import Recall
+from charlstm.model.recall.recall import Recall
 from charlstm.recipes.named import explain
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory

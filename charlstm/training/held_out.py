@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.model.charlm import CharLM
-from charlstm.model.recall.blend import Measured, Recall
+from charlstm.model.recall.measured import Measured
+from charlstm.model.recall.recall import Recall
 from charlstm.model.surprisal import mean_surprisal
 from charlstm.text.vocabulary import Ids
 

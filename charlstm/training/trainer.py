@@ -13,7 +13,7 @@ from charlstm.figures import Report, perplexity
 from charlstm.model.charlm import CharLM
 from charlstm.model.devices import Computing, check_precision
 from charlstm.model.initialization import initialize
-from charlstm.model.recall.blend import Recall
+from charlstm.model.recall.recall import Recall
 from charlstm.model.recurrent.equations import State
 from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe

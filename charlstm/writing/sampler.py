@@ -12,7 +12,8 @@ from charlstm.checks import check_known, check_whole
 from charlstm.errors import Part, RecipeError
 from charlstm.model.network import Network
 from charlstm.model.reader import Reader, Standing
-from charlstm.model.recall.blend import Recall, blend
+from charlstm.model.recall.blend import blend
+from charlstm.model.recall.recall import Recall
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import TextOptions
