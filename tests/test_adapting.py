@@ -47,18 +47,26 @@ def test_the_weights_are_those_of_bayes_after_all_that_was_read(
         itertools.product((0, 0.5, 1), (k / 10 for k in range(1, 8)), (0, 0.25, 0.5, 0.75, 1))
     )
     believed = dict.fromkeys(choices, 1.0)
+    leads = dict.fromkeys((0, 0.5, 1), 0.0)
     for place in range(len(ids) - 1):
-        chances = {}
+        chances, ngram = {}, measured.ngram[place]
+        if ids[place] == vocabulary.end:
+            leads = dict.fromkeys(leads, 0.0)
         for learning, share, strength in choices:
             network = (1 - learning) * math.exp(-static[place])
             network += learning * math.exp(-dynamic[place])
-            expected = (1 - share) * network + share * measured.ngram[place]
+            odds = share / (1 - share) * math.exp(0.05 * leads[learning])
+            expected = (network + odds * ngram) / (1 + odds)
             keep = 1 - strength * (1 - measured.keep[place])
             chance = keep * expected + strength * measured.add[place]
             chances[learning, share, strength] = chance
         mean = sum(believed[c] * chances[c] for c in choices) / sum(believed.values())
         assert found[place] == pytest.approx(-math.log(mean), rel=1e-9)
         believed = {c: believed[c] * chances[c] for c in choices}
+        for learning in leads:
+            network = (1 - learning) * math.exp(-static[place])
+            network += learning * math.exp(-dynamic[place])
+            leads[learning] = 0.95 * leads[learning] + math.log(ngram / network)
 
 
 def test_it_counts_what_it_has_read_and_nothing_of_what_comes(
@@ -96,7 +104,7 @@ def test_the_figures_of_a_blend_are_told_beside_those_of_its_parts(
     )
     V, measured = len(vocabulary), recall.measure(ids)
     assert measured.ngram is not None
-    static = 0.6 / V + 0.4 * measured.ngram
+    static = measured.static(np.full(len(ids) - 1, 1 / V), 0.4)
     expected = {
         "lstm": math.log(V),
         "recall": -np.log(static).mean(),

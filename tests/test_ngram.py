@@ -114,7 +114,8 @@ def distributions(model: NGram, text: Sequence[int]) -> NDArray[np.float64]:
     contexts = model.start()
     found = [model.expected(contexts)[0]]
     for character in text:
-        model.step(contexts, [character])
+        likely = model.step(contexts, [character])
+        np.testing.assert_allclose(likely, found[-1][character], rtol=0, atol=EXACT)
         found.append(model.expected(contexts)[0])
     return np.array(found)
 

@@ -20,6 +20,7 @@ from charlstm.model.recall.blend import Blend, BlendState, blend
 from charlstm.model.recall.learning import learn_recall
 from charlstm.model.recall.measured import Measured, strength_of
 from charlstm.model.recall.recall import Recall
+from charlstm.model.recall.shares import leads, share_after
 from charlstm.model.surprisal import mean_surprisal, surprisal
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.named import SHARE
@@ -114,14 +115,29 @@ def test_every_part_counts_with_its_share(network: Network, recall: Recall, shar
     assert recall.ngram is not None
     alone, both = read(network, HELD_OUT), read(Blend(network, recall, share), HELD_OUT)
     contexts, said = recall.ngram.start(), recall.so_far.start()
+    begun = distribution(network.start().logits)
+    # How likely the characters of the song so far were to each of the two.
+    given: list[tuple[float, float]] = []
+    shares = []
     for at, character in enumerate(HELD_OUT.tolist()):
         if character != LABEL:
+            of_network = alone[at - 1] if at else begun[0]
+            of_ngram = recall.ngram.expected(contexts)[0]
+            given.append((of_network[character], of_ngram[character]))
             recall.ngram.step(contexts, [character])
             recall.so_far.step(said, [character])
-        expected = (1 - share) * alone[at : at + 1] + share * recall.ngram.expected(contexts)
+        if character == END:
+            given = []
+        lead = sum(0.95**k * np.log(b / a) for k, (a, b) in enumerate(reversed(given)))
+        now = share * np.exp(0.05 * lead) / (share * np.exp(0.05 * lead) + 1 - share)
+        shares.append(now)
+        expected = (1 - now) * alone[at : at + 1] + now * recall.ngram.expected(contexts)
         ending = recall.ngram.of_end(contexts)
         recall.so_far.add_to(expected, said, recall.pull, min(share / 0.4, 1), ending)
         np.testing.assert_allclose(both[at], expected[0], rtol=0, atol=1e-6)
+    assert shares[0] == pytest.approx(share)
+    # It moves, unless only one of the two is asked.
+    assert (max(shares) - min(shares) > 0.01) == (share < 1)
 
 
 def test_a_label_that_an_ended_text_draws_keeps_no_other_from_remembering(
@@ -139,12 +155,16 @@ def test_a_stretch_is_measured_as_in_the_whole(recall: Recall) -> None:
     measured = recall.measure(HELD_OUT)
     alone = np.random.default_rng(4).uniform(0.01, 0.5, len(HELD_OUT) - 1)
     whole, static = measured.blended(alone, 0.3), measured.static(alone, 0.3)
-    for start, stop in ((0, 5), (7, 60), (60, len(alone))):
-        part = measured.blended(alone[start:stop], 0.3, start)
+    lead = 0.0
+    for start, stop in ((0, 5), (5, 60), (60, len(alone))):
+        leads = measured.leads(alone[start:stop], start, lead)
+        part = measured.blended(alone[start:stop], 0.3, start, leads)
         np.testing.assert_array_equal(part, whole[start:stop])
-        part = measured.static(alone[start:stop], 0.3, start)
+        part = measured.static(alone[start:stop], 0.3, start, leads)
         np.testing.assert_array_equal(part, static[start:stop])
-    np.testing.assert_allclose(measured.surprisal(-np.log(alone), 0.3), -np.log(whole), atol=1e-9)
+        nats, lead = measured.surprisal(-np.log(alone[start:stop]), 0.3, start, lead)
+        np.testing.assert_allclose(nats, -np.log(whole[start:stop]), atol=1e-9)
+        assert lead == pytest.approx(leads[-1])
 
 
 def test_a_text_in_pieces_is_measured_as_in_one(
@@ -215,10 +235,25 @@ def test_where_nothing_is_remembered_the_network_reads_alone(
     assert isinstance(blend(network, recall, 0.1), Blend)
 
 
+def test_the_share_follows_from_how_well_the_two_have_just_predicted() -> None:
+    gains = np.array([2.0, -1.0, 0.5, 3.0])
+    begins = np.array([True, False, True, False])
+    found = leads(gains, begins, lead=7.0)
+    np.testing.assert_allclose(found, [0, 2, 0, 0.5, 3.475])
+    assert leads(gains, begins & False, lead=1.0)[1] == pytest.approx(2.95)
+    assert leads(gains[:0], begins[:0], lead=1.5).tolist() == [1.5]
+    for share in (0.0, 0.4, 1.0):
+        np.testing.assert_allclose(share_after(np.zeros(2), share), share)
+        assert share_after(np.array([20.0]), share)[0] >= share
+        assert share_after(np.array([-20.0]), share)[0] <= share
+    # A lead of 20 nats makes e times as much of the odds.
+    assert share_after(np.array([20.0]), 0.5)[0] == pytest.approx(np.e / (1 + np.e))
+
+
 def test_below_the_usual_share_the_song_so_far_counts_less_as_well() -> None:
     assert [strength_of(share) for share in (0, SHARE / 4, SHARE / 2)] == [0, 0.25, 0.5]
     assert strength_of(SHARE) == strength_of(0.9) == strength_of(1.0) == 1
-    measured = Measured(np.array([0.5]), np.array([0.8]), np.array([0.2]))
+    measured = Measured(np.array([0.5]), np.array([0.8]), np.array([0.2]), np.array([True]))
     network = np.array([0.1])
     assert measured.blended(network, 0.0)[0] == 0.1
     # 0.8 * (0.6 * 0.1 + 0.4 * 0.5) + 0.2
@@ -249,7 +284,9 @@ def test_a_temperature_shapes_what_is_expected_without_the_song(
         if character != LABEL:
             recall.ngram.step(contexts, [character])
             recall.so_far.step(said, [character])
-        expected = 0.6 * distribution(alone.logits) + 0.4 * recall.ngram.expected(contexts)
+        share = share_after(state.lead, SHARE)
+        expected = (1 - share) * distribution(alone.logits)
+        expected += share * recall.ngram.expected(contexts)
         expected **= 1 / temperature
         expected /= expected.sum()
         recall.so_far.add_to(expected, said, recall.pull, ending=recall.ngram.of_end(contexts))

@@ -69,7 +69,7 @@ def test_float32_is_enough_for_what_is_drawn(streams: int) -> None:
         so_far.step(said, ids)
     exact, rough = np.zeros((streams, V)), np.zeros((streams, V), dtype=np.float32)
     for expected in (exact, rough):
-        ngram.add_to(expected, contexts, 0.4)
+        ngram.add_to(expected, contexts, np.linspace(0.4, 0.9, streams))
         so_far.add_to(expected, said, PULL, 0.5)
     assert rough.dtype == np.float32
     np.testing.assert_allclose(rough, exact, rtol=1e-5)

@@ -423,7 +423,11 @@ def test_a_resume_with_another_text_is_refused(corpus: Path, root: Path, song: s
         ({"epochs": 12, "steps": 5}, "all 5 steps are done", "steps=6"),
         ({"epochs": 2, "steps": 10}, "all 10 steps are done", "epochs=3 and steps=12"),
         ({"epochs": 50, "steps": 1}, "its only step is done", "steps=2"),
-        ({"epochs": 9_999, "minutes": 0.01}, "the 0.01 minutes are over", "minutes=2"),
+        (
+            {"epochs": 9_999, "minutes": 0.01, "patience": 0},
+            "the 0.01 minutes are over",
+            "minutes=2",
+        ),
         (
             {"epochs": 50, "patience": 2, "learning_rate": 3.0, "schedule": "constant"},
             "the held-out loss has not improved since epoch ",

@@ -15,9 +15,11 @@ DATA = Path(__file__).parent / "data"
 
 
 # What each of them is measured at and writes: the older ones are the network alone.
-NETWORK, BLEND = 3.183482217545412, 2.58630602791988
+NETWORK, BLEND = 3.183482217545412, 2.4879201880219033
+# When the last was made, the grams had one share wherever the network stood.
+RECORDED = {NETWORK: NETWORK, BLEND: 2.58630602791988}
 ALONE = "The hb\n eg dlneeeant猜lh响  h  nachnne  s o d egnuir tngoh oe do好h"
-BLENDED = "The \nThe b wseooeaha洞外\n往e \n  heginhe ahee b nlhdsi heghn no yo,e"
+BLENDED = "The luleob wseooontt洞外\n机o s  hewins  ot a weobowad ing s  oaun好l"
 FORMATS = {"format-2": (NETWORK, ALONE), "format-3": (NETWORK, ALONE), "format-4": (BLEND, BLENDED)}
 
 
@@ -62,7 +64,8 @@ def test_a_stored_run_is_measured_as_it_was_then(stored: Path) -> None:
     assert figures.characters == len(run.held_out()) - 1  # the first is only read
     assert figures.unigram_perplexity == pytest.approx(24.7293178687633, abs=1e-6)
     assert run.info.best is not None
-    assert run.info.best.validation_loss == pytest.approx(figures.loss, abs=1e-6)
+    recorded = RECORDED[FORMATS[stored.name][0]]
+    assert run.info.best.validation_loss == pytest.approx(recorded, abs=1e-6)
     network_loss = run.info.best.network_loss
     assert network_loss == (pytest.approx(NETWORK, abs=1e-6) if is_blended(stored) else None)
 

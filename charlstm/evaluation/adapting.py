@@ -11,6 +11,7 @@ logarithm of their number.
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,19 +59,21 @@ def adapting_surprisal(
     counted = measured.ngram
     if counted is not None and learned is not None:
         counted = _counting_on(recall, learned, ids)
-    measured = Measured(counted, measured.keep, measured.add)
+    measured = replace(measured, ngram=counted)
     static, dynamic = np.exp(-nats.astype(np.float64)), np.exp(-dynamic_nats.astype(np.float64))
     predicted = np.ones(len(nats), dtype=bool)
     if recall.unpredicted is not None:
         predicted = ~recall.unpredicted[ids[1:]]
     # Of each choice: the logarithm of what it has given to all characters so far.
     total, weighed = np.full(len(nats), -np.inf), np.full(len(nats), -np.inf)
-    for learning, share, strength in itertools.product(_LEARNING, _SHARES, _STRENGTHS):
+    for learning in _LEARNING:
         network = (1 - learning) * static + learning * dynamic
-        logs = -nats_of(measured.blended(network, share, strength=strength))
-        before = np.concatenate(([0.0], np.cumsum(np.where(predicted, logs, 0.0))[:-1]))
-        np.logaddexp(total, before, out=total)
-        np.logaddexp(weighed, before + logs, out=weighed)
+        lead = measured.leads(network)
+        for share, strength in itertools.product(_SHARES, _STRENGTHS):
+            logs = -nats_of(measured.blended(network, share, lead=lead, strength=strength))
+            before = np.concatenate(([0.0], np.cumsum(np.where(predicted, logs, 0.0))[:-1]))
+            np.logaddexp(total, before, out=total)
+            np.logaddexp(weighed, before + logs, out=weighed)
     surprisal: Real = total - weighed
     return surprisal
 

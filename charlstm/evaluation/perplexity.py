@@ -178,7 +178,7 @@ def evaluate(
     recalled = None if recall is None else recall.measure(ids)
 
     def used(nats: Real) -> NDArray[np.float32]:
-        blended = nats if recalled is None else recalled.surprisal(nats, share)
+        blended = nats if recalled is None else recalled.surprisal(nats, share)[0]
         return blended.astype(np.float32)
 
     of_network = alone(ids)

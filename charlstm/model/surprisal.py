@@ -1,5 +1,6 @@
 """How much each character of a text surprises a model: its negative log-likelihood, in nats."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import NamedTuple
@@ -42,8 +43,9 @@ def surprisal(
         ``[N - 1]`` float32 on the CPU, in nats.
     """
     result = torch.empty(len(ids) - 1)
-    for start, nats in _read(model, ids, streams, run_up, threads):
-        result[start : start + len(nats)] = nats
+    for part in _read(model, ids, streams, run_up, threads):
+        nats = part.nats[part.skipped :]
+        result[part.counted : part.counted + len(nats)] = nats
     return result
 
 
@@ -81,11 +83,18 @@ def mean_surprisal(
         share: of that.
     """
     network, blended, counted = 0.0, 0.0, 0
-    for start, part in _read(model, ids, streams, run_up):
-        nats = part.double().numpy()
-        both = nats if measured is None else measured.surprisal(nats, share, start)
+    # Of each stream: how much the n-gram model leads.
+    leads = defaultdict[int, float](float)
+    for part in _read(model, ids, streams, run_up):
+        nats = both = part.nats.double().numpy()
+        if measured is not None:
+            both, leads[part.stream] = measured.surprisal(
+                nats, share, part.start, leads[part.stream]
+            )
+        nats, both = nats[part.skipped :], both[part.skipped :]
         if unpredicted is not None:
-            predicted = ~unpredicted[ids[start + 1 : start + 1 + len(nats)]]
+            first = part.counted + 1
+            predicted = ~unpredicted[ids[first : first + len(nats)]]
             nats, both = nats[predicted], both[predicted]
         network += float(nats.sum())
         blended += float(both.sum())
@@ -93,11 +102,32 @@ def mean_surprisal(
     return Means(network / max(counted, 1), blended / max(counted, 1))
 
 
+class _Part(NamedTuple):
+    """A part of what one stream has read.
+
+    Attributes:
+        stream: which.
+        start: the place of its first character in the text, less one.
+        nats: ``[M]``, of each character.
+        skipped: how many of them, at the beginning, another stream counts.
+    """
+
+    stream: int
+    start: int
+    nats: Tensor
+    skipped: int
+
+    @property
+    def counted(self) -> int:
+        """Where those begin that count."""
+        return self.start + self.skipped
+
+
 @torch.no_grad()
 def _read(
     model: CharLM, ids: Ids, streams: int, run_up: int, threads: Threads | None = None
-) -> Iterator[tuple[int, Tensor]]:
-    """Yield stretches of a text's surprisal, each with its place; every place comes once."""
+) -> Iterator[_Part]:
+    """Yield stretches of a text's surprisal, in order of each stream; every place counts once."""
     total = len(ids) - 1
     streams = max(1, min(streams, total // max(2 * run_up, 1)))
     # The first stream counts all that it reads, run_up + length; each of the others, length more.
@@ -123,6 +153,4 @@ def _read(
         loss = functional.cross_entropy(logits.flatten(0, 1), text[1:].flatten(), reduction="none")
         nats = loss.view(-1, streams).cpu()
         for k, start in enumerate(starts):
-            skipped = max(uncounted[k] - at, 0)
-            if skipped < end - at:
-                yield start + at + skipped, nats[skipped:, k]
+            yield _Part(k, start + at, nats[:, k], min(max(uncounted[k] - at, 0), end - at))

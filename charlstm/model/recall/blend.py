@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from charlstm.model.network import Array, Memory, Network, State
 from charlstm.model.recall.measured import strength_of
-from charlstm.model.recall.ngram import TINY, Contexts
+from charlstm.model.recall.ngram import TINY, Contexts, Real
 from charlstm.model.recall.recall import Recall
+from charlstm.model.recall.shares import KEPT, gain, share_after
 from charlstm.model.recall.so_far import Said, gathered
 from charlstm.recipes.named import SHARE
 from charlstm.text.vocabulary import UNKNOWN
@@ -32,6 +33,7 @@ class BlendMemory(NamedTuple):
     network: list[Memory]
     contexts: Contexts
     said: Said
+    lead: Real
 
 
 @dataclass
@@ -42,12 +44,14 @@ class BlendState:
         network: where the network does.
         contexts: which grams they have read.
         said: what their songs have said.
+        lead: ``[N]``: how much the n-gram model leads, see `charlstm.model.recall.shares`.
         logits: ``[N, V]``, of the next character, in memory that the next step overwrites.
     """
 
     network: State
     contexts: Contexts
     said: Said
+    lead: Real
     logits: Array
 
     def copy(self) -> "BlendState":
@@ -61,6 +65,7 @@ class BlendState:
             self.network.take(rows),
             self.contexts.take(rows),
             self.said.take(rows),
+            self.lead[rows],
             self.logits[rows],
         )
 
@@ -68,7 +73,10 @@ class BlendState:
         """Return the least that `Blend.gather` needs to make a state like this one."""
         streams = range(len(self.logits))
         return BlendMemory(
-            self.network.remember(), self.contexts.take(streams), self.said.take(streams)
+            self.network.remember(),
+            self.contexts.take(streams),
+            self.said.take(streams),
+            self.lead.copy(),
         )
 
 
@@ -84,7 +92,7 @@ class Blend:
     Args:
         network: the network.
         recall: of its training text.
-        share: of the n-gram model, above 0 to 1.
+        share: of the n-gram model where nothing is read yet, above 0 to 1.
         temperature: that the logits will be divided by.
     """
 
@@ -124,7 +132,8 @@ class Blend:
         contexts = nothing if ngram is None else ngram.start(streams)
         said = self.recall.so_far.start(streams)
         logits = np.empty((streams, V), dtype=np.float32)
-        return self._blended(BlendState(self.network.start(streams), contexts, said, logits))
+        network, lead = self.network.start(streams), np.zeros(streams)
+        return self._blended(BlendState(network, contexts, said, lead, logits))
 
     def take(
         self, state: BlendState, streams: Sequence[int] | NDArray[np.integer[Any]]
@@ -139,8 +148,9 @@ class Blend:
         nodes = [memory.contexts.nodes[stream].copy() for memory, stream in streams]
         contexts = Contexts(nodes)
         said = gathered([(memory.said, stream) for memory, stream in streams])
+        lead = np.array([memory.lead[stream] for memory, stream in streams])
         logits = np.empty((len(numbers), V), dtype=np.float32)
-        return self._blended(BlendState(network, contexts, said, logits))
+        return self._blended(BlendState(network, contexts, said, lead, logits))
 
     def step(self, state: BlendState, ids: int | NDArray[np.integer[Any]]) -> Array:
         """Read one character in each stream; `state` advances.
@@ -162,18 +172,28 @@ class Blend:
         self._blended(state)
 
     def _move(self, state: BlendState, ids: int | NDArray[np.integer[Any]]) -> None:
-        self.network.step(state.network, ids)
         N = len(state.logits)
         each = ids.tolist() if isinstance(ids, np.ndarray) else [ids] * N
-        unpredicted = self.recall.unpredicted
-        if unpredicted is not None and (labels := unpredicted[each]).any():
-            if labels.all():
-                return
+        predicted = np.ones(N, dtype=bool)
+        if self.recall.unpredicted is not None:
+            predicted = ~self.recall.unpredicted[each]
             # Labels are read in all streams at once; what else draws one is a text that has ended.
-            each = np.where(labels, UNKNOWN, each).tolist()
-        if self.recall.ngram is not None:
-            self.recall.ngram.step(state.contexts, each)
-        self.recall.so_far.step(state.said, each)
+            each = np.where(predicted, each, UNKNOWN).tolist()
+        if predicted.any():
+            if self.recall.ngram is not None:
+                given = self._given(state.network.logits, each)
+                likely = self.recall.ngram.step(state.contexts, each)
+                state.lead = KEPT * state.lead + gain(given, likely)
+                if self.end is not None and self.end in each:
+                    state.lead[np.array(each) == self.end] = 0
+            self.recall.so_far.step(state.said, each)
+        self.network.step(state.network, ids)
+
+    def _given(self, logits: Array, ids: list[int]) -> Array:
+        """Return what probability the network gives to a character in each stream, ``[N]``."""
+        shares = np.exp(logits - self._highest(logits))
+        given: Array = shares[np.arange(len(ids)), ids] / np.reshape(self._sums(shares), -1)
+        return given
 
     def _blended(self, state: BlendState) -> BlendState:
         """Put the logits of where the parts of a state stand into it."""
@@ -184,18 +204,19 @@ class Blend:
                 state.network.logits[part],
                 Contexts(state.contexts.nodes[part]),
                 state.said.part(part),
+                share_after(state.lead[part], self.share).astype(np.float32)[:, None],
             )
             np.log(expected, out=expected)
             np.multiply(expected, self.temperature, out=state.logits[part])
         return state
 
-    def _expected(self, logits: Array, contexts: Contexts, said: Said) -> Array:
+    def _expected(self, logits: Array, contexts: Contexts, said: Said, shares: Array) -> Array:
         """Return the distribution of the next character in each stream, ``[N, V]``."""
         expected: Array = logits - self._highest(logits)
         np.exp(expected, out=expected)
-        expected *= (1 - self.share) / self._sums(expected)
+        expected *= (1 - shares) / self._sums(expected)
         if self.recall.ngram is not None:
-            self.recall.ngram.add_to(expected, contexts, self.share)
+            self.recall.ngram.add_to(expected, contexts, shares[:, 0])
         # What has no probability, a label where only the n-gram model is asked, keeps next to none.
         expected += TINY
         if self.temperature != 1:

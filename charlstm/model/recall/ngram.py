@@ -96,39 +96,52 @@ class NGram:
         """Return where N streams stand before any character."""
         return Contexts([[0] for _ in range(streams)])
 
-    def step(self, contexts: Contexts, ids: Sequence[int]) -> None:
-        """Read one character in each stream, N of them; `contexts` moves on."""
-        longest = self.order - 1
+    def step(self, contexts: Contexts, ids: Sequence[int]) -> Real:
+        """Read one character in each stream, N of them; `contexts` moves on.
+
+        Returns:
+            ``[N]``: how likely each was.
+        """
+        likely = np.empty(len(ids))
         for stream, (nodes, character) in enumerate(zip(contexts.nodes, ids, strict=True)):
-            read = [0]
             # Of what was read before a song only the mark is remembered.
-            for node in nodes[: min(1, longest) if character == self.end else longest]:
-                symbols, starts, _, _ = self._tables[len(read) - 1]
+            most = min(1, self.order - 1) if character == self.end else self.order - 1
+            read, chance, known = [0], float(self._alone[character]), True
+            for length, node in enumerate(nodes):
+                symbols, starts, shares, kept = self._tables[length]
+                if length:
+                    chance *= kept[node]
+                if not known:
+                    continue  # what the text does not have is in nothing longer either
                 stop = starts[node + 1]
                 at = bisect_left(symbols, character, starts[node], stop)
-                if at == stop or symbols[at] != character:
-                    break  # nor does the text have anything longer
-                read.append(at)
+                known = at < stop and symbols[at] == character
+                if known and length:
+                    chance += shares[at]
+                if known and length < most:
+                    read.append(at)
             contexts.nodes[stream] = read
+            likely[stream] = chance
+        return likely
 
     def expected(self, contexts: Contexts) -> Real:
         """Return the distribution of the next character in each stream, ``[N, V]``."""
         expected = np.zeros((len(contexts.nodes), self.vocabulary_size))
-        self.add_to(expected, contexts, 1.0)
+        self.add_to(expected, contexts, np.ones(len(expected)))
         return expected
 
-    def add_to(self, expected: NDArray[Any], contexts: Contexts, share: float) -> None:
+    def add_to(self, expected: NDArray[Any], contexts: Contexts, shares: NDArray[Any]) -> None:
         """Add a share of the distribution of the next character in each stream.
 
         Args:
             expected: ``[N, V]``, in float32 or float64, in one piece.
             contexts: where the streams stand.
-            share: of the distribution.
+            shares: ``[N]``, of each distribution.
         """
         if len(expected) == 1:
-            self._add_to_one(expected[0], contexts.nodes[0], share)
+            self._add_to_one(expected[0], contexts.nodes[0], float(shares[0]))
         else:
-            self._add_to_many(expected, contexts.nodes, share)
+            self._add_to_many(expected, contexts.nodes, shares)
 
     def _add_to_one(self, expected: NDArray[Any], nodes: list[int], share: float) -> None:
         added: dict[int, float] = {}
@@ -142,8 +155,10 @@ class NGram:
         expected += share * self._after(nodes[: self._short + 1], expected.dtype)
         add_few(expected, added)
 
-    def _add_to_many(self, expected: NDArray[Any], nodes: list[list[int]], share: float) -> None:
-        flat, left = expected.reshape(-1), np.full(len(nodes), share)
+    def _add_to_many(
+        self, expected: NDArray[Any], nodes: list[list[int]], shares: NDArray[Any]
+    ) -> None:
+        flat, left = expected.reshape(-1), shares.astype(np.float64)
         for length in range(max(map(len, nodes)) - 1, self._short, -1):
             known = [stream for stream, read in enumerate(nodes) if len(read) > length]
             level = self.levels[length]

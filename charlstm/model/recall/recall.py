@@ -63,7 +63,8 @@ class Recall:
             if ngram is not None and self.ngram is not None:
                 ngram[here] = self.ngram.probabilities(piece)[skipped:]
             keep[here], add[here] = (part[skipped:] for part in self._said(piece))
-        return Measured(ngram, keep, add)
+        begins = text[:-1] == (-1 if self.end is None else self.end)
+        return Measured(ngram, keep, add, begins)
 
     def _said(self, text: NDArray[np.integer[Any]]) -> tuple[Real, Real]:
         """Return ``keep`` and ``add`` of each character of a text but the first."""
