@@ -46,6 +46,8 @@ class BlendState:
         said: what their songs have said.
         lead: ``[N]``: how much the n-gram model leads, see `charlstm.model.recall.shares`.
         logits: ``[N, V]``, of the next character, in memory that the next step overwrites.
+        totals: ``[N]``: the logarithms of the sums by which the network's probabilities are
+            divided; ``None`` where they are not known yet.
     """
 
     network: State
@@ -53,6 +55,7 @@ class BlendState:
     said: Said
     lead: Real
     logits: Array
+    totals: Real | None = None
 
     def copy(self) -> "BlendState":
         """Return an independent state that stands at the same place."""
@@ -125,6 +128,10 @@ class Blend:
         """Return ``[N, V]`` logits of the next character, at temperature 1."""
         return self.at(1.0)._blended(replace(state, logits=np.empty_like(state.logits))).logits
 
+    def shares(self, state: BlendState) -> Real:
+        """Return how much the n-gram model counts in each stream, ``[N]``."""
+        return share_after(state.lead, self.share)
+
     def start(self, streams: int = 1) -> BlendState:
         """Return the state before any character, for `streams` streams."""
         ngram, V = self.recall.ngram, self.vocabulary_size
@@ -181,42 +188,47 @@ class Blend:
             each = np.where(predicted, each, UNKNOWN).tolist()
         if predicted.any():
             if self.recall.ngram is not None:
-                given = self._given(state.network.logits, each)
                 likely = self.recall.ngram.step(state.contexts, each)
-                state.lead = KEPT * state.lead + gain(given, likely)
+                state.lead = KEPT * state.lead + gain(self._given(state, each), likely)
                 if self.end is not None and self.end in each:
                     state.lead[np.array(each) == self.end] = 0
             self.recall.so_far.step(state.said, each)
         self.network.step(state.network, ids)
+        state.totals = None
 
-    def _given(self, logits: Array, ids: list[int]) -> Array:
+    def _given(self, state: BlendState, ids: list[int]) -> Real:
         """Return what probability the network gives to a character in each stream, ``[N]``."""
-        shares = np.exp(logits - self._highest(logits))
-        given: Array = shares[np.arange(len(ids)), ids] / np.reshape(self._sums(shares), -1)
+        logits, totals = state.network.logits, state.totals
+        if totals is None:
+            highest = logits.max(axis=1)
+            totals = highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1))
+        given: Real = np.exp(logits[np.arange(len(ids)), ids] - totals)
         return given
 
     def _blended(self, state: BlendState) -> BlendState:
         """Put the logits of where the parts of a state stand into it."""
+        state.totals = np.empty(len(state.logits))
+        shares = self.shares(state).astype(np.float32)
         # In blocks that stay in the processor's cache.
         for start in range(0, len(state.logits), _BLOCK):
             part = slice(start, start + _BLOCK)
-            expected = self._expected(
-                state.network.logits[part],
-                Contexts(state.contexts.nodes[part]),
-                state.said.part(part),
-                share_after(state.lead[part], self.share).astype(np.float32)[:, None],
-            )
+            logits = state.network.logits[part]
+            highest = self._highest(logits)
+            expected = logits - highest
+            np.exp(expected, out=expected)
+            sums = self._sums(expected)
+            state.totals[part] = np.reshape(highest + np.log(sums), -1)
+            expected *= (1 - shares[part, None]) / sums
+            contexts = Contexts(state.contexts.nodes[part])
+            self._recall(expected, contexts, state.said.part(part), shares[part])
             np.log(expected, out=expected)
             np.multiply(expected, self.temperature, out=state.logits[part])
         return state
 
-    def _expected(self, logits: Array, contexts: Contexts, said: Said, shares: Array) -> Array:
-        """Return the distribution of the next character in each stream, ``[N, V]``."""
-        expected: Array = logits - self._highest(logits)
-        np.exp(expected, out=expected)
-        expected *= (1 - shares) / self._sums(expected)
+    def _recall(self, expected: Array, contexts: Contexts, said: Said, shares: Array) -> None:
+        """Turn what a network expects, times its shares, into what the model does, in place."""
         if self.recall.ngram is not None:
-            self.recall.ngram.add_to(expected, contexts, shares[:, 0])
+            self.recall.ngram.add_to(expected, contexts, shares)
         # What has no probability, a label where only the n-gram model is asked, keeps next to none.
         expected += TINY
         if self.temperature != 1:
@@ -228,7 +240,6 @@ class Blend:
             expected += TINY
         ending = None if self.recall.ngram is None else self.recall.ngram.of_end(contexts)
         self.recall.so_far.add_to(expected, said, self.recall.pull, self.strength, ending)
-        return expected
 
     # Of one stream these take a third of the time that the general way does.
 
