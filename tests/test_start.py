@@ -1,3 +1,4 @@
+import dataclasses
 import importlib.machinery
 import importlib.util
 import json
@@ -599,6 +600,32 @@ def test_a_training_that_does_not_fit_into_memory_is_refused_before_anything_is_
     V, weights, logits = (int(number.replace(",", "")) for number in found.groups())
     assert (weights, logits) == (V * 8, V * 4 * 16)
     assert not root.exists()
+
+
+def test_a_text_that_cannot_be_counted_in_memory_may_be_trained_without(
+    first: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.sessions.fitting.machine_bytes", lambda: 10_000)
+    message = (
+        r"^Counting what is to be remembered of this text would take about 0\.0 GB of memory, and "
+        r"there are 0\.0: recall=0 trains the network alone\.$"
+    )
+    with pytest.raises(RecipeError, match=message):
+        start_session([first], settings={**OLD, "recall": 0.4}, root=root, device="cpu")
+    with pytest.raises(RecipeError, match=r"^This training would take"):
+        start_session([first], settings={**OLD, "recall": 0.0}, root=root, device="cpu")
+    assert not root.exists()
+
+
+def test_a_plan_has_the_memory_that_counting_takes(first: Path, root: Path) -> None:
+    plan = begin(first, root, start_from=None, settings=OLD).plan
+    counted = dataclasses.replace(plan, training_characters=8_000_000)
+    assert counted.memory_bytes > 8_000_000 * 200
+    assert dataclasses.replace(counted, training_characters=10**9).memory_bytes == (
+        counted.memory_bytes
+    )
+    for kind in ({"resumed_step": 3}, {"remembering": None}):
+        assert dataclasses.replace(counted, **kind).memory_bytes == plan.memory_bytes
 
 
 @pytest.mark.parametrize("there", [10**12, None], ids=["enough", "nobody knows"])

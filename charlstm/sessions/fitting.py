@@ -12,7 +12,7 @@ from charlstm.errors import CorpusError, Message, RecipeError, Setting
 from charlstm.machine import machine_bytes
 from charlstm.model.devices import Computing
 from charlstm.model.recall.learning import learn_recall
-from charlstm.model.recall.recall import Recall
+from charlstm.model.recall.recall import Recall, counting_bytes
 from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe, training_bytes
 from charlstm.text.corpus import Corpus, TextOptions
@@ -275,8 +275,16 @@ def check_memory(fitted: Fitted, computing: Computing) -> None:
         RecipeError: it could not.
     """
     recipe, V = fitted.recipe, len(fitted.vocabulary)
-    needed = training_bytes(recipe, V) + fitted.corpus.memory_bytes
     there = machine_bytes()
+    counting = counting_bytes(fitted.cut) if recipe.recall else 0
+    if there is not None and counting > there:
+        raise RecipeError(
+            f"Counting what is to be remembered of this text would take about "
+            f"{counting / 1e9:,.1f} GB of memory, and there are {there / 1e9:,.1f}: ",
+            Setting("recall", 0),
+            " trains the network alone.",
+        )
+    needed = training_bytes(recipe, V) + fitted.corpus.memory_bytes
     if computing.device.type == "cuda":
         there = torch.cuda.get_device_properties(computing.device).total_memory
     if there is not None and needed > there:

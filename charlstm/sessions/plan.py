@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from charlstm.errors import Message
+from charlstm.model.recall.recall import counting_bytes
 from charlstm.recipes.recipe import Recipe, training_bytes
 from charlstm.runs.directory import RunDirectory
 from charlstm.sessions.remembering import Remembering
@@ -82,7 +83,10 @@ class Plan:
     @property
     def memory_bytes(self) -> int:
         """About how much memory it will take."""
-        return training_bytes(self.recipe, len(self.vocabulary)) + self.corpus.memory_bytes
+        most = training_bytes(self.recipe, len(self.vocabulary))
+        if self.remembering is not None and self.resumed_step is None:
+            most = max(most, counting_bytes(self.training_characters))  # before it trains
+        return most + self.corpus.memory_bytes
 
     @property
     def seconds(self) -> float:

@@ -15,6 +15,9 @@ from charlstm.text.vocabulary import Ids
 MOST_CHARACTERS = 8_000_000
 """Of a longer text so many at its end are counted."""
 
+# What counting was measured to take at most: of a large alphabet, a character of the text.
+_COUNTING_BYTES = 210
+
 # A text is measured in pieces of so many characters.
 _PIECE = 1 << 20
 
@@ -80,3 +83,8 @@ class Recall:
                 of_end = (1 - keep[1:]) * ending
                 add[1:] = np.where(text[1:] == self.end, of_end, add[1:] * (1 - ending))
         return keep[1:], add[1:]
+
+
+def counting_bytes(characters: int) -> int:
+    """Return about how much memory it takes to learn a text of so many characters."""
+    return _COUNTING_BYTES * min(characters, MOST_CHARACTERS)
