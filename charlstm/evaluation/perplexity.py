@@ -15,6 +15,7 @@ from charlstm.evaluation.labels import Worth, worth
 from charlstm.figures import bits, perplexity
 from charlstm.model.charlm import CharLM
 from charlstm.model.recall.learning import count_ngram, newest
+from charlstm.model.recall.measured import Measured
 from charlstm.model.recall.ngram import Real, nats_of
 from charlstm.model.recall.recall import Recall
 from charlstm.model.surprisal import surprisal
@@ -169,53 +170,34 @@ def evaluate(
             "since the first is only read."
         )
     ids = vocabulary.encode(text)
-
-    def alone(ids: IdArray) -> Real:
-        nats = surprisal(model, ids, threads=Threads(threads) if threads else None)
-        return nats.double().numpy()
-
-    # Labels change nothing in it.
+    asked = _Asked(model, share, tuple(threads))
+    # Labels change nothing in what is remembered.
     recalled = None if recall is None else recall.measure(ids)
-
-    def used(nats: Real) -> NDArray[np.float32]:
-        blended = nats if recalled is None else recalled.surprisal(nats, share)[0]
-        return blended.astype(np.float32)
-
-    of_network = alone(ids)
-    each = used(of_network)
+    of_network = asked.network(ids)
+    each = asked.both(of_network, recalled)
     # Labels are read and never predicted.
     label = vocabulary.unpredicted
     counted = np.ones(len(each), dtype=bool) if label is None else ~label[ids[1:]]
     if not counted.any():
         raise CorpusError("A text of nothing but labels cannot be measured: it has no characters.")
-    labels = worth(vocabulary, ids, each, lambda ids: used(alone(ids)))
-    targets, each = ids[1:][counted], each[counted]
-    nats = each.astype(np.float64)
+    labels = worth(vocabulary, ids, each, lambda ids: asked.both(asked.network(ids), recalled))
 
     def mean(nats: NDArray[np.floating[Any]]) -> float:
         return float(nats[counted].astype(np.float64).mean())
 
     recall_loss = five_gram_loss = dynamic_loss = adapting_loss = None
     if recalled is not None:
-        static = recalled.static(np.exp(-of_network), share)
-        recall_loss = mean(nats_of(static))
+        recall_loss = mean(nats_of(recalled.static(np.exp(-of_network), share)))
     if learned is not None:
-        five_gram = count_ngram(
-            newest(learned, label), len(vocabulary), order=5, end=vocabulary.end, unpredicted=label
-        )
-        five_gram_loss = mean(nats_of(five_gram.probabilities(ids)))
+        five_gram_loss = mean(_of_five_gram(vocabulary, learned, ids))
     if dynamic:
-        of_dynamic = dynamic_surprisal(
-            model,
-            ids,
-            unpredicted=label,
-            on_progress=on_progress,
-            threads=Threads(threads) if threads else None,
-        ).numpy()
+        of_dynamic = asked.learning(ids, label, on_progress)
         dynamic_loss = adapting_loss = mean(of_dynamic)
         if recall is not None and recalled is not None:
             adapting = adapting_surprisal(recall, recalled, learned, ids, of_network, of_dynamic)
             adapting_loss = mean(adapting)
+    targets, each = ids[1:][counted], each[counted]
+    nats = each.astype(np.float64)
     is_end = targets == (-1 if vocabulary.end is None else vocabulary.end)
     ends = int(is_end.sum())
     written = vocabulary.labels.stripped(text[1:].replace(END, "") if ends else text[1:])
@@ -236,6 +218,52 @@ def evaluate(
         five_gram_loss=five_gram_loss,
         adapting_loss=adapting_loss,
     )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked about a text; see `evaluate`. All answers are nats, ``[N - 1]``."""
+
+    model: CharLM
+    share: float
+    threads: tuple[int, ...]
+
+    def network(self, ids: IdArray) -> Real:
+        """Return the surprisal of the network alone."""
+        return surprisal(self.model, ids, threads=self._threads()).double().numpy()
+
+    def both(self, of_network: Real, recalled: Measured | None) -> NDArray[np.float32]:
+        """Return the surprisal of what writes, by that of the network."""
+        if recalled is None:
+            return of_network.astype(np.float32)
+        return recalled.surprisal(of_network, self.share)[0].astype(np.float32)
+
+    def learning(
+        self,
+        ids: IdArray,
+        unpredicted: NDArray[np.bool_] | None,
+        on_progress: Callable[[int], object] | None,
+    ) -> NDArray[np.float32]:
+        """Return the surprisal of a network that goes on learning."""
+        return dynamic_surprisal(
+            self.model,
+            ids,
+            unpredicted=unpredicted,
+            on_progress=on_progress,
+            threads=self._threads(),
+        ).numpy()
+
+    def _threads(self) -> Threads | None:
+        return Threads(self.threads) if self.threads else None
+
+
+def _of_five_gram(vocabulary: Vocabulary, learned: IdArray, ids: IdArray) -> Real:
+    """Return the surprisal of a 5-gram model of a training text."""
+    never = vocabulary.unpredicted
+    five_gram = count_ngram(
+        newest(learned, never), len(vocabulary), order=5, end=vocabulary.end, unpredicted=never
+    )
+    return nats_of(five_gram.probabilities(ids))
 
 
 def _figures(loss: float | None) -> dict[str, float] | None:
