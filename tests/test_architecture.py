@@ -67,6 +67,7 @@ COMPUTING = (
     "sessions.start",
     "cli.screen",
     "training.batches",
+    "training.descent",
     "training.held_out",
     "training.optimizer",
     "training.trainer",

@@ -4,9 +4,6 @@ import math
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
-from torch.nn import functional
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from charlstm.errors import Setting, TrainingError, count
 from charlstm.figures import Report, perplexity
@@ -14,17 +11,17 @@ from charlstm.model.charlm import CharLM
 from charlstm.model.devices import Computing, check_precision
 from charlstm.model.initialization import initialize
 from charlstm.model.recall.blend import Recall
-from charlstm.model.recurrent.equations import State
 from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe
 from charlstm.runs.snapshot import Position, Snapshot
 from charlstm.runs.tensors import Arrays
 from charlstm.text.vocabulary import Ids
-from charlstm.training.batches import IGNORED, Ends, Labelled, Window, Windows
+from charlstm.training.batches import Ends, Labelled, Window, Windows
 from charlstm.training.clock import Budget, Clock
+from charlstm.training.descent import Descent
 from charlstm.training.events import EpochEnd, Finished, Step, Stopped, TrainerEvent, WentBack
 from charlstm.training.held_out import HeldOut
-from charlstm.training.optimizer import make_optimizer, moments_of, restore_moments
+from charlstm.training.optimizer import moments_of, restore_moments
 
 _WARM_UP_STEPS = 20
 _FLOOR = 0.01
@@ -96,8 +93,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(recipe.seed)
         initialize(self.model, recipe.initialization, generator)
         self.model.to(device)
-        self.optimizer = make_optimizer(self.model, recipe)
-        self._generator = torch.Generator(device)
+        self._descent = Descent(recipe, self.model)
         steps = recipe.epochs * self.windows.steps
         if recipe.steps is not None:
             steps = min(steps, recipe.steps)
@@ -110,7 +106,6 @@ class Trainer:
         self.best_loss = math.inf
         self.best_epoch = 0
         self._best: Arrays | None = None
-        self._state: State = self.model.zero_state(recipe.batch)
         # The epoch's summed nats and their count: divided once, when it is reported.
         self._loss_sum = torch.zeros((), device=device, dtype=_sum_dtype(device))
         self._loss_count = 0
@@ -258,10 +253,10 @@ class Trainer:
         return Snapshot(
             weights=weights,
             best_weights=weights if self._best is None else self._best,
-            moments=moments_of(self.model, self.optimizer),
+            moments=moments_of(self.model, self._descent.optimizer),
             state={
                 name: part.cpu().numpy().copy()
-                for name, part in zip(names, self._state, strict=True)
+                for name, part in zip(names, self._descent.state, strict=True)
             },
             position=Position(
                 step=self.step,
@@ -282,9 +277,9 @@ class Trainer:
         """Restore a snapshot of the same recipe and text."""
         for name, parameter in self.model.named_parameters():
             parameter.data.copy_(torch.from_numpy(snapshot.weights[name]))
-        restore_moments(self.model, self.optimizer, snapshot.moments)
+        restore_moments(self.model, self._descent.optimizer, snapshot.moments)
         names = self.recipe.architecture.state_names
-        self._state = tuple(
+        self._descent.state = tuple(
             torch.from_numpy(snapshot.state[name]).to(self.device) for name in names
         )
         position = snapshot.position
@@ -341,49 +336,12 @@ class Trainer:
             self._threads.after(seconds)
 
     def _step(self, window: Window) -> None:
-        state = self.model.zero_state(window.inputs.shape[1]) if window.fresh else self._state
-        inputs, targets = window.inputs.to(self.device), window.targets.to(self.device)
-        loss, state = self._backward(state, inputs, targets, window.counted)
-        if self.recipe.clip:
-            self._clip()
+        loss = self._descent.gradient(window, self.step)
         self.rate = self._planned_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * group["times"]
-        self.optimizer.step()
-        # The state goes on to the next window, the gradient does not: that is the truncation.
-        self._state = tuple(part.detach().float() for part in state)
+        self._descent.move(self.rate)
         # Not in place: an event may look at the sum of its step later.
-        self._loss_sum = self._loss_sum + loss.detach() * window.counted
+        self._loss_sum = self._loss_sum + loss * window.counted
         self._loss_count += window.counted
-
-    def _clip(self) -> None:
-        """Scale the whole gradient down where its global norm is above the recipe's."""
-        weights = list(self.model.parameters())
-        norm = get_total_norm([weight.grad for weight in weights if weight.grad is not None])
-        # Multiplying by 1 would be a pass over all gradients for nothing. A GPU does it rather
-        # than wait for the comparison.
-        if self.device.type != "cpu" or norm > self.recipe.clip:
-            clip_grads_with_norm_(weights, self.recipe.clip, norm)
-
-    def _backward(
-        self, state: State, inputs: Tensor, targets: Tensor, counted: int
-    ) -> tuple[Tensor, State]:
-        """Leave the loss's gradients in the weights; return it, and the state after the window."""
-        # Dropout depends on the seed and the step alone, so that a resumed run has the same masks.
-        self._generator.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
-        low = self.recipe.precision == "bfloat16"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
-            logits, state = self.model(inputs, state, self._generator)
-        loss = functional.cross_entropy(
-            logits.float().flatten(0, 1),
-            targets.flatten(),
-            ignore_index=IGNORED,
-            # The mean of nothing is no number, the sum of nothing is 0.
-            reduction="mean" if counted else "sum",
-        )
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        return loss, state
 
     @property
     def _sound(self) -> bool:
