@@ -1,5 +1,7 @@
 """What each of several workers reads and drops, without any of the others: tests in one process."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from trainers import V
 from charlstm.model.charlm import CharLM
 from charlstm.model.recurrent.dropout import drop
 from charlstm.model.rows import Rows
+from charlstm.model.surprisal import Sums, mean_surprisal
 from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS, Architecture
 from charlstm.training.batches import Labelled, Window, Windows
 
@@ -103,3 +106,27 @@ def test_a_model_reads_and_drops_in_its_rows_what_it_would_in_all(
         part = read(rows, torch.Generator().manual_seed(7))
         for found, expected in zip(part, whole, strict=True):
             torch.testing.assert_close(found, expected[:, rows.part], rtol=0, atol=1e-12)
+
+
+# More workers than there are streams, too.
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_the_mean_of_a_text_does_not_depend_on_who_reads_which_of_its_streams(count: int) -> None:
+    torch.manual_seed(4)
+    model = CharLM(Architecture(hidden=6, embedding=4), V, end=6).double()
+    unpredicted = np.arange(V) == 5
+    read = partial(mean_surprisal, model, IDS, streams=7, run_up=20, unpredicted=unpredicted)
+    expected = read()
+    known: list[Sums] = []
+
+    def keep(sums: Sums) -> Sums:
+        known.append(sums)
+        return sums
+
+    for rank in range(count):
+        read(deal=partial(Rows.dealt, rank=rank, count=count), together=keep)
+    counts = np.array(known)[:, :, 2]
+    assert ((counts > 0).sum(axis=0) == 1).all()
+    assert counts.sum() == (IDS[1:] != 5).sum()
+    assert (counts.sum(axis=1) == 0).sum() == max(count - 7, 0)
+    found = read(together=lambda _: np.sum(known, axis=0))
+    assert found == pytest.approx(expected, rel=1e-14)

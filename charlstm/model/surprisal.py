@@ -1,6 +1,6 @@
 """How much each character of a text surprises a model: its negative log-likelihood, in nats."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from charlstm.model.charlm import CharLM
 from charlstm.model.recall.blend import Measured
+from charlstm.model.rows import Rows
 from charlstm.model.threads import Threads
 from charlstm.text.vocabulary import Ids
 
@@ -42,9 +43,13 @@ def surprisal(
         ``[N - 1]`` float32 on the CPU, in nats.
     """
     result = torch.empty(len(ids) - 1)
-    for start, nats in _read(model, ids, streams, run_up, threads):
+    for _, start, nats in _read(model, ids, streams, run_up, threads):
         result[start : start + len(nats)] = nats
     return result
+
+
+Sums = NDArray[np.float64]
+"""``[streams, 3]``: nats of the network, nats of the blend, and of how many characters."""
 
 
 class Means(NamedTuple):
@@ -68,6 +73,8 @@ def mean_surprisal(
     unpredicted: NDArray[np.bool_] | None = None,
     measured: Measured | None = None,
     share: float = 0.0,
+    deal: Callable[[int], Rows] = Rows.dealt,
+    together: Callable[[Sums], Sums] = lambda sums: sums,
 ) -> Means:
     """Return the mean of what `surprisal` returns, without ever holding it whole.
 
@@ -79,25 +86,36 @@ def mean_surprisal(
         unpredicted: ``[V]``: the ids that are read and do not count; ``None`` if all do.
         measured: what the text is to a recall, if the model is blended with one.
         share: of that.
+        deal: returns which of so many streams are read here; all of them where nobody else reads.
+        together: returns the sums of all streams, given those of the streams that are read here,
+            with zeros for the others.
     """
-    network, blended, counted = 0.0, 0.0, 0
-    for start, part in _read(model, ids, streams, run_up):
+    # Each stream has its own, so that the mean does not depend on who has read which.
+    sums = np.zeros((streams, 3))
+    for stream, start, part in _read(model, ids, streams, run_up, deal=deal):
         nats = part.double().numpy()
         both = nats if measured is None else measured.surprisal(nats, share, start)
         if unpredicted is not None:
             predicted = ~unpredicted[ids[start + 1 : start + 1 + len(nats)]]
             nats, both = nats[predicted], both[predicted]
-        network += float(nats.sum())
-        blended += float(both.sum())
-        counted += len(nats)
+        sums[stream] += nats.sum(), both.sum(), len(nats)
+    network, blended, counted = map(float, together(sums).sum(axis=0))
     return Means(network / max(counted, 1), blended / max(counted, 1))
 
 
 @torch.no_grad()
 def _read(
-    model: CharLM, ids: Ids, streams: int, run_up: int, threads: Threads | None = None
-) -> Iterator[tuple[int, Tensor]]:
-    """Yield stretches of a text's surprisal, each with its place; every place comes once."""
+    model: CharLM,
+    ids: Ids,
+    streams: int,
+    run_up: int,
+    threads: Threads | None = None,
+    deal: Callable[[int], Rows] = Rows.dealt,
+) -> Iterator[tuple[int, int, Tensor]]:
+    """Yield stretches of a text's surprisal, each with its stream and its place.
+
+    Every place of the streams that are read here comes once, and those of a stream in their order.
+    """
     total = len(ids) - 1
     streams = max(1, min(streams, total // max(2 * run_up, 1)))
     # The first stream counts all that it reads, run_up + length; each of the others, length more.
@@ -108,21 +126,25 @@ def _read(
     uncounted = [0, *(starts[k - 1] + reach - starts[k] for k in range(1, streams))]
 
     device = model.head.weight.device
-    state = model.zero_state(streams)
-    # Whatever is largest at a position, the logits or a layer's gates and states: about 32 MB.
+    rows = deal(streams)
+    if not rows.number:
+        return
+    state = model.zero_state(rows.number)
+    # Whatever is largest at a position, the logits or a layer's gates and states: about 32 MB for
+    # all streams, so that pieces end where they end however many are read here.
     widest = max(model.vocabulary_size, 8 * model.architecture.hidden)
     piece = max(1, (1 << 23) // (streams * widest))
     for at in range(0, reach, piece):
         end = min(at + piece, reach)
-        rows = np.stack([ids[start + at : start + end + 1] for start in starts], axis=1)
-        text = torch.from_numpy(rows.astype(np.int64)).to(device)
+        read = [ids[start + at : start + end + 1] for start in starts[rows.part]]
+        text = torch.from_numpy(np.stack(read, axis=1).astype(np.int64)).to(device)
         # Only whole pieces take equally long.
         whole = end - at == piece
         with threads.piece() if threads is not None and whole else nullcontext():
             logits, state = model(text[:-1], state)
         loss = functional.cross_entropy(logits.flatten(0, 1), text[1:].flatten(), reduction="none")
-        nats = loss.view(-1, streams).cpu()
-        for k, start in enumerate(starts):
+        nats = loss.view(-1, rows.number).cpu()
+        for column, k in enumerate(range(streams)[rows.part]):
             skipped = max(uncounted[k] - at, 0)
             if skipped < end - at:
-                yield start + at + skipped, nats[skipped:, k]
+                yield k, starts[k] + at + skipped, nats[skipped:, column]
