@@ -286,7 +286,7 @@ class _Joined(Workers):
         # A store that hangs itself would be waited for without end.
         listener = Thread(target=lambda: found.append(self._listen(error)), daemon=True)
         listener.start()
-        listener.join(2 * _LISTENING)
+        listener.join(_LISTENING + 1)
         raise (found[0] if found else _without_store()) from None
 
     def _listen(self, error: RuntimeError) -> WorkerError:
