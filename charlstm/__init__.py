@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         TrainingError,
         UnknownCharactersError,
         UnknownSettingError,
+        WorkerError,
     )
     from charlstm.recipes.recipe import Recipe
     from charlstm.trained import TrainedModel
@@ -61,6 +62,7 @@ __all__ = [
     "TrainingError",
     "UnknownCharactersError",
     "UnknownSettingError",
+    "WorkerError",
     "load",
     "resume",
     "train",

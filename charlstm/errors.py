@@ -8,6 +8,7 @@
     │   └── UnknownSettingError a setting that there is not, which is a TypeError as well
     ├── FormError               a form that no line was found for
     ├── TrainingError           a training that cannot go on
+    ├── WorkerError             another worker of a training that is gone, or trains something else
     ├── OutputError             a result that cannot be written
     ├── MissingLibraryError     a library that charlstm can use but does not install
     └── RunError                a run directory that is missing, damaged or of another format
@@ -163,6 +164,10 @@ class FormError(CharLSTMError):
 
 class TrainingError(CharLSTMError):
     """A training that cannot start or cannot go on."""
+
+
+class WorkerError(CharLSTMError):
+    """Another worker of a training is gone, hangs, has failed, or trains something else."""
 
 
 class OutputError(CharLSTMError):

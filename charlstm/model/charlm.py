@@ -11,6 +11,7 @@ from charlstm.model.recurrent.dropout import drop
 from charlstm.model.recurrent.equations import State
 from charlstm.model.recurrent.native import Native, native
 from charlstm.model.recurrent.scratch import ScratchRecurrent
+from charlstm.model.rows import Rows
 from charlstm.recipes.architecture import LIBRARY_CELLS, Architecture
 
 
@@ -61,7 +62,11 @@ class CharLM(nn.Module):
         self.head = nn.Linear(architecture.hidden, vocabulary_size)
 
     def forward(
-        self, ids: Tensor, state: State, generator: torch.Generator | None = None
+        self,
+        ids: Tensor,
+        state: State,
+        generator: torch.Generator | None = None,
+        rows: Rows | None = None,
     ) -> tuple[Tensor, State]:
         """Read a window.
 
@@ -69,6 +74,7 @@ class CharLM(nn.Module):
             ids: ``[T, B]`` int64.
             state: what `zero_state` or an earlier call returned; ``[L, B, H]`` each.
             generator: of the dropout, on the model's device; ``None`` drops nothing.
+            rows: those of the batch that `ids` has, where other workers read the rest of it.
 
         Returns:
             The logits of the character after each one read, ``[T, B, V]``, and the new state.
@@ -76,9 +82,9 @@ class CharLM(nn.Module):
         begins = None if self.end is None else beginnings(ids, self.end)
         inputs = ids
         if self.embedding is not None:
-            inputs = drop(self.embedding(ids), self.dropout, generator)
-        outputs, state = self.recurrent.unroll(inputs, state, generator, begins)
-        return self.head(drop(outputs, self.dropout, generator)), state
+            inputs = drop(self.embedding(ids), self.dropout, generator, rows)
+        outputs, state = self.recurrent.unroll(inputs, state, generator, begins, rows)
+        return self.head(drop(outputs, self.dropout, generator, rows)), state
 
     def zero_state(self, batch: int) -> State:
         """Return the state before any character, for `batch` streams."""

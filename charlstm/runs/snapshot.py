@@ -4,10 +4,14 @@ A snapshot may come from a stranger: every value is checked against what it must
 """
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from safetensors.numpy import load, save
 
 from charlstm.checks import check_real, check_whole
 from charlstm.figures import ENDLESS, LARGEST, Report
@@ -118,20 +122,38 @@ class Snapshot:
             for name, array in arrays.items()
         }
 
+    def packed(self) -> bytes:
+        """Return it for a process that trusts this one; see `unpacked`."""
+        position = json.dumps(self.position.to_json()).encode()
+        parts = {**self.tensors(), "position": np.frombuffer(position, dtype=np.uint8)}
+        if self.best_weights is not self.weights:
+            parts |= {f"best/{name}": array for name, array in self.best_weights.items()}
+        return save(parts)
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> "Snapshot":
+        """Return what `packed` was made of, in a process that trusts the other one."""
+        tensors = load(data)
+        position = Position.from_json(json.loads(tensors.pop("position").tobytes()))
+        best = _under("best/", tensors) or _under("weights/", tensors)
+        return cls.of(tensors, best, position)
+
     @classmethod
     def of(cls, tensors: Arrays, best_weights: Arrays, position: Position) -> "Snapshot":
         """Put a snapshot together again, from what `tensors` returned."""
-
-        def under(part: str) -> Arrays:
-            return {
-                name.removeprefix(part): array
-                for name, array in tensors.items()
-                if name.startswith(part)
-            }
-
         return cls(
-            under("weights/"), best_weights, under("moments/"), under("state/"), position=position
+            _under("weights/", tensors),
+            best_weights,
+            _under("moments/", tensors),
+            _under("state/", tensors),
+            position=position,
         )
+
+
+def _under(part: str, tensors: Arrays) -> Arrays:
+    return {
+        name.removeprefix(part): array for name, array in tensors.items() if name.startswith(part)
+    }
 
 
 def read_log(value: object) -> tuple[list[Report], list[str]]:

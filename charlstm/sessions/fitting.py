@@ -26,6 +26,7 @@ from charlstm.text.splitting import split
 from charlstm.text.unseen import readable
 from charlstm.text.vocabulary import Tokens, Vocabulary
 from charlstm.training.batches import Labelled, fit
+from charlstm.training.distributed import ALONE, Workers
 from charlstm.training.trainer import Trainer
 
 
@@ -108,6 +109,7 @@ class Fitted:
         cut: where its held-out part begins, in characters.
         vocabulary: of what is learned.
         notes: what was shrunk.
+        workers: who learns from it together.
     """
 
     corpus: Corpus
@@ -115,6 +117,7 @@ class Fitted:
     cut: int
     vocabulary: Vocabulary
     notes: tuple[Message, ...] = ()
+    workers: Workers = ALONE
 
     @property
     def held_out(self) -> int:
@@ -133,6 +136,8 @@ class Fitted:
         recipe: Recipe | None = None,
         threads: Threads | None = None,
         recall: Recall | None = None,
+        *,
+        joined: bool = False,
     ) -> Trainer:
         """Return a trainer on this text.
 
@@ -141,6 +146,8 @@ class Fitted:
             recipe: another one than the text was fitted to, if any.
             threads: see `charlstm.training.trainer.Trainer`.
             recall: see there.
+            joined: whether it trains with the other workers; if not, it takes their time as given
+                and reads its own rows, to see how long they take.
         """
         corpus, vocabulary, learned = self.corpus, self.vocabulary, self._learned
         return Trainer(
@@ -155,6 +162,7 @@ class Fitted:
             device=computing.device,
             threads=threads,
             recall=recall,
+            workers=self.workers if joined else self.workers.apart,
         )
 
     @property

@@ -34,9 +34,11 @@ class Plan:
         resumed_step: where a resumed run goes on; ``None`` for a new one.
         budget: when it will be done.
         epoch_steps: how many steps an epoch has.
-        step_seconds: what a step was measured to take on this machine.
+        step_seconds: what a step was measured to take on this machine; of several workers, without
+            the others.
         elapsed: seconds of the recipe's minutes that are over already.
         progress: how much of the budget is used, from 0 to 1.
+        workers: how many processes train it together.
         index_bytes: how large the index is in which copies are looked for; ``None`` if this
             session made none.
         index_seconds: what it took to make.
@@ -63,6 +65,7 @@ class Plan:
     step_seconds: float
     elapsed: float = 0.0
     progress: float = 0.0
+    workers: int = 1
     index_bytes: int | None = None
     index_seconds: float = 0.0
     remembering: Remembering | None = None

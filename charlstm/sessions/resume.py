@@ -19,18 +19,19 @@ from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.runs.remembered import NAME, gram_bytes
 from charlstm.sessions.fitting import Fitted, Material, check_memory, check_prefixes, shrink
+from charlstm.sessions.following import check_shared, lead
 from charlstm.sessions.origin import Origin
 from charlstm.sessions.plan import Plan
 from charlstm.sessions.probe import choose_threads, repeatable, time_steps
 from charlstm.sessions.remembering import Remembering
+from charlstm.sessions.rereading import reread
 from charlstm.sessions.session import Session
 from charlstm.sessions.start import versions
 from charlstm.sessions.tensorboard import has_tensorboard
 from charlstm.text.corpus import Corpus
-from charlstm.text.earlier import Earlier
 from charlstm.text.mapped import DIRECTORY
-from charlstm.text.reading import Encodings
 from charlstm.text.splitting import may_be_split
+from charlstm.training.distributed import ALONE, Workers
 from charlstm.training.trainer import Trainer
 
 # What may change when a run is resumed: how long it goes on. All else decides its weights.
@@ -44,6 +45,7 @@ def resume_session(
     machine: Machine | None = None,
     *,
     root: Path = ROOT,
+    workers: Workers = ALONE,
 ) -> Session:
     """Resume a training from its last save, or from its beginning if it has none.
 
@@ -54,22 +56,27 @@ def resume_session(
         machine: what computes; with the backend ``"auto"``, the run's own, it stays the same bit
             for bit.
         root: where runs live.
+        workers: who trains it together, however many there were before; this one leads them.
 
     Raises:
         RunError: there is no such run, or it is damaged.
         CorpusError: the corpus is gone or no longer the same.
         RecipeError: a setting cannot change.
+        WorkerError: another worker cannot train it as well.
     """
     wish, machine = wish or Wish(), machine or Machine()
+    assert workers.leads, "the others follow"
     directory = RunDirectory.find(run, root, trained=False)
     with directory.locked():  # at once, and not after the plan is drawn
         info = directory.read_info()
-    corpus = _read_again(directory, info, material or Material(()))
+    material = material or Material(())
+    check_shared(material, workers)
+    corpus = _read_again(directory, info, material)
     wished = _longer(info.recipe, wish)
     if machine.deterministic:
         repeatable(wished)
         compute_deterministically()
-    fitted = _fit_again(directory, info, corpus, wished)
+    fitted = replace(_fit_again(directory, info, corpus, wished), workers=workers)
     # Before the trainer takes memory, so that a damaged file is reported at once.
     saved = directory.read_resume(info) if directory.has_resume else None
     origin = None if saved is not None else Origin.of(info.started_from, root)
@@ -78,7 +85,7 @@ def resume_session(
     check_memory(fitted, computing)
     threads = choose_threads(fitted, computing)
     recall = _remembered(directory, info, fitted)
-    trainer = fitted.trainer(computing, threads=threads, recall=recall)
+    trainer = fitted.trainer(computing, threads=threads, recall=recall, joined=True)
     history: list[Report] = []
     samples: list[str] = []
     if saved is not None:
@@ -92,6 +99,7 @@ def resume_session(
         note = "TensorBoard is not installed here any more, so nothing is written for it."
         notes, info = (*notes, Message(note)), replace(info, tensorboard=False)
     info = replace(info, recipe=fitted.recipe, backend=backend, finished=None, versions=versions())
+    lead(workers, info, corpus)
     plan = Plan(
         directory=directory,
         corpus=corpus,
@@ -113,6 +121,7 @@ def resume_session(
         step_seconds=_step_seconds(trainer, fitted, computing),
         elapsed=trainer.elapsed,
         progress=trainer.progress,
+        workers=workers.count,
         remembering=Remembering.of(directory.path, info),
     )
     return Session(plan, trainer, info, recall=recall, history=history, samples=samples)
@@ -134,24 +143,7 @@ def _read_again(directory: RunDirectory, info: RunInfo, material: Material) -> C
             Command("resume", directory.handle, piped=True),
             ".",
         )
-    # As it was read then, whatever would be guessed today.
-    known = {source.sha256: source.encoding for source in info.sources}
-    formats = {source.sha256: source.format for source in info.sources}
-    again = replace(
-        material,
-        places=material.places or info.places,
-        encoding=Encodings(info.encoding, known=known),
-        earlier=Earlier(
-            apart=info.apart,
-            parted=None if info.songs is None else info.songs.parted,
-            formats=formats,
-            suffixes=info.suffixes,
-        ),
-    )
-    options = info.recipe.text if info.songs else replace(info.recipe.text, songs="off")
-    # Those of a run that it was started from have symbols that its own songs need not have.
-    labels = info.labels if info.started_from else None
-    corpus = again.open(directory.path.parent / DIRECTORY, options, labels)
+    corpus = reread(info, material, directory.path.parent / DIRECTORY)
     # The text itself says that songs have another label, but not which.
     if corpus.sha256 != info.corpus_sha256 or corpus.labels != info.labels:
         raise CorpusError(

@@ -27,8 +27,9 @@ from charlstm.training.events import (
 from charlstm.training.trainer import Trainer
 from charlstm.writing.sampler import make_sampler
 
-# What was read of a mapped text counts as memory until it is released, every so many steps.
-_RELEASE_STEPS = 100
+RELEASE_STEPS = 100
+"""What was read of a mapped text counts as memory until it is released, every so many steps."""
+
 _SAMPLE_CHARACTERS = 50
 
 DIVERGED = "it diverged"
@@ -141,7 +142,7 @@ class Session:
             self._history = [report for report in self._history if report.step <= event.step]
         elif isinstance(event, Finished):
             self._info = dataclasses.replace(self._info, finished=event.reason)
-        elif self.trainer.step % _RELEASE_STEPS == 0:
+        elif self.trainer.step % RELEASE_STEPS == 0:
             self.plan.corpus.release()
         yield event
         if isinstance(event, EpochEnd):
@@ -150,7 +151,9 @@ class Session:
             yield from self._write_samples(event.report.epoch)
         ended = isinstance(event, Finished | Stopped)
         due = time.monotonic() - self._saved_at > self._save_every
-        if ended or (due and self.trainer.healthy):
+        if due and not self.trainer.may_be_saved:
+            self.trainer.prepare_to_save()
+        elif ended or (due and self.trainer.healthy):
             self.save()
             yield Saved(self.trainer.step)
 
@@ -160,6 +163,8 @@ class Session:
 
     def save(self) -> None:
         """Write everything that the run directory holds.
+
+        A session that leads several workers can do so only while its trainer `may_be_saved`.
 
         Raises:
             RunError: something cannot be written; what was saved before is kept.

@@ -18,6 +18,7 @@ from charlstm.runs.info import RunInfo
 from charlstm.runs.names import check_name, name_for
 from charlstm.runs.remembered import Remembered, gram_bytes
 from charlstm.sessions.fitting import Fitted, Material, check_memory, check_prefixes, fit_recipe
+from charlstm.sessions.following import check_shared, lead
 from charlstm.sessions.origin import Origin
 from charlstm.sessions.plan import Plan
 from charlstm.sessions.probe import (
@@ -37,6 +38,7 @@ from charlstm.text.reading import Encodings
 from charlstm.text.tidying import SPACES
 from charlstm.text.tidying import notes as alike
 from charlstm.text.twins import twins
+from charlstm.training.distributed import ALONE, Workers
 
 # Of a longer title, its beginning and its end are shown.
 _TITLE = 40
@@ -77,6 +79,8 @@ def start_session(
     wish: Wish | None = None,
     machine: Machine | None = None,
     keeping: Keeping | None = None,
+    *,
+    workers: Workers = ALONE,
 ) -> Session:
     """Prepare a new training; nothing is trained before its `events` are read.
 
@@ -85,6 +89,7 @@ def start_session(
         wish: the recipe, and what should differ from it.
         machine: what computes.
         keeping: the run.
+        workers: who trains it together; this one leads them.
 
     Raises:
         CorpusError: the text cannot be read or is too small.
@@ -93,7 +98,10 @@ def start_session(
         UnknownCharactersError: a prefix has characters that the training text lacks.
         RunError: the run directory cannot be made, or there is no run to start from.
         MissingLibraryError: TensorBoard is asked for and not installed.
+        WorkerError: another worker cannot train it as well.
     """
+    assert workers.leads, "the others follow"
+    check_shared(material, workers)
     wish, machine, keeping = wish or Wish(), machine or Machine(), keeping or Keeping()
     origin = Origin.of(wish.start_from, keeping.root)
     if origin is not None:
@@ -105,7 +113,7 @@ def start_session(
     if machine.deterministic:
         wished = repeatable(wished)
     known = None if origin is None else origin.info.vocabulary
-    fitted = fit_recipe(corpus, wished, known)
+    fitted = replace(fit_recipe(corpus, wished, known), workers=workers)
     _check(fitted, wish, keeping)
     computing = prepare(machine, fitted.recipe.architecture)
     check_memory(fitted, computing)
@@ -115,7 +123,7 @@ def start_session(
     began = time.monotonic()
     recall = fitted.recall(grams=keeping.index)
     counting_seconds = time.monotonic() - began
-    trainer = fitted.trainer(computing, threads=threads, recall=recall)
+    trainer = fitted.trainer(computing, threads=threads, recall=recall, joined=True)
     if weights is not None:
         trainer.begin_from(weights)
     made = _make_run(fitted, material, computing, keeping, origin, recall)
@@ -145,6 +153,7 @@ def start_session(
         budget=trainer.budget,
         epoch_steps=trainer.windows.steps,
         step_seconds=timed.step_seconds,
+        workers=workers.count,
         index_bytes=made.directory.index_bytes,
         index_seconds=made.index_seconds,
         remembering=Remembering.of(made.directory.path, made.info, counting_seconds),
@@ -231,6 +240,7 @@ def _make_run(
         versions=versions(),
         recall=Remembered.of(recall),
     )
+    lead(fitted.workers, info, corpus)
     wished = keeping.name or name_for(material.places)
     began = time.monotonic()
     training = corpus.pieces(0, cut) if index else None

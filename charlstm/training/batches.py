@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from charlstm.errors import CorpusError, Setting, count
+from charlstm.model.rows import Rows
 from charlstm.text.vocabulary import Ids
 
 IGNORED = -100
@@ -30,6 +31,8 @@ FEWEST_CHARACTERS = 100
 @dataclass(frozen=True)
 class Window:
     """What one optimiser step reads.
+
+    B is how many rows are read here.
 
     Attributes:
         inputs: ``[T, B]`` int64, the ids read.
@@ -129,6 +132,8 @@ class Windows:
         labels: of the songs; they are read and never predicted. ``None`` if there are none.
         ends: of the songs; ``None`` or nothing for a text of one piece, which ``"songs"`` reads as
             ``"consecutive"`` does.
+        rows: those of the batch that are read here; all where ``None``. What stands in a row does
+            not depend on whose the others are.
     """
 
     def __init__(
@@ -141,6 +146,7 @@ class Windows:
         seed: int,
         labels: Labelled | None = None,
         ends: Ends | None = None,
+        rows: Rows | None = None,
     ) -> None:
         assert batch * window < len(ids), "fit() comes first"
         self.ids = ids
@@ -148,6 +154,7 @@ class Windows:
         self.batch, self.window = batch, window
         self.sampling = sampling
         self.seed = seed
+        self._part = (rows or Rows.dealt(batch)).part
         self._ends = None
         if sampling == "songs" and ends is not None and len(ends) > 1:
             self._ends = ends
@@ -175,7 +182,7 @@ class Windows:
             if self._ends is not None:
                 generator = np.random.default_rng([self.seed, number, _ORDER])
                 moved = _Reordered(self._ends, generator)
-            rows = np.arange(B) * (len(self.ids) - 1) // B
+            rows = (np.arange(B) * (len(self.ids) - 1) // B)[self._part]
             for step in range(start, self.steps):
                 begin, end = self._begin(step), self._begin(step + 1)
                 yield self._window(rows + begin, end - begin, step == 0, hidden, moved)
@@ -190,7 +197,8 @@ class Windows:
             order *= T
             order += offset
             for step in range(start, self.steps):
-                yield self._window(order[step * B : (step + 1) * B], T, True, hidden)
+                rows = order[step * B : (step + 1) * B][self._part]
+                yield self._window(rows, T, True, hidden)
 
     def _begin(self, step: int) -> int:
         """Return where in its row window `step` begins."""

@@ -46,18 +46,25 @@ class Budget:
     steps: int
     minutes: float | None
 
-    def progress(self, step: int, elapsed: float, measuring: float) -> float:
+    def progress(self, step: int, spent: float) -> float:
         """Return how much is done, from 0 to 1: of the steps, or of the minutes.
 
         Args:
             step: how many were made.
+            spent: what `spent` returned.
+        """
+        return min(max(step / self.steps, spent), 1.0)
+
+    def spent(self, elapsed: float, measuring: float) -> float:
+        """Return how much of the minutes is over, 0 where there are none to keep to.
+
+        Args:
             elapsed: seconds that are over.
             measuring: seconds that the last measurement will take; it is part of the minutes.
         """
-        done = step / self.steps
-        if self.minutes is not None:
-            done = max(done, elapsed / max(60 * self.minutes - measuring, 1e-9))
-        return min(done, 1.0)
+        if self.minutes is None:
+            return 0.0
+        return elapsed / max(60 * self.minutes - measuring, 1e-9)
 
     def seconds_left(self, step: int, elapsed: float, step_seconds: float) -> float:
         """Return how long the rest takes, if each step takes so many seconds."""

@@ -10,6 +10,7 @@ from charlstm.model.recall.measured import Measured
 from charlstm.model.recall.recall import Recall
 from charlstm.model.surprisal import mean_surprisal
 from charlstm.text.vocabulary import Ids
+from charlstm.training.distributed import ALONE, Workers
 
 # It is read in up to this many streams at once while training; `eval` reads it in one.
 _STREAMS = 64
@@ -39,12 +40,14 @@ class HeldOut:
         recall: of the training text, where the loss is to be that of the blend; ``None`` for the
             network alone.
         share: of that.
+        workers: who measures it together.
     """
 
     ids: Ids
     unpredicted: NDArray[np.bool_] | None = None
     recall: Recall | None = None
     share: float = 0.0
+    workers: Workers = ALONE
     _recalled: Measured | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -53,7 +56,11 @@ class HeldOut:
             self._recalled = self.recall.measure(self.ids)
 
     def losses(self, model: CharLM) -> Losses:
-        """Measure a model."""
+        """Measure a model, which is the same for all workers; all do at the same moment.
+
+        Raises:
+            WorkerError: another worker is gone.
+        """
         if len(self.ids) < 2:
             return Losses()
         means = mean_surprisal(
@@ -63,5 +70,7 @@ class HeldOut:
             unpredicted=self.unpredicted,
             measured=self._recalled,
             share=self.share,
+            deal=self.workers.deal,
+            together=self.workers.total,
         )
         return Losses(means.blended, None if self._recalled is None else means.network)

@@ -4,9 +4,6 @@ import math
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
-from torch.nn import functional
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from charlstm.errors import Setting, TrainingError, count
 from charlstm.figures import Report, perplexity
@@ -14,17 +11,19 @@ from charlstm.model.charlm import CharLM
 from charlstm.model.devices import Computing, check_precision
 from charlstm.model.initialization import initialize
 from charlstm.model.recall.recall import Recall
-from charlstm.model.recurrent.equations import State
 from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe
 from charlstm.runs.snapshot import Position, Snapshot
 from charlstm.runs.tensors import Arrays
 from charlstm.text.vocabulary import Ids
-from charlstm.training.batches import IGNORED, Ends, Labelled, Window, Windows
+from charlstm.training.agreement import Agreement
+from charlstm.training.batches import Ends, Labelled, Window, Windows
 from charlstm.training.clock import Budget, Clock
+from charlstm.training.descent import Descent
+from charlstm.training.distributed import ALONE, Workers
 from charlstm.training.events import EpochEnd, Finished, Step, Stopped, TrainerEvent, WentBack
 from charlstm.training.held_out import HeldOut
-from charlstm.training.optimizer import make_optimizer, moments_of, restore_moments
+from charlstm.training.optimizer import moments_of, restore_moments
 
 _WARM_UP_STEPS = 20
 _FLOOR = 0.01
@@ -38,6 +37,9 @@ _LOOK_STEPS_ON_GPU = 50
 
 class Trainer:
     """Trains a model on one text; `run` yields what happens.
+
+    Several workers, each with a trainer of its own, train one model: what happens is the same for
+    all, up to the order of sums the same as to one alone, and each yields it.
 
     Args:
         recipe: with batch and window as `charlstm.training.batches.fit` allows them.
@@ -53,9 +55,11 @@ class Trainer:
         threads: chooses with how many torch makes each step; ``None`` leaves them alone.
         recall: of the training text, where the held-out loss is to be that of the blend; ``None``
             for the network alone.
+        workers: who trains it together.
 
     Raises:
-        RecipeError: the backend has no such cell, or not in this precision on this device.
+        RecipeError: the backend has no such cell, or not in this precision on this device, or there
+            are more workers than rows.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Trainer:
         clock: Clock | None = None,
         threads: Threads | None = None,
         recall: Recall | None = None,
+        workers: Workers = ALONE,
     ) -> None:
         computing = Computing(backend, device)
         check_precision(recipe.precision, recipe.architecture.cell, computing)
@@ -80,7 +85,7 @@ class Trainer:
         self.device = device
         # Labels are read and not predicted.
         unpredicted = None if labels is None else labels.places >= 0
-        self.held_out = HeldOut(held_out, unpredicted, recall, recipe.recall)
+        self.held_out = HeldOut(held_out, unpredicted, recall, recipe.recall, workers)
         self.windows = Windows(
             ids,
             batch=recipe.batch,
@@ -89,6 +94,7 @@ class Trainer:
             seed=recipe.seed,
             labels=labels,
             ends=ends,
+            rows=workers.rows(recipe.batch),
         )
         self.model = CharLM(
             recipe.architecture, vocabulary_size, backend=backend, dropout=recipe.dropout, end=end
@@ -96,21 +102,18 @@ class Trainer:
         generator = torch.Generator().manual_seed(recipe.seed)
         initialize(self.model, recipe.initialization, generator)
         self.model.to(device)
-        self.optimizer = make_optimizer(self.model, recipe)
-        self._generator = torch.Generator(device)
+        self._descent = Descent(recipe, self.model, workers)
         steps = recipe.epochs * self.windows.steps
         if recipe.steps is not None:
             steps = min(steps, recipe.steps)
         self.budget = Budget(steps, recipe.minutes)
 
-        self.stopping = False
         self.step = 0
         self.seconds = 0.0
         self.rate = 0.0
         self.best_loss = math.inf
         self.best_epoch = 0
         self._best: Arrays | None = None
-        self._state: State = self.model.zero_state(recipe.batch)
         # The epoch's summed nats and their count: divided once, when it is reported.
         self._loss_sum = torch.zeros((), device=device, dtype=_sum_dtype(device))
         self._loss_count = 0
@@ -119,6 +122,8 @@ class Trainer:
         self._returns = 0
         self.clock = clock or Clock()
         self._threads = threads
+        self._workers = workers
+        self._agreement = Agreement(workers, self._spent)
         self._measuring = 0.0
         self._good: Snapshot | None = None
 
@@ -145,11 +150,14 @@ class Trainer:
     @property
     def progress(self) -> float:
         """How much of the plan is done, from 0 to 1: of its steps, or of its minutes."""
+        return self.budget.progress(self.step, self._agreement.spent)
+
+    def _spent(self) -> float:
         # Measuring takes as long as it did before; until it was done once, a third of what learning
         # from as much text would.
         learning = self.seconds / max(self.characters, 1)
         measuring = self._measuring or learning * len(self.held_out.ids) / 3
-        return self.budget.progress(self.step, self.elapsed, measuring)
+        return self.budget.spent(self.elapsed, measuring)
 
     @property
     def healthy(self) -> bool:
@@ -162,12 +170,13 @@ class Trainer:
 
         Raises:
             TrainingError: it diverged, and going back did not help.
+            WorkerError: another worker is gone, hangs or has failed.
         """
+        self._assemble()
         self.clock.start()
         self._good = self.snapshot()
         while True:
-            ended = self.stopping or self._at_epoch_end()
-            if ended and not (self.healthy and self._sound):
+            if (self._agreement.stopping or self._at_epoch_end()) and not self._is_good():
                 yield self._go_back()
                 continue
             if self._loss_count and self._at_epoch_end():
@@ -176,7 +185,7 @@ class Trainer:
             if reason := self.over:
                 yield Finished(reason)
                 return
-            if self.stopping:
+            if self._agreement.stopping:
                 yield Stopped(self.step)
                 return
             yield from self._steps()
@@ -190,11 +199,27 @@ class Trainer:
             if look and not math.isfinite(perplexity(self.running_loss)):
                 yield self._go_back()
                 return
-            if self.step % _SET_ASIDE_STEPS == 0 and self.healthy and self._sound:
+            if self.step % _SET_ASIDE_STEPS == 0 and self._is_good():
                 self._good = self.snapshot()
+            if self._agreement.saving:
+                self._descent.gather()
             yield self._made_step()
-            if self.stopping or self._at_epoch_end():
+            if self._agreement.stopping or self._at_epoch_end():
                 return
+
+    def _assemble(self) -> None:
+        """Let all workers begin where the first one stands."""
+        if self._workers.is_joined:
+            told = self._workers.tell(self.snapshot().packed() if self._workers.leads else b"")
+            if not self._workers.leads:
+                self.restore(Snapshot.unpacked(told))
+            self._agreement.ask(self.device)
+
+    def _is_good(self) -> bool:
+        """Whether what was learned is worth keeping; all workers put it together first."""
+        self._descent.gather()
+        self._descent.align()
+        return self.healthy and self._sound
 
     def _made_step(self) -> Step:
         loss_sum, loss_count = self._loss_sum, self._loss_count
@@ -211,8 +236,21 @@ class Trainer:
         )
 
     def stop(self) -> None:
-        """Ask `run` to end after the step under way."""
-        self.stopping = True
+        """Ask `run` to end after the step under way, or, for the others to hear it, the next."""
+        self._agreement.stop()
+
+    @property
+    def may_be_saved(self) -> bool:
+        """Whether there can be a `snapshot` now.
+
+        Always, but for one of several workers. Those put together what is in it at every end of an
+        epoch and of `run`, and after a step that the first of them was to `prepare_to_save`.
+        """
+        return self._descent.knows_all
+
+    def prepare_to_save(self) -> None:
+        """See to it that there can be a `snapshot` after the next step."""
+        self._agreement.save()
 
     def time_step(self) -> float:
         """Make the next step and return the seconds it took: for a trainer that is thrown away.
@@ -251,6 +289,7 @@ class Trainer:
         Raises:
             TrainingError: it has diverged, so that there is nothing worth keeping.
         """
+        assert self.may_be_saved
         if not self.healthy:
             raise TrainingError("The training has diverged: its weights are not worth keeping.")
         weights = self.weights()
@@ -258,10 +297,10 @@ class Trainer:
         return Snapshot(
             weights=weights,
             best_weights=weights if self._best is None else self._best,
-            moments=moments_of(self.model, self.optimizer),
+            moments=moments_of(self.model, self._descent.optimizer),
             state={
                 name: part.cpu().numpy().copy()
-                for name, part in zip(names, self._state, strict=True)
+                for name, part in zip(names, self._descent.state, strict=True)
             },
             position=Position(
                 step=self.step,
@@ -282,11 +321,8 @@ class Trainer:
         """Restore a snapshot of the same recipe and text."""
         for name, parameter in self.model.named_parameters():
             parameter.data.copy_(torch.from_numpy(snapshot.weights[name]))
-        restore_moments(self.model, self.optimizer, snapshot.moments)
-        names = self.recipe.architecture.state_names
-        self._state = tuple(
-            torch.from_numpy(snapshot.state[name]).to(self.device) for name in names
-        )
+        restore_moments(self.model, self._descent.optimizer, snapshot.moments)
+        self._descent.restore(snapshot.state)
         position = snapshot.position
         self.step = position.step
         self.seconds = position.seconds
@@ -330,7 +366,7 @@ class Trainer:
     def _timed_step(self, window: Window) -> None:
         if self._threads is not None:
             self._threads.before()
-        began = self.clock.now()
+        began, waited = self.clock.now(), self._workers.waited
         self._step(window)
         self.step += 1
         if self.device.type == "cuda" and self._at_epoch_end():
@@ -338,52 +374,16 @@ class Trainer:
         seconds = self.clock.now() - began
         self.seconds += seconds
         if self._threads is not None:
-            self._threads.after(seconds)
+            self._threads.after(seconds - (self._workers.waited - waited))
 
     def _step(self, window: Window) -> None:
-        state = self.model.zero_state(window.inputs.shape[1]) if window.fresh else self._state
-        inputs, targets = window.inputs.to(self.device), window.targets.to(self.device)
-        loss, state = self._backward(state, inputs, targets, window.counted)
-        if self.recipe.clip:
-            self._clip()
+        seen = self._descent.gradient(window, self.step, self._agreement.wishes())
+        self._agreement.hear(seen.told)
         self.rate = self._planned_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * group["times"]
-        self.optimizer.step()
-        # The state goes on to the next window, the gradient does not: that is the truncation.
-        self._state = tuple(part.detach().float() for part in state)
+        self._descent.move(self.rate)
         # Not in place: an event may look at the sum of its step later.
-        self._loss_sum = self._loss_sum + loss.detach() * window.counted
-        self._loss_count += window.counted
-
-    def _clip(self) -> None:
-        """Scale the whole gradient down where its global norm is above the recipe's."""
-        weights = list(self.model.parameters())
-        norm = get_total_norm([weight.grad for weight in weights if weight.grad is not None])
-        # Multiplying by 1 would be a pass over all gradients for nothing. A GPU does it rather
-        # than wait for the comparison.
-        if self.device.type != "cpu" or norm > self.recipe.clip:
-            clip_grads_with_norm_(weights, self.recipe.clip, norm)
-
-    def _backward(
-        self, state: State, inputs: Tensor, targets: Tensor, counted: int
-    ) -> tuple[Tensor, State]:
-        """Leave the loss's gradients in the weights; return it, and the state after the window."""
-        # Dropout depends on the seed and the step alone, so that a resumed run has the same masks.
-        self._generator.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
-        low = self.recipe.precision == "bfloat16"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
-            logits, state = self.model(inputs, state, self._generator)
-        loss = functional.cross_entropy(
-            logits.float().flatten(0, 1),
-            targets.flatten(),
-            ignore_index=IGNORED,
-            # The mean of nothing is no number, the sum of nothing is 0.
-            reduction="mean" if counted else "sum",
-        )
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        return loss, state
+        self._loss_sum = self._loss_sum + seen.nats
+        self._loss_count += seen.counted
 
     @property
     def _sound(self) -> bool:
@@ -423,6 +423,7 @@ class Trainer:
         if losses.used is not None:
             # The longest so far, so that progress never falls.
             self._measuring = max(self._measuring, self.clock.now() - began)
+        self._agreement.ask(self.device)
         report = Report(
             step=self.step,
             epoch=epoch,

@@ -10,6 +10,7 @@ from torch.nn import functional
 from charlstm.model.recurrent.beginnings import Beginnings
 from charlstm.model.recurrent.dropout import drop
 from charlstm.model.recurrent.equations import State, zeroed
+from charlstm.model.rows import Rows
 from charlstm.recipes.architecture import Architecture
 
 
@@ -24,23 +25,29 @@ class _Unroll(nn.RNNBase):
         state: State,
         generator: torch.Generator | None = None,
         begins: Beginnings | None = None,
+        rows: Rows | None = None,
     ) -> tuple[Tensor, State]:
         """Run every layer over a window; arguments and results as in `ScratchRecurrent.unroll`."""
         if inputs.dtype == torch.int64:
             dtype = next(self.parameters()).dtype
             inputs = functional.one_hot(inputs, self.input_size).to(dtype)
         if generator is not None and self.drops and self.num_layers > 1:
-            return self._by_layers(inputs, state, generator, begins)
+            return self._by_layers(inputs, state, generator, begins, rows)
         return _in_stretches(self._all_layers, inputs, state, begins)
 
     def _by_layers(
-        self, inputs: Tensor, state: State, generator: torch.Generator, begins: Beginnings | None
+        self,
+        inputs: Tensor,
+        state: State,
+        generator: torch.Generator,
+        begins: Beginnings | None,
+        rows: Rows | None,
     ) -> tuple[Tensor, State]:
         """Drop between the layers with our generator: the module has only the library's."""
         outputs, last = inputs, []
         for layer in range(self.num_layers):
             if layer:
-                outputs = drop(outputs, self.drops, generator)
+                outputs = drop(outputs, self.drops, generator, rows)
             before = tuple(part[layer : layer + 1] for part in state)
             outputs, after = _in_stretches(partial(self._layer, layer), outputs, before, begins)
             last.append(after)

@@ -13,6 +13,7 @@ from charlstm.model.recurrent.beginnings import Beginnings
 from charlstm.model.recurrent.bptt import Workspace, lstm_window
 from charlstm.model.recurrent.dropout import drop
 from charlstm.model.recurrent.equations import STEPS, State, Weights, run
+from charlstm.model.rows import Rows
 from charlstm.recipes.architecture import Architecture
 
 
@@ -46,6 +47,7 @@ class ScratchRecurrent(nn.Module):
         state: State,
         generator: torch.Generator | None = None,
         begins: Beginnings | None = None,
+        rows: Rows | None = None,
     ) -> tuple[Tensor, State]:
         """Run every layer over a window.
 
@@ -54,6 +56,7 @@ class ScratchRecurrent(nn.Module):
             state: ``h`` and, where the cell has one, ``c``; ``[L, B, H]`` each.
             generator: of the dropout between layers; ``None`` drops nothing.
             begins: where the state before a step is zero, in every layer.
+            rows: those of the batch that are read, where others read the rest of it.
 
         Returns:
             The last layer's hidden states, ``[T, B, H]``, and the state after the window.
@@ -61,7 +64,7 @@ class ScratchRecurrent(nn.Module):
         outputs, last = inputs, []
         for layer in range(self.architecture.layers):
             if layer:
-                outputs = drop(outputs, self.dropout, generator)
+                outputs = drop(outputs, self.dropout, generator, rows)
             before = tuple(part[layer] for part in state)
             outputs, after = self._layer(layer, outputs, before, begins)
             last.append(after)

@@ -1,0 +1,387 @@
+"""Several workers that train one model: which one this process is, and what they tell each other.
+
+Each worker has a copy of the model and reads its own rows of every batch; the gradients of all are
+summed before a step is made, so that all make the same one. The first worker, of rank 0, decides
+whatever a clock decides, and saves. The engine is `torch.distributed`: gloo between processors,
+NCCL between GPUs of Nvidia.
+
+They meet in two ways. What may take long on one of them, as reading a text does, is waited for at
+the store, a table that all of them reach, for as long as it takes. What is told during training
+goes from worker to worker, and one that does not answer within `TIMEOUT` is given up.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import timedelta
+from threading import Thread
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+import torch
+import torch.distributed
+from numpy.typing import NDArray
+from torch import Tensor
+
+from charlstm.errors import CharLSTMError, RecipeError, Setting, WorkerError, count
+from charlstm.model.rows import Rows
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
+
+TIMEOUT = 25.0
+"""After so many seconds without an answer a worker is given up."""
+
+# So long they wait for each other to be started.
+_GATHERING = 300.0
+# So long is listened for who else is there, once somebody does not answer.
+_LISTENING = 2.0
+# How often the store is looked at: at first, and after a while.
+_SOON, _SELDOM = 0.01, 0.5
+
+_KEPT = "; what was saved last is kept."
+
+
+class Workers(AbstractContextManager["Workers"]):
+    """One of several workers, without the others: what it would tell them goes nowhere.
+
+    Without arguments it is the only one, and has all rows. One of several alone is good for timing
+    what its share of the work takes.
+
+    Args:
+        rank: which, from 0.
+        count: of how many.
+
+    Attributes:
+        rank: which, from 0. The one of rank 0 decides and saves.
+        count: of how many.
+        waited: seconds spent on telling the others, and on waiting for what they tell.
+    """
+
+    is_joined = False
+    """Whether there are others that listen."""
+
+    def __init__(self, rank: int = 0, count: int = 1) -> None:
+        assert 0 <= rank < count
+        self.rank = rank
+        self.count = count
+        self.waited = 0.0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.rank} of {self.count}>"
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave the others; they are told of an error."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one that decides and saves."""
+        return self.rank == 0
+
+    @property
+    def apart(self) -> "Workers":
+        """The same one without the others, to time its share of the work."""
+        return Workers(self.rank, self.count)
+
+    def deal(self, whole: int) -> Rows:
+        """Return which of so many this one takes; see `charlstm.model.rows.Rows.dealt`."""
+        return Rows.dealt(whole, self.rank, self.count)
+
+    def rows(self, batch: int) -> Rows:
+        """Return which rows of a batch this one reads.
+
+        Raises:
+            RecipeError: there are fewer rows than workers.
+        """
+        if self.count > batch:
+            raise RecipeError(
+                f"A batch of {count(batch, 'row')} cannot be shared by {self.count} workers, each "
+                "of which reads at least one: start fewer, or ask for a larger ",
+                Setting("batch"),
+                ".",
+            )
+        return self.deal(batch)
+
+    def sum(self, values: Tensor) -> None:
+        """Replace values by their sums over all workers, who call this at the same moment.
+
+        All get the same bits.
+
+        Args:
+            values: contiguous, on the device of training.
+
+        Raises:
+            WorkerError: another worker is gone, hangs or has failed.
+        """
+
+    def copy(self, values: Tensor) -> None:
+        """Replace values by those of the first worker; see `sum`."""
+
+    def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sums over all workers, as `sum` does."""
+        return values
+
+    def tell(self, data: bytes) -> bytes:
+        """Return what the first worker says; all are waited for, as long as it takes.
+
+        Args:
+            data: what this one says, which counts if it is the first.
+
+        Raises:
+            WorkerError: another worker is gone or has failed.
+        """
+        return data
+
+    def compare(self, facts: Mapping[str, str]) -> None:
+        """Check that something is the same on all workers; they are waited for, as in `tell`.
+
+        Args:
+            facts: by what they are called in a message: ``{"text": "d2a84f…"}``.
+
+        Raises:
+            WorkerError: it is not the same, or see `tell`.
+        """
+
+
+ALONE = Workers()
+"""The one worker of a training in one process."""
+
+
+class _Joined(Workers):
+    """One of several workers that have found each other.
+
+    Args:
+        store: what all of them reach.
+        rank: which.
+        count: of how many.
+        device: where values to be summed are.
+    """
+
+    is_joined = True
+
+    def __init__(self, store: "Store", rank: int, count: int, device: torch.device) -> None:
+        super().__init__(rank, count)
+        self._store = store
+        self._device = device
+        self._meetings = 0
+        self._connected = False
+        # From here on nobody waits long for a key that is not there.
+        store.set_timeout(timedelta(seconds=_LISTENING))
+        store.set(f"device/{rank}", device.type)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # One that only lost another has no news.
+        if error is not None and not isinstance(error, WorkerError):
+            with suppress(RuntimeError):
+                self._store.set(f"ended/{self.rank}", _told_of(error))
+                self._store.add("ended", 1)
+        if self._connected:
+            torch.distributed.destroy_process_group()
+            self._connected = False
+
+    def sum(self, values: Tensor) -> None:
+        with self._talking():
+            torch.distributed.all_reduce(values)
+
+    def copy(self, values: Tensor) -> None:
+        with self._talking():
+            torch.distributed.broadcast(values, src=0)
+
+    def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        summed = torch.from_numpy(values).to(self._device, copy=True)
+        self.sum(summed)
+        return summed.cpu().numpy()
+
+    def tell(self, data: bytes) -> bytes:
+        self._meet()
+        size = torch.tensor([len(data)], device=self._device)
+        self.copy(size)
+        told = torch.empty(int(size), dtype=torch.uint8, device=self._device)
+        if self.leads:
+            told.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+        self.copy(told)
+        return told.cpu().numpy().tobytes()
+
+    def compare(self, facts: Mapping[str, str]) -> None:
+        first = json.loads(self.tell(json.dumps(dict(facts)).encode()))
+        differs = np.zeros((self.count, len(facts)))
+        differs[self.rank] = [first.get(name) != value for name, value in facts.items()]
+        for rank, flags in enumerate(self.total(differs)):
+            names = [name for name, flag in zip(facts, flags, strict=True) if flag]
+            if names:
+                raise WorkerError(
+                    f"Worker {rank} has another {' and another '.join(names)} than worker 0: all "
+                    "must train the same model on the same text."
+                )
+
+    def _meet(self) -> None:
+        """Wait until all workers have come as far as this one."""
+        place = f"met/{self._meetings}"
+        self._meetings += 1
+        began, pause = time.monotonic(), _SOON
+        try:
+            self._store.add(place, 1)
+            while self._store.add(place, 0) < self.count:
+                if self._store.add("ended", 0):
+                    self._give_up(RuntimeError("a worker has ended"))
+                time.sleep(pause)
+                pause = min(1.5 * pause, _SELDOM)
+        except RuntimeError:
+            raise _without_store() from None
+        self.waited += time.monotonic() - began
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        """Talk to the others within; time it, and find out why if they do not answer."""
+        began = time.perf_counter()
+        try:
+            if not self._connected:
+                self._connect()
+            yield
+        except RuntimeError as error:
+            self._give_up(error)
+        self.waited += time.perf_counter() - began
+
+    def _connect(self) -> None:
+        for rank in range(self.count):
+            device = self._store.get(f"device/{rank}").decode()
+            if device != self._device.type:
+                raise RecipeError(
+                    f"Worker {rank} would compute on {device}, and worker {self.rank} on "
+                    f"{self._device.type}; name one kind of ",
+                    Setting("device"),
+                    " that all of them have.",
+                )
+        on_gpu = self._device.type == "cuda"
+        if on_gpu:
+            # Or a worker that does not answer would end this process, without a word.
+            os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")
+        self._store.set_timeout(timedelta(seconds=TIMEOUT))
+        torch.distributed.init_process_group(
+            "nccl" if on_gpu else "gloo",
+            store=self._store,
+            rank=self.rank,
+            world_size=self.count,
+            timeout=timedelta(seconds=TIMEOUT),
+        )
+        self._store.set_timeout(timedelta(seconds=_LISTENING))
+        self._connected = True
+
+    def _give_up(self, error: RuntimeError) -> NoReturn:
+        """Raise what is known of why another worker does not answer."""
+        found: list[WorkerError] = []
+        # A store that hangs itself would be waited for without end.
+        listener = Thread(target=lambda: found.append(self._listen(error)), daemon=True)
+        listener.start()
+        listener.join(_LISTENING + 1)
+        raise (found[0] if found else _without_store()) from None
+
+    def _listen(self, error: RuntimeError) -> WorkerError:
+        """Find out who is still there, now that one of them does not answer."""
+        others = set(range(self.count)) - {self.rank}
+        until = time.monotonic() + _LISTENING
+        try:
+            self._store.set(f"here/{self.rank}", "")
+            while True:
+                for rank in others:
+                    if self._store.check([f"ended/{rank}"]):
+                        why = self._store.get(f"ended/{rank}").decode(errors="replace")
+                        return WorkerError(f"Worker {rank} has ended: {why}")
+                silent = [rank for rank in others if not self._store.check([f"here/{rank}"])]
+                if not silent or time.monotonic() > until:
+                    break
+                time.sleep(_SOON)
+        except RuntimeError:
+            return _without_store()
+        if not silent:
+            return WorkerError(
+                f"The workers cannot reach each other any more ({_first_line(error)}){_KEPT}"
+            )
+        named = " and ".join(map(str, sorted(silent)))
+        one = len(silent) == 1
+        return WorkerError(
+            f"Worker{'' if one else 's'} {named} {'does' if one else 'do'} not answer any more, "
+            f"and training cannot go on without {'it' if one else 'them'}{_KEPT}"
+        )
+
+
+def _without_store() -> WorkerError:
+    return WorkerError(
+        "What the workers meet at, which worker 0 or its launcher keeps, does not answer any more, "
+        f"so training cannot go on{_KEPT}"
+    )
+
+
+def is_one_of_several() -> bool:
+    """Return whether this process was started as one of several workers, by torchrun or alike."""
+    return os.environ.get("WORLD_SIZE", "1") != "1"
+
+
+def join_workers(device: torch.device) -> Workers:
+    """Join the workers that this process was started with; leave them at the end of a ``with``.
+
+    What torchrun sets says who they are: ``RANK``, ``WORLD_SIZE``, ``MASTER_ADDR``,
+    ``MASTER_PORT``, and with GPUs ``LOCAL_RANK``. It returns when all of them are there.
+
+    Args:
+        device: where training computes; a GPU becomes the one of this worker's local rank.
+
+    Raises:
+        RecipeError: this machine, or its torch, cannot take part.
+        WorkerError: the others cannot be found.
+    """
+    if not is_one_of_several():
+        return ALONE
+    if device.type not in ("cpu", "cuda") or not torch.distributed.is_available():
+        raise RecipeError(
+            f"Several workers cannot train on {device.type} with this build of torch; use ",
+            Setting("device", "cpu"),
+            ", or train in one process.",
+        )
+    from torch.distributed.rendezvous import rendezvous  # there is one only where it is available
+
+    if device.type == "cuda":
+        _take_gpu(int(os.environ.get("LOCAL_RANK", "0")))
+    try:
+        timeout = timedelta(seconds=_GATHERING)
+        store, rank, number = next(rendezvous("env://", timeout=timeout))
+        return _Joined(store, rank, number, device)
+    except (RuntimeError, ValueError) as error:
+        raise WorkerError(f"The other workers cannot be found: {_first_line(error)}.") from None
+
+
+def _take_gpu(local_rank: int) -> None:
+    """Compute on the GPU of a local rank from here on."""
+    there = torch.cuda.device_count()
+    if local_rank >= there:
+        raise RecipeError(
+            f"This machine has {count(there, 'GPU')}, and each worker needs one of its own: start "
+            "fewer here, or use ",
+            Setting("device", "cpu"),
+            ".",
+        )
+    torch.cuda.set_device(local_rank)
+
+
+def _told_of(error: BaseException) -> str:
+    """Return what others are told of an error."""
+    if isinstance(error, CharLSTMError):
+        return str(error)
+    return f"{type(error).__name__}: {error}".strip(": ") + "."
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")
