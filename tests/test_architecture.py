@@ -62,6 +62,7 @@ COMPUTING = (
     "sessions.counted",
     "sessions.fitting",
     "sessions.following",
+    "sessions.launching",
     "sessions.probe",
     "sessions.rereading",
     "sessions.resume",

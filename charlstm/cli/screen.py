@@ -292,9 +292,10 @@ def _remembered(told: Remembering, share: float) -> str:
 
 
 def _device(plan: Plan) -> str:
-    if plan.device != "cpu":
-        return plan.device
-    return f"cpu with {count(plan.threads, 'thread')}"
+    device = plan.device
+    if device == "cpu":
+        device = f"cpu with {count(plan.threads, 'thread')}"
+    return device if plan.workers == 1 else f"{plan.workers} workers, each on {device}"
 
 
 def _files(sources: Sequence[Source]) -> list[str]:

@@ -1,10 +1,10 @@
 """`charlstm train`: train a model on your own text."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from charlstm.cli.console import interruptible, loading, reading_bar
+from charlstm.cli.console import loading, reading_bar
 from charlstm.cli.options import (
     BackendOption,
     DeviceOption,
@@ -16,9 +16,7 @@ from charlstm.cli.options import (
     told_encoding,
 )
 from charlstm.cli.streams import be_quiet, check_redirections
-
-if TYPE_CHECKING:
-    from charlstm.sessions.session import Session
+from charlstm.cli.workers import start, take_part, together, watch
 
 # Every setting in these has its default from the recipe.
 _TEXT = "The text, where it should differ from the recipe"
@@ -99,6 +97,15 @@ def train(
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes on this machine that train together, each with threads of its own; "
+            "torchrun starts them on several machines.",
+            show_default="1",
+        ),
+    ] = None,
     encoding: EncodingOption = None,
     field: FieldOption = None,
     newline: Annotated[
@@ -382,29 +389,36 @@ def train(
         )
     be_quiet(quiet)
     check_redirections(corpus or ())
+    if workers is not None:
+        start(workers)
     with loading():
         from charlstm.machine import Machine
         from charlstm.recipes.wish import Wish
         from charlstm.sessions.fitting import Material
+        from charlstm.sessions.following import follow
         from charlstm.sessions.resume import resume_session
         from charlstm.sessions.start import Keeping, start_session
 
     wish = Wish(recipe or "auto", settings, start_from)
     machine = Machine(backend, device, threads, deterministic)
-    with reading_bar() as on_read:
-        material = Material(corpus or (), told_encoding(encoding), on_read=on_read)
-        if resume:
-            session = resume_session(name, material, wish, machine)
-        else:
-            keeping = Keeping(
-                name,
-                prefixes=prefix or (),
-                sample_every=sample_every,
-                tensorboard=log == "tensorboard",
-                index=not no_index,
-            )
-            session = start_session(material, wish, machine, keeping)
-    if code := _follow(session):
+    with together(device) as team:
+        with reading_bar() as on_read:
+            material = Material(corpus or (), told_encoding(encoding), on_read=on_read)
+            if not team.leads:
+                part = follow(material, machine, workers=team)
+            elif resume:
+                session = resume_session(name, material, wish, machine, workers=team)
+            else:
+                keeping = Keeping(
+                    name,
+                    prefixes=prefix or (),
+                    sample_every=sample_every,
+                    tensorboard=log == "tensorboard",
+                    index=not no_index,
+                )
+                session = start_session(material, wish, machine, keeping, workers=team)
+        code = watch(session) if team.leads else take_part(part)
+    if code:
         raise SystemExit(code)
 
 
@@ -414,25 +428,3 @@ def _refuse_with_resume(options: dict[str, object]) -> None:
         raise typer.BadParameter(
             f"{', '.join(refused)} cannot change when a run is resumed; leave it out."
         )
-
-
-def _follow(session: "Session") -> int:
-    """Train and draw; return the exit code."""
-    with loading():
-        from charlstm.cli.screen import Screen
-        from charlstm.training.events import Finished, Stopped
-
-    def stop() -> None:
-        session.stop()
-        screen.say("finishing the step and saving; press Ctrl-C again to stop at once")
-
-    with Screen(session) as screen:
-        ended = None
-        with interruptible(stop) as interruption:
-            for event in session.events():
-                screen.draw(event)
-                if isinstance(event, Finished | Stopped):
-                    ended = event
-        code = interruption.code if isinstance(ended, Stopped) else 0
-        screen.summarize(code)
-    return code

@@ -12,6 +12,7 @@ goes from worker to worker, and one that does not answer within `TIMEOUT` is giv
 
 import json
 import os
+import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -21,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
+import psutil
 import torch
 import torch.distributed
 from numpy.typing import NDArray
@@ -32,7 +34,7 @@ from charlstm.model.rows import Rows
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
-TIMEOUT = 25.0
+TIMEOUT = 20.0
 """After so many seconds without an answer a worker is given up."""
 
 # So long they wait for each other to be started.
@@ -176,6 +178,7 @@ class _Joined(Workers):
         # From here on nobody waits long for a key that is not there.
         store.set_timeout(timedelta(seconds=_LISTENING))
         store.set(f"device/{rank}", device.type)
+        store.set(f"process/{rank}", _this_process())
 
     def __exit__(
         self,
@@ -310,12 +313,53 @@ class _Joined(Workers):
             return WorkerError(
                 f"The workers cannot reach each other any more ({_first_line(error)}){_KEPT}"
             )
-        named = " and ".join(map(str, sorted(silent)))
-        one = len(silent) == 1
-        return WorkerError(
-            f"Worker{'' if one else 's'} {named} {'does' if one else 'do'} not answer any more, "
-            f"and training cannot go on without {'it' if one else 'them'}{_KEPT}"
-        )
+        processes = {rank: self._store.get(f"process/{rank}").decode() for rank in silent}
+        return _missing(processes)
+
+
+def _missing(processes: Mapping[int, str]) -> WorkerError:
+    """Return what to say of workers that do not answer, and end those that hang here.
+
+    Args:
+        processes: of each worker that is missing, as `_this_process` has it.
+    """
+    found = {rank: _find(process) for rank, process in processes.items()}
+    for process in found.values():
+        if process is not None:
+            # Whoever started it might wait for it long.
+            with suppress(psutil.Error):
+                process.kill()
+    here = platform.node()
+    gone = all(
+        found[rank] is None and json.loads(process)[0] == here
+        for rank, process in processes.items()
+    )
+    one = len(found) == 1
+    named = f"Worker{'' if one else 's'} {' and '.join(map(str, sorted(found)))} "
+    if gone:
+        named += "is gone" if one else "are gone"
+    else:
+        named += f"{'does' if one else 'do'} not answer any more"
+    return WorkerError(
+        f"{named}, and training cannot go on without {'it' if one else 'them'}{_KEPT}"
+    )
+
+
+def _this_process() -> str:
+    """Return on which machine this process is, its number, and when it began."""
+    process = psutil.Process()
+    return json.dumps([platform.node(), process.pid, process.create_time()])
+
+
+def _find(told: str) -> "psutil.Process | None":
+    """Return a process that `_this_process` told of, if it is on this machine and still there."""
+    node, number, began = json.loads(told)
+    with suppress(psutil.Error):
+        process = psutil.Process(number)
+        same = node == platform.node() and process.create_time() == began
+        if same and process.status() != psutil.STATUS_ZOMBIE:
+            return process
+    return None
 
 
 def _without_store() -> WorkerError:
@@ -328,6 +372,16 @@ def _without_store() -> WorkerError:
 def is_one_of_several() -> bool:
     """Return whether this process was started as one of several workers, by torchrun or alike."""
     return os.environ.get("WORLD_SIZE", "1") != "1"
+
+
+def workers_here() -> int:
+    """Return how many workers were started on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def is_first_here() -> bool:
+    """Return whether this process is the first worker of its machine, or the only one."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def join_workers(device: torch.device) -> Workers:
@@ -378,6 +432,8 @@ def _take_gpu(local_rank: int) -> None:
 
 def _told_of(error: BaseException) -> str:
     """Return what others are told of an error."""
+    if not isinstance(error, Exception):
+        return "it was interrupted."
     if isinstance(error, CharLSTMError):
         return str(error)
     return f"{type(error).__name__}: {error}".strip(": ") + "."
