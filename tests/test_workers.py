@@ -14,7 +14,9 @@ from trainers import files, history
 from workers import CASES, STEPS, Job, Results, together
 
 import charlstm
-from charlstm.errors import RecipeError
+from charlstm.errors import CorpusError, RecipeError
+from charlstm.sessions.fitting import Material
+from charlstm.sessions.following import check_shared
 from charlstm.training.distributed import ALONE, Workers, is_one_of_several, join_workers
 
 # The case of each figure that is to be the same: of weights, moments and states, and of losses.
@@ -35,6 +37,7 @@ def of_two(where: Path) -> list[Job]:
         ("running", {**_run(where), "stop": FIRST, "resumed": False}),
         ("other_texts", {"corpora": [_text(where), _text(where, "x")], "root": str(where / "no")}),
         ("too_many", {}),
+        ("mixed", {}),
         ("failing", {"how": "error"}),
         ("failing", {"how": "bug"}),
         ("failing", {"how": "sleep"}),
@@ -258,6 +261,30 @@ def test_more_workers_than_rows_are_refused(two: Made) -> None:
     assert Workers(2, 3).rows(3).part == slice(2, 3)
     with pytest.raises(RecipeError, match="start fewer"):
         Workers(0, 4).rows(3)
+
+
+def test_one_kind_of_device_is_asked_for(two: Made) -> None:
+    for found, (one, other) in zip(two.of("mixed"), ((1, 0), (0, 1)), strict=True):
+        kinds = ("cpu", "cuda")
+        assert found["error"] == (
+            f"RecipeError: Worker {one} would compute on {kinds[one]}, and worker {other} on "
+            f"{kinds[other]}; name one kind of device that all of them have."
+        )
+
+
+class Listening(Workers):
+    is_joined = True
+
+
+def test_standard_input_is_for_one_process_alone() -> None:
+    check_shared(Material(("-",)), ALONE)
+    check_shared(Material(("song.txt",)), Listening(0, 2))
+    with pytest.raises(CorpusError) as caught:
+        check_shared(Material(("song.txt", "-")), Listening(0, 2))
+    assert str(caught.value) == (
+        "Standard input can be read by one process only, and every worker reads the text: save it "
+        "to a file and name that."
+    )
 
 
 @pytest.mark.parametrize(

@@ -284,6 +284,16 @@ def too_many(workers: Workers) -> Results:
     return {}
 
 
+def mixed(workers: Workers) -> Results:
+    """Have another kind of device than the others, on the last worker."""
+    assert isinstance(workers, distributed._Joined)
+    if is_last(workers):
+        workers._store.set(f"device/{workers.rank}", "cuda")
+        workers._device = torch.device("cuda")
+    workers.tell(b"")
+    return {}
+
+
 def failing(workers: Workers, how: str) -> Results:
     """Train until the last worker ends in some way."""
     distributed.TIMEOUT = 1.0
@@ -304,7 +314,7 @@ JOBS: Mapping[str, Callable[..., Results]] = {
     job.__name__: job
     for job in (
         *(exactly, roundly, partly, going_back, giving_up, losing_patience, by_the_clock),
-        *(saving_between, running, other_texts, too_many, failing),
+        *(saving_between, running, other_texts, too_many, mixed, failing),
     )
 }
 
