@@ -1,6 +1,7 @@
 """Several workers against one: real processes over loopback."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ FIRST, SECOND = 11, 20
 def of_two(where: Path) -> list[Job]:
     return [
         *(("exactly", {"case": case}) for case in CASES),
-        ("roundly", {"case": "consecutive"}),
+        ("roundly", {"precision": "float32"}),
+        ("roundly", {"precision": "bfloat16"}),
         ("partly", {"before": "", "until": FIRST, "after": str(where / "first")}),
         ("going_back", {}),
         ("giving_up", {}),
@@ -48,7 +50,7 @@ def of_three(where: Path) -> list[Job]:
     before, after = str(where / "first"), str(where / "second")
     return [
         *(("exactly", {"case": case}) for case in ("consecutive", "songs", "short")),
-        ("roundly", {"case": "consecutive"}),
+        ("roundly", {"precision": "float32"}),
         ("partly", {"before": before, "until": SECOND, "after": after}),
         ("running", {**_run(where), "stop": SECOND, "resumed": True}),
         ("failing", {"how": "kill"}),
@@ -131,26 +133,32 @@ def test_workers_make_the_training_that_one_makes_up_to_the_order_of_sums(
     two: Made, three: Made, case: str
 ) -> None:
     expected = jobs.exactly(ALONE, case)
-    assert len([event for event in expected["events"] if event[0] == "step"]) == STEPS
+    assert len([event for event in expected["events"] if event[0] == "step"]) == CASES[case].get(
+        "steps", STEPS
+    )
     assert expected["weights/head.weight"].dtype == np.float64
     for several in (two, three):
         for found in several.of("exactly", case=case):
             assert_alike(found, expected, 1e-10)
 
 
-def test_in_float32_workers_have_the_held_out_loss_of_one(several: Made) -> None:
-    expected = jobs.roundly(ALONE, "consecutive")
-    for found in several.of("roundly"):
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("bfloat16", 0.02)])
+def test_in_ordinary_precision_workers_have_nearly_the_losses_of_one(
+    two: Made, three: Made, precision: str, tolerance: float
+) -> None:
+    expected = jobs.roundly(ALONE, precision)
+    made = [*two.of("roundly", precision=precision), *three.of("roundly", precision=precision)]
+    for found in made:
         ends, others = (
             [event for event in results["events"] if event[0] == "epoch"]
             for results in (found, expected)
         )
         assert len(ends) == 2
-        assert_same_events(ends, others, 1e-4)
+        assert_same_events(ends, others, tolerance)
 
 
 def test_as_many_workers_give_the_same_bits_again_and_each_has_them(several: Made) -> None:
-    first, *others = several.of("roundly")
+    first, *others = several.of("roundly", precision="float32")
     names = [name for name in first if name.startswith(FIGURES)]
     for name in names:
         np.testing.assert_array_equal(first[f"again/{name}"], first[name], err_msg=name)
@@ -326,6 +334,14 @@ def test_a_process_that_was_not_started_as_one_of_several_is_alone(
     assert is_one_of_several()
     with pytest.raises(RecipeError, match=r"^Several workers cannot train on mps"):
         join_workers(torch.device("mps"))
+
+
+def test_a_worker_apart_from_the_others_times_its_own_rows() -> None:
+    trainer = jobs.trainer_of(Workers(1, 3))
+    assert next(trainer.windows.epoch(0)).inputs.shape == (13, 2)
+    assert trainer.time_step() > 0
+    assert math.isfinite(trainer.running_loss)
+    assert trainer.may_be_saved
 
 
 def test_a_single_worker_tells_and_hears_itself() -> None:

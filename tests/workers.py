@@ -85,7 +85,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "songs": {"sampling": "songs", "backend": "torch", "labelled": True, "recall": 0.3},
     "labels": {"labelled": True, "layers": 1},
     "sgd": {"optimizer": "sgd", "learning_rate": 1.0, "cell": "gru", "backend": "torch"},
-    "short": {"batch": 3, "window": 100, "optimizer": "adamw", "weight_decay": 0.1},
+    "short": {"batch": 3, "window": 100, "steps": 20, "optimizer": "adamw", "weight_decay": 0.1},
 }
 
 
@@ -157,9 +157,9 @@ def exactly(workers: Workers, case: str) -> Results:
         return made(trainer, list(trainer.run()))
 
 
-def roundly(workers: Workers, case: str) -> Results:
-    """Train in float32, twice."""
-    trainers = [trainer_of(workers, **CASES[case], precision="float32") for _ in range(2)]
+def roundly(workers: Workers, precision: str) -> Results:
+    """Train in ordinary precision, twice."""
+    trainers = [trainer_of(workers, embedding=0, precision=precision) for _ in range(2)]
     first, second = (made(trainer, list(trainer.run())) for trainer in trainers)
     return {**first, **{f"again/{name}": value for name, value in second.items()}}
 
@@ -239,9 +239,16 @@ def saving_between(workers: Workers) -> Results:
     return {"possible": possible, **step_five}
 
 
-def running(workers: Workers, corpus: str, root: str, stop: int, *, resumed: bool) -> Results:
+def running(workers: Workers, **arguments: Any) -> Results:
     """Train a run, from a text in a mapped file, until the last worker wishes to stop."""
-    mapped.LONGEST_IN_MEMORY = 0
+    before, mapped.LONGEST_IN_MEMORY = mapped.LONGEST_IN_MEMORY, 0
+    try:
+        return _running(workers, **arguments)
+    finally:
+        mapped.LONGEST_IN_MEMORY = before
+
+
+def _running(workers: Workers, corpus: str, root: str, stop: int, *, resumed: bool) -> Results:
     machine = Machine(backend="scratch", device="cpu", threads=1)
     if not workers.leads:
         following = follow(Material((corpus,)), machine, workers=workers, root=Path(root))
