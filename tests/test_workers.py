@@ -15,9 +15,9 @@ from trainers import files, history
 from workers import CASES, STEPS, Job, Results, together
 
 import charlstm
-from charlstm.errors import CorpusError, RecipeError
+from charlstm.errors import CorpusError, RecipeError, WorkerError
 from charlstm.sessions.fitting import Material
-from charlstm.sessions.following import check_shared
+from charlstm.sessions.following import check_shared, follow
 from charlstm.training.distributed import ALONE, Workers, is_one_of_several, join_workers
 
 # The case of each figure that is to be the same: of weights, moments and states, and of losses.
@@ -282,6 +282,17 @@ def test_one_kind_of_device_is_asked_for(two: Made) -> None:
 
 class Listening(Workers):
     is_joined = True
+
+    def tell(self, data: bytes) -> bytes:
+        return b'{"format": 99}'
+
+
+def test_workers_of_another_version_do_not_follow() -> None:
+    with pytest.raises(WorkerError) as caught:
+        follow(Material(()), workers=Listening(1, 2))
+    assert str(caught.value) == (
+        "Worker 0 has another version of charlstm: install the same one on all machines."
+    )
 
 
 def test_standard_input_is_for_one_process_alone() -> None:
