@@ -115,7 +115,7 @@ class Workers(AbstractContextManager["Workers"]):
     def sum(self, values: Tensor) -> None:
         """Replace values by their sums over all workers, who call this at the same moment.
 
-        All get the same bits.
+        All get the same bits. They must have heard something, by `tell`, before.
 
         Args:
             values: contiguous, on the device of training.
@@ -231,7 +231,7 @@ class _Joined(Workers):
                 )
 
     def _meet(self) -> None:
-        """Wait until all workers have come as far as this one."""
+        """Wait until all workers have come as far as this one, and are connected."""
         place = f"met/{self._meetings}"
         self._meetings += 1
         began, pause = time.monotonic(), _SOON
@@ -245,20 +245,22 @@ class _Joined(Workers):
         except RuntimeError:
             raise _without_store() from None
         self.waited += time.monotonic() - began
+        if not self._connected:
+            self._check_devices()
+            with self._talking():
+                self._connect()
 
     @contextmanager
     def _talking(self) -> Iterator[None]:
         """Talk to the others within; time it, and find out why if they do not answer."""
         began = time.perf_counter()
         try:
-            if not self._connected:
-                self._connect()
             yield
         except RuntimeError as error:
             self._give_up(error)
         self.waited += time.perf_counter() - began
 
-    def _connect(self) -> None:
+    def _check_devices(self) -> None:
         for rank in range(self.count):
             device = self._store.get(f"device/{rank}").decode()
             if device != self._device.type:
@@ -268,6 +270,8 @@ class _Joined(Workers):
                     Setting("device"),
                     " that all of them have.",
                 )
+
+    def _connect(self) -> None:
         on_gpu = self._device.type == "cuda"
         if on_gpu:
             # Or a worker that does not answer would end this process, without a word.
