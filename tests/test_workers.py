@@ -328,7 +328,7 @@ def test_a_worker_that_was_killed_is_named_by_all_others(three: Made) -> None:
     *others, killed = three.of("failing", how="kill")
     assert killed == {}
     for found in others:
-        assert found["error"].startswith("WorkerError: Worker 2 does not answer any more, and ")
+        assert found["error"].startswith("WorkerError: Worker 2 is gone, and ")
 
 
 def test_a_process_that_was_not_started_as_one_of_several_is_alone(

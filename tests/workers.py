@@ -29,7 +29,8 @@ from trainings import is_step
 
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.machine import Machine
-from charlstm.model.recall.blend import Recall
+from charlstm.model.recall.learning import learn_recall
+from charlstm.model.recall.recall import Recall
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.recipe import Recipe
 from charlstm.recipes.wish import Wish
@@ -116,7 +117,7 @@ def trainer_of(
 
 @cache
 def _recall() -> Recall:
-    return Recall.learn(TEXT, V, end=END, unpredicted=LABELLED.places >= 0)
+    return learn_recall(TEXT, V, end=END, unpredicted=LABELLED.places >= 0)
 
 
 def is_last(workers: Workers) -> bool:

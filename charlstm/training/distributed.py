@@ -12,7 +12,6 @@ goes from worker to worker, and one that does not answer within `TIMEOUT` is giv
 
 import json
 import os
-import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -22,7 +21,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
-import psutil
 import torch
 import torch.distributed
 from numpy.typing import NDArray
@@ -30,6 +28,7 @@ from torch import Tensor
 
 from charlstm.errors import CharLSTMError, RecipeError, Setting, WorkerError, count
 from charlstm.model.rows import Rows
+from charlstm.training.processes import KEPT, end_missing, this_process
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
@@ -43,8 +42,6 @@ _GATHERING = 300.0
 _LISTENING = 2.0
 # How often the store is looked at: at first, and after a while.
 _SOON, _SELDOM = 0.01, 0.5
-
-_KEPT = "; what was saved last is kept."
 
 
 class Workers(AbstractContextManager["Workers"]):
@@ -178,7 +175,7 @@ class _Joined(Workers):
         # From here on nobody waits long for a key that is not there.
         store.set_timeout(timedelta(seconds=_LISTENING))
         store.set(f"device/{rank}", device.type)
-        store.set(f"process/{rank}", _this_process())
+        store.set(f"process/{rank}", this_process())
 
     def __exit__(
         self,
@@ -315,61 +312,16 @@ class _Joined(Workers):
             return _without_store()
         if not silent:
             return WorkerError(
-                f"The workers cannot reach each other any more ({_first_line(error)}){_KEPT}"
+                f"The workers cannot reach each other any more ({_first_line(error)}){KEPT}"
             )
         processes = {rank: self._store.get(f"process/{rank}").decode() for rank in silent}
-        return _missing(processes)
-
-
-def _missing(processes: Mapping[int, str]) -> WorkerError:
-    """Return what to say of workers that do not answer, and end those that hang here.
-
-    Args:
-        processes: of each worker that is missing, as `_this_process` has it.
-    """
-    found = {rank: _find(process) for rank, process in processes.items()}
-    for process in found.values():
-        if process is not None:
-            # Whoever started it might wait for it long.
-            with suppress(psutil.Error):
-                process.kill()
-    here = platform.node()
-    gone = all(
-        found[rank] is None and json.loads(process)[0] == here
-        for rank, process in processes.items()
-    )
-    one = len(found) == 1
-    named = f"Worker{'' if one else 's'} {' and '.join(map(str, sorted(found)))} "
-    if gone:
-        named += "is gone" if one else "are gone"
-    else:
-        named += f"{'does' if one else 'do'} not answer any more"
-    return WorkerError(
-        f"{named}, and training cannot go on without {'it' if one else 'them'}{_KEPT}"
-    )
-
-
-def _this_process() -> str:
-    """Return on which machine this process is, its number, and when it began."""
-    process = psutil.Process()
-    return json.dumps([platform.node(), process.pid, process.create_time()])
-
-
-def _find(told: str) -> "psutil.Process | None":
-    """Return a process that `_this_process` told of, if it is on this machine and still there."""
-    node, number, began = json.loads(told)
-    with suppress(psutil.Error):
-        process = psutil.Process(number)
-        same = node == platform.node() and process.create_time() == began
-        if same and process.status() != psutil.STATUS_ZOMBIE:
-            return process
-    return None
+        return end_missing(processes)
 
 
 def _without_store() -> WorkerError:
     return WorkerError(
         "What the workers meet at, which worker 0 or its launcher keeps, does not answer any more, "
-        f"so training cannot go on{_KEPT}"
+        f"so training cannot go on{KEPT}"
     )
 
 

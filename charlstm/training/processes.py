@@ -1,0 +1,57 @@
+"""The processes that workers are: where each is, and what to say of those that do not answer."""
+
+import json
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+
+import psutil
+
+from charlstm.errors import WorkerError
+
+KEPT = "; what was saved last is kept."
+
+
+def end_missing(processes: Mapping[int, str]) -> WorkerError:
+    """End workers that hang here; return what to say of all that do not answer.
+
+    Args:
+        processes: of each worker that is missing, as `this_process` has it.
+    """
+    found = {rank: _find(process) for rank, process in processes.items()}
+    for process in found.values():
+        if process is not None:
+            # Whoever started it might wait for it long.
+            with suppress(psutil.Error):
+                process.kill()
+    here = platform.node()
+    gone = all(
+        found[rank] is None and json.loads(process)[0] == here
+        for rank, process in processes.items()
+    )
+    one = len(found) == 1
+    named = f"Worker{'' if one else 's'} {' and '.join(map(str, sorted(found)))} "
+    if gone:
+        named += "is gone" if one else "are gone"
+    else:
+        named += f"{'does' if one else 'do'} not answer any more"
+    return WorkerError(
+        f"{named}, and training cannot go on without {'it' if one else 'them'}{KEPT}"
+    )
+
+
+def this_process() -> str:
+    """Return on which machine this process is, its number, and when it began."""
+    process = psutil.Process()
+    return json.dumps([platform.node(), process.pid, process.create_time()])
+
+
+def _find(told: str) -> psutil.Process | None:
+    """Return a process that `this_process` told of, if it is on this machine and still there."""
+    node, number, began = json.loads(told)
+    with suppress(psutil.Error):
+        process = psutil.Process(number)
+        same = node == platform.node() and process.create_time() == began
+        if same and process.status() != psutil.STATUS_ZOMBIE:
+            return process
+    return None
