@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm.checks import check_known, keywords
+from charlstm.checks import check_known, check_whole, keywords
 from charlstm.machine import Machine
 from charlstm.recipes.recipe import SETTINGS
 from charlstm.recipes.wish import Wish
@@ -55,6 +55,7 @@ def train(
     backend: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    workers: int = 1,
     tensorboard: bool = False,
     index: bool = True,
     deterministic: bool = False,
@@ -78,6 +79,9 @@ def train(
         backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         threads: for torch, in this process; where ``None``, as many as are fastest.
+        workers: how many processes of this machine train together; this one is the first. A script
+            that asks for several must do so under ``if __name__ == "__main__":``, because the
+            others import it.
         tensorboard: whether to write the figures for TensorBoard as well.
         index: whether the run keeps the text it learns from, compressed, to tell what is copied.
         deterministic: whether the same seed, machine and threads must give the same weights; see
@@ -91,16 +95,18 @@ def train(
         CharLSTMError: one of its children, each message saying what to do.
     """
     from charlstm.sessions.fitting import Material
+    from charlstm.sessions.launching import accompanied
     from charlstm.sessions.start import Keeping, start_session
 
     check_known(settings, [*SETTINGS, *keywords(train)], _TYPED)
-    session = start_session(
-        Material.handed(places, text, encoding),
-        Wish(recipe, settings, start_from),
-        Machine(backend, device, threads, deterministic),
-        Keeping(name, Path(root), prefixes, sample_every, tensorboard, index),
-    )
-    return _train(session, on_event, progress=progress)
+    check_whole("workers", workers, 1)
+    material = Material.handed(places, text, encoding)
+    wish = Wish(recipe, settings, start_from)
+    keeping = Keeping(name, Path(root), prefixes, sample_every, tensorboard, index)
+    machine = Machine(backend, device, threads, deterministic)
+    with accompanied(workers, material, machine, keeping.root) as (team, machine):
+        session = start_session(material, wish, machine, keeping, workers=team)
+        return _train(session, on_event, progress=progress)
 
 
 def resume(
@@ -112,6 +118,7 @@ def resume(
     backend: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    workers: int = 1,
     deterministic: bool = False,
     progress: bool = True,
     on_event: "Callable[[Event], None] | None" = None,
@@ -127,6 +134,7 @@ def resume(
         backend: ``"auto"`` keeps the run's own.
         device: as in `train`.
         threads: as in `train`.
+        workers: as in `train`; there may be more or fewer than before.
         deterministic: as in `train`.
         progress: as in `train`.
         on_event: as in `train`.
@@ -136,17 +144,16 @@ def resume(
         CharLSTMError: one of its children, each message saying what to do.
     """
     from charlstm.sessions.fitting import Material
+    from charlstm.sessions.launching import accompanied
     from charlstm.sessions.resume import resume_session
 
     check_known(settings, [*SETTINGS, *keywords(resume)], _TYPED)
-    session = resume_session(
-        run,
-        Material.handed(places, text),
-        Wish(settings=settings),
-        Machine(backend, device, threads, deterministic),
-        root=Path(root),
-    )
-    return _train(session, on_event, progress=progress)
+    check_whole("workers", workers, 1)
+    material, wish = Material.handed(places, text), Wish(settings=settings)
+    machine = Machine(backend, device, threads, deterministic)
+    with accompanied(workers, material, machine, Path(root)) as (team, machine):
+        session = resume_session(run, material, wish, machine, root=Path(root), workers=team)
+        return _train(session, on_event, progress=progress)
 
 
 def _train(

@@ -1,7 +1,8 @@
-"""Workers on this machine, started together by torch's own elastic launcher.
+"""Workers on this machine, started together; `charlstm.training.distributed` has what they tell.
 
-Each is a process of its own that runs the same command; `charlstm.training.distributed` has what
-they tell each other. Whoever starts them waits and hands signals on.
+From the command line torch's own elastic launcher starts all of them, each a process that runs the
+same command; whoever starts them waits and hands signals on. In Python the process that asks for
+them is the first, so that what happens is told where it was asked, and only the others are started.
 """
 
 import logging
@@ -9,19 +10,30 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import torch
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from torch.multiprocessing import get_context
 
-from charlstm.errors import WorkerError
+from charlstm.errors import CharLSTMError, WorkerError
+from charlstm.machine import Machine
+from charlstm.model.devices import choose_device
+from charlstm.sessions.fitting import Material
+from charlstm.sessions.following import follow
+from charlstm.training.distributed import ALONE, Workers, join_at
 
 # A worker that is asked to stop finishes its step and saves: so many seconds are enough for that.
 _SAVING_SECONDS = 300
+# Those that have made the last step leave at once.
+_LEAVING_SECONDS = 10
 
 
 def launch(count: int, command: Sequence[str]) -> int:
@@ -62,6 +74,60 @@ def launch(count: int, command: Sequence[str]) -> int:
     finally:
         _end_all(config.run_id)
     return 0
+
+
+@contextmanager
+def accompanied(
+    count: int, material: Material, machine: Machine, root: Path
+) -> Iterator[tuple[Workers, Machine]]:
+    """Start the workers that train with this one; yield all of them, and what each computes with.
+
+    Args:
+        count: of them, with this one.
+        material: the text that all read.
+        machine: what computes; threads that it does not say are shared by all.
+        root: see `charlstm.sessions.following.follow`.
+
+    Raises:
+        WorkerError: another one is gone or has failed.
+    """
+    if count == 1:
+        yield ALONE, machine
+        return
+    threads = machine.threads or max(torch.get_num_threads() // count, 1)
+    machine = replace(machine, threads=threads)
+    store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+    others = [
+        get_context("spawn").Process(
+            target=_accompany,
+            args=(store.port, rank, count, replace(material, on_read=None), machine, root),
+            daemon=True,  # it ends with this process, whatever ends that
+        )
+        for rank in range(1, count)
+    ]
+    for process in others:
+        process.start()
+    try:
+        with join_at(store, 0, count, choose_device(machine.device)) as workers:
+            yield workers, machine
+            for process in others:
+                process.join(_LEAVING_SECONDS)
+    finally:
+        for process in others:
+            process.kill()
+            process.join()
+
+
+def _accompany(
+    port: int, rank: int, count: int, material: Material, machine: Machine, root: Path
+) -> None:
+    """Train with the worker that has started this one, which says what goes wrong."""
+    store = TCPStore("localhost", port)
+    with (
+        suppress(CharLSTMError, KeyboardInterrupt),
+        join_at(store, rank, count, choose_device(machine.device)) as workers,
+    ):
+        follow(material, machine, workers=workers, root=root).run()
 
 
 def _code_of(failures: Mapping[int, ProcessFailure]) -> int:

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from charlstm.errors import CharLSTMError, RecipeError, Setting, WorkerError, count
 from charlstm.model.rows import Rows
-from charlstm.training.processes import KEPT, end_missing, this_process
+from charlstm.training.processes import KEPT, end_missing, is_gone, this_process
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
@@ -128,8 +128,15 @@ class Workers(AbstractContextManager["Workers"]):
         """Return the sums over all workers, as `sum` does."""
         return values
 
+    def meet(self) -> None:
+        """Wait until all workers have come here, for as long as it takes.
+
+        Raises:
+            WorkerError: another worker is gone or has failed.
+        """
+
     def tell(self, data: bytes) -> bytes:
-        """Return what the first worker says; all are waited for, as long as it takes.
+        """Return what the first worker says; all are waited for, as in `meet`.
 
         Args:
             data: what this one says, which counts if it is the first.
@@ -206,7 +213,7 @@ class _Joined(Workers):
         return summed.cpu().numpy()
 
     def tell(self, data: bytes) -> bytes:
-        self._meet()
+        self.meet()
         size = torch.tensor([len(data)], device=self._device)
         self.copy(size)
         told = torch.empty(int(size), dtype=torch.uint8, device=self._device)
@@ -227,8 +234,7 @@ class _Joined(Workers):
                     "must train the same model on the same text."
                 )
 
-    def _meet(self) -> None:
-        """Wait until all workers have come as far as this one, and are connected."""
+    def meet(self) -> None:
         place = f"met/{self._meetings}"
         self._meetings += 1
         began, pause = time.monotonic(), _SOON
@@ -239,6 +245,8 @@ class _Joined(Workers):
                     self._give_up(RuntimeError("a worker has ended"))
                 time.sleep(pause)
                 pause = min(1.5 * pause, _SELDOM)
+                if pause == _SELDOM:
+                    self._check_there()
         except RuntimeError:
             raise _without_store() from None
         self.waited += time.monotonic() - began
@@ -246,6 +254,14 @@ class _Joined(Workers):
             self._check_devices()
             with self._talking():
                 self._connect()
+
+    def _check_there(self) -> None:
+        """Check that the workers of this machine are there that are waited for."""
+        for rank in range(self.count):
+            if self._store.check([f"process/{rank}"]):
+                process = self._store.get(f"process/{rank}").decode()
+                if is_gone(process) and not self._store.add("ended", 0):
+                    raise end_missing({rank: process})
 
     @contextmanager
     def _talking(self) -> Iterator[None]:
@@ -355,12 +371,7 @@ def join_workers(device: torch.device) -> Workers:
     """
     if not is_one_of_several():
         return ALONE
-    if device.type not in ("cpu", "cuda") or not torch.distributed.is_available():
-        raise RecipeError(
-            f"Several workers cannot train on {device.type} with this build of torch; use ",
-            Setting("device", "cpu"),
-            ", or train in one process.",
-        )
+    _check_device(device)
     from torch.distributed.rendezvous import rendezvous  # there is one only where it is available
 
     if device.type == "cuda":
@@ -371,6 +382,33 @@ def join_workers(device: torch.device) -> Workers:
         return _Joined(store, rank, number, device)
     except (RuntimeError, ValueError) as error:
         raise WorkerError(f"The other workers cannot be found: {_first_line(error)}.") from None
+
+
+def join_at(store: "Store", rank: int, number: int, device: torch.device) -> Workers:
+    """Join workers of this machine that meet at a store; see `join_workers`.
+
+    Args:
+        store: that all of them reach.
+        rank: which this one is.
+        number: of how many.
+        device: see there.
+
+    Raises:
+        RecipeError: see there.
+    """
+    _check_device(device)
+    if device.type == "cuda":
+        _take_gpu(rank)
+    return _Joined(store, rank, number, device)
+
+
+def _check_device(device: torch.device) -> None:
+    if device.type not in ("cpu", "cuda") or not torch.distributed.is_available():
+        raise RecipeError(
+            f"Several workers cannot train on {device.type} with this build of torch; use ",
+            Setting("device", "cpu"),
+            ", or train in one process.",
+        )
 
 
 def _take_gpu(local_rank: int) -> None:

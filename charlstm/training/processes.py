@@ -18,19 +18,14 @@ def end_missing(processes: Mapping[int, str]) -> WorkerError:
     Args:
         processes: of each worker that is missing, as `this_process` has it.
     """
-    found = {rank: _find(process) for rank, process in processes.items()}
-    for process in found.values():
+    gone = all(map(is_gone, processes.values()))
+    for process in map(_find, processes.values()):
         if process is not None:
             # Whoever started it might wait for it long.
             with suppress(psutil.Error):
                 process.kill()
-    here = platform.node()
-    gone = all(
-        found[rank] is None and json.loads(process)[0] == here
-        for rank, process in processes.items()
-    )
-    one = len(found) == 1
-    named = f"Worker{'' if one else 's'} {' and '.join(map(str, sorted(found)))} "
+    one = len(processes) == 1
+    named = f"Worker{'' if one else 's'} {' and '.join(map(str, sorted(processes)))} "
     if gone:
         named += "is gone" if one else "are gone"
     else:
@@ -44,6 +39,11 @@ def this_process() -> str:
     """Return on which machine this process is, its number, and when it began."""
     process = psutil.Process()
     return json.dumps([platform.node(), process.pid, process.create_time()])
+
+
+def is_gone(told: str) -> bool:
+    """Return whether a process that `this_process` told of was on this machine and is not now."""
+    return json.loads(told)[0] == platform.node() and _find(told) is None
 
 
 def _find(told: str) -> psutil.Process | None:

@@ -181,6 +181,7 @@ class Trainer:
                 continue
             if self._loss_count and self._at_epoch_end():
                 yield self._end_epoch()
+                self._workers.meet()  # the first may have written long
                 self._good = self.snapshot()
             if reason := self.over:
                 yield Finished(reason)
@@ -201,9 +202,11 @@ class Trainer:
                 return
             if self.step % _SET_ASIDE_STEPS == 0 and self._is_good():
                 self._good = self.snapshot()
-            if self._agreement.saving:
+            if saving := self._agreement.saving:
                 self._descent.gather()
             yield self._made_step()
+            if saving:
+                self._workers.meet()
             if self._agreement.stopping or self._at_epoch_end():
                 return
 
