@@ -32,7 +32,14 @@ hypothesis.settings.load_profile("patient")
 
 
 # What takes long comes first, or all others would wait for it at the end.
-LONG = ("test_faults.py", "test_workers.py", "test_session.py", "test_benchmarks.py", "test_cli.py")
+LONG = (
+    "test_faults.py",
+    "test_workers.py",
+    "test_launching.py",
+    "test_session.py",
+    "test_benchmarks.py",
+    "test_cli.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -122,9 +122,11 @@ def _accompany(
     port: int, rank: int, count: int, material: Material, machine: Machine, root: Path
 ) -> None:
     """Train with the worker that has started this one, which says what goes wrong."""
+    # A Ctrl-C reaches both, and the one that has started this one ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     store = TCPStore("localhost", port)
     with (
-        suppress(CharLSTMError, KeyboardInterrupt),
+        suppress(CharLSTMError),
         join_at(store, rank, count, choose_device(machine.device)) as workers,
     ):
         follow(material, machine, workers=workers, root=root).run()
