@@ -18,8 +18,8 @@ from charlstm.text.vocabulary import UNKNOWN
 
 # Below this temperature only the likeliest is left of what is expected without the song.
 _COLDEST = 0.05
-# So many streams are blended at once.
-_BLOCK = 32
+# So many probabilities are blended at once, in memory of this many times four bytes.
+_BLOCK = 1 << 18
 
 
 def blend(network: Network, recall: Recall | None, share: float) -> "Network | Blend":
@@ -135,7 +135,7 @@ class Blend:
     def start(self, streams: int = 1) -> BlendState:
         """Return the state before any character, for `streams` streams."""
         ngram, V = self.recall.ngram, self.vocabulary_size
-        nothing = Contexts([[] for _ in range(streams)])
+        nothing = Contexts(np.empty((streams, 0), dtype=np.int64))
         contexts = nothing if ngram is None else ngram.start(streams)
         said = self.recall.so_far.start(streams)
         logits = np.empty((streams, V), dtype=np.float32)
@@ -152,8 +152,7 @@ class Blend:
         """Return an independent state of streams that were remembered at different places."""
         V, numbers = self.vocabulary_size, [stream for _, stream in streams]
         network = self.network.gather([(memory.network, stream) for memory, stream in streams])
-        nodes = [memory.contexts.nodes[stream].copy() for memory, stream in streams]
-        contexts = Contexts(nodes)
+        contexts = Contexts(np.stack([memory.contexts.nodes[stream] for memory, stream in streams]))
         said = gathered([(memory.said, stream) for memory, stream in streams])
         lead = np.array([memory.lead[stream] for memory, stream in streams])
         logits = np.empty((len(numbers), V), dtype=np.float32)
@@ -210,8 +209,9 @@ class Blend:
         state.totals = np.empty(len(state.logits))
         shares = self.shares(state).astype(np.float32)
         # In blocks that stay in the processor's cache.
-        for start in range(0, len(state.logits), _BLOCK):
-            part = slice(start, start + _BLOCK)
+        block = max(_BLOCK // self.vocabulary_size, 1)
+        for start in range(0, len(state.logits), block):
+            part = slice(start, start + block)
             logits = state.network.logits[part]
             highest = self._highest(logits)
             expected = logits - highest
@@ -219,8 +219,7 @@ class Blend:
             sums = self._sums(expected)
             state.totals[part] = np.reshape(highest + np.log(sums), -1)
             expected *= (1 - shares[part, None]) / sums
-            contexts = Contexts(state.contexts.nodes[part])
-            self._recall(expected, contexts, state.said.part(part), shares[part])
+            self._recall(expected, state.contexts.take(part), state.said.part(part), shares[part])
             np.log(expected, out=expected)
             np.multiply(expected, self.temperature, out=state.logits[part])
         return state
