@@ -82,10 +82,10 @@ class NGram:
         # As they are looked up one by one, without making an object of NumPy's each time.
         self._tables = [
             (
-                _viewed(level.symbols),
-                _viewed(level.starts),
-                _viewed(level.shares),
-                _viewed(level.kept),
+                memory_of(np.ascontiguousarray(level.symbols)),
+                memory_of(np.ascontiguousarray(level.starts)),
+                memory_of(np.ascontiguousarray(level.shares)),
+                memory_of(np.ascontiguousarray(level.kept)),
             )
             for level in self.levels
         ]
@@ -180,16 +180,15 @@ class NGram:
             self._add_to_many(expected, contexts, shares)
 
     def _add_to_one(self, expected: NDArray[Any], nodes: list[int], share: float) -> None:
-        added: dict[int, float] = {}
+        numbers = memory_of(expected)
         for length in range(len(nodes) - 1, self._short, -1):
             symbols, starts, shares, kept = self._tables[length]
             node = nodes[length]
             part = slice(starts[node], starts[node + 1])
             for symbol, one in zip(symbols[part], shares[part], strict=True):
-                added[symbol] = added.get(symbol, 0.0) + share * one
+                numbers[symbol] += share * one
             share *= kept[node]
         expected += share * self._after(nodes[: self._short + 1], expected.dtype)
-        add_few(expected, added)
 
     def _add_to_many(
         self, expected: NDArray[Any], contexts: Contexts, shares: NDArray[Any]
@@ -304,14 +303,6 @@ def _found(keys: Whole, wanted: Whole) -> Whole:
     return np.where(keys[np.minimum(at, len(keys) - 1)] == wanted, at, -1)
 
 
-def add_few(expected: NDArray[Any], added: dict[int, float], share: float = 1.0) -> None:
-    """Add a share of some numbers to the probabilities of a few characters, ``[V]``."""
-    if added:
-        characters = list(added)
-        known = expected.take(characters).tolist()
-        sums = [one + share * more for one, more in zip(known, added.values(), strict=True)]
-        expected.put(characters, sums)
-
-
-def _viewed(array: NDArray[Any]) -> memoryview:
-    return memoryview(np.ascontiguousarray(array))  # type: ignore[arg-type]
+def memory_of(array: NDArray[Any]) -> Any:
+    """Return the memory of an array, which single numbers are read from and written to fastest."""
+    return memoryview(array)  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.model.recall.followers import LENGTHS, LONGEST, Followers
-from charlstm.model.recall.ngram import Real, add_few
+from charlstm.model.recall.ngram import Real, memory_of
 
 REACH = 1000
 """How many characters back what followed is counted."""
@@ -242,18 +242,19 @@ def _add_to_one(
     Few characters followed the longer contexts: numbers are faster than arrays of few.
     """
     rows, D = followers.here(), pull.discount
-    totals = [len(followers), *(sum(row.values()) for row in rows[1:])]
-    keep, each, added = 1.0, 0.0, dict[int, float]()
+    keep, weights = 1.0, list[float]()
     for k in range(len(rows) - 1, -1, -1):
-        total = totals[k] + pull.pulls[k]
-        each = strength * (1 - ending) * keep / total
-        keep *= (pull.pulls[k] + D * len(rows[k])) / total
         # The shortest context was followed by all that was said.
-        for character, number in rows[k].items() if k else ():
-            added[character] = added.get(character, 0.0) + each * (number - D)
+        total = pull.pulls[k] + (sum(rows[k].values()) if k else len(followers))
+        weights.append(strength * (1 - ending) * keep / total)
+        keep *= (pull.pulls[k] + D * len(rows[k])) / total
     expected *= 1 - strength * (1 - keep)
-    expected += _discounted(said.counts[0], each, D, expected.dtype)
-    add_few(expected, added)
+    if rows:
+        expected += _discounted(said.counts[0], weights.pop(), D, expected.dtype)
+    numbers = memory_of(expected)
+    for row, weight in zip(rows[1:], reversed(weights), strict=True):
+        for character, number in row.items():
+            numbers[character] += weight * (number - D)
     return strength * (1 - keep)
 
 
