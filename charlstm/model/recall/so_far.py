@@ -156,8 +156,8 @@ class SoFar:
         if said.most == self.reach:
             self._count(said, said.ids[:, LONGEST].tolist(), -1)
         self._count(said, ids, 1)
-        said.most = min(said.most + 1, self.reach)
-        said.ids[:, :-1] = said.ids[:, 1:]
+        said.most = n = min(said.most + 1, self.reach)
+        said.ids[:, -n - LONGEST : -1] = said.ids[:, self.reach - n + 1 :]
         said.ids[:, -1] = column
         if self.end is not None and self.end in ids:
             self._forget(said, np.flatnonzero(column == self.end))
@@ -220,7 +220,8 @@ class SoFar:
         if ending is None or self.end is None:
             ending = np.zeros(len(expected))
         left: Real | float
-        if len(expected) == 1:
+        # One of many is reckoned with as those are.
+        if len(expected) == 1 and said.alike is None:
             followers = self._followers(said)
             left = _add_to_one(expected[0], said, followers, pull, strength, float(ending[0]))
         else:
