@@ -56,7 +56,8 @@ class Said:
         most: how many of those any stream has.
         alike: ``[N, reach]``: with how many characters, `LONGEST` at most, the text before each one
             ends as the text does now. ``None`` where it is not known: it follows from `ids`.
-        followers: of the only stream. ``None`` where it is not known: it follows from `ids` too.
+        followers: of a stream that is alone. ``None`` where they are not known: they follow from
+            `ids` too, but not soon, so what was one of many is reckoned with as many are.
     """
 
     ids: NDArray[np.int32]
@@ -64,6 +65,11 @@ class Said:
     most: int
     alike: NDArray[np.int8] | None = None
     followers: Followers | None = None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this is one stream, of which there are followers, or can be."""
+        return self.alike is None and len(self.ids) == 1
 
     def take(self, streams: Sequence[int] | NDArray[np.integer[Any]]) -> "Said":
         """Return an independent copy whose stream k stands where stream ``streams[k]`` does."""
@@ -113,10 +119,12 @@ def balance(tally: Tally, pull: Pull) -> tuple[Real, Real]:
 
 def gathered(streams: Sequence[tuple[Said, int]]) -> Said:
     """Return what streams of different moments have said, side by side."""
+    alike = [said.alike[stream] for said, stream in streams if said.alike is not None]
     return Said(
         np.stack([said.ids[stream] for said, stream in streams]),
         np.stack([said.counts[stream] for said, stream in streams]),
         max(said.most for said, _ in streams),
+        np.stack(alike) if len(alike) == len(streams) else None,
     )
 
 
@@ -144,9 +152,8 @@ class SoFar:
     def step(self, said: Said, ids: Sequence[int]) -> None:
         """Read one character in each stream, N of them; `said` moves on."""
         column = np.array(ids, dtype=np.int32)
-        if len(ids) == 1:
+        if said.is_alone:
             self._followers(said).read(ids[0])
-            said.alike = None
         elif n := said.most:
             alike = self._alike(said)[:, -n:]
             # The text before a character, and that character, against the text up to now: one
@@ -220,8 +227,7 @@ class SoFar:
         if ending is None or self.end is None:
             ending = np.zeros(len(expected))
         left: Real | float
-        # One of many is reckoned with as those are.
-        if len(expected) == 1 and said.alike is None:
+        if said.is_alone:
             followers = self._followers(said)
             left = _add_to_one(expected[0], said, followers, pull, strength, float(ending[0]))
         else:
