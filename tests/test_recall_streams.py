@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from charlstm.model.recall.counting import count_levels
+from charlstm.model.recall.followers import LENGTHS
 from charlstm.model.recall.ngram import NGram
-from charlstm.model.recall.so_far import LENGTHS, Pull, SoFar, follow
+from charlstm.model.recall.so_far import Pull, SoFar, follow
 
 END = 1
 PULL = Pull(0.37, tuple(40 / (1 + k) + 0.1 * k for k in range(len(LENGTHS))))

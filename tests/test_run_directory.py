@@ -28,7 +28,8 @@ from saves import read_save, write_save
 
 from charlstm.errors import RunError, SettingError
 from charlstm.figures import Report
-from charlstm.model.recall.so_far import LENGTHS, Pull
+from charlstm.model.recall.followers import LENGTHS
+from charlstm.model.recall.so_far import Pull
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.named import d2l
 from charlstm.recipes.recipe import Recipe

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from charlstm.model.recall.fitting import fit_pull
-from charlstm.model.recall.so_far import LENGTHS, Pull, Said, SoFar, follow, gathered
+from charlstm.model.recall.followers import LENGTHS
+from charlstm.model.recall.so_far import Pull, Said, SoFar, follow, gathered
 
 EXACT = 1e-9
 V, END = 6, 2

@@ -20,7 +20,8 @@ from trainings import is_step, resume_session, start_session
 import charlstm
 from charlstm.cli.names import option
 from charlstm.errors import MissingLibraryError, RecipeError, RunError, TrainingError
-from charlstm.model.recall.so_far import LENGTHS, Pull
+from charlstm.model.recall.followers import LENGTHS
+from charlstm.model.recall.so_far import Pull
 from charlstm.recipes.named import auto
 from charlstm.sessions.plan import Plan
 from charlstm.sessions.remembering import _again

@@ -40,8 +40,8 @@ from charlstm.figures import Report
 from charlstm.files import opened_in_place, write_whole
 from charlstm.machine import machine_bytes
 from charlstm.model.charlm import CharLM
+from charlstm.model.recall.followers import LENGTHS
 from charlstm.model.recall.learning import learn_recall
-from charlstm.model.recall.so_far import LENGTHS
 from charlstm.recipes.architecture import Architecture
 from charlstm.recipes.recipe import Recipe
 from charlstm.runs.directory import RunDirectory

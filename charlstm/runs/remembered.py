@@ -18,9 +18,10 @@ from charlstm.checks import check_real
 from charlstm.errors import Part, RunError, Setting
 from charlstm.files import ADVICE
 from charlstm.model.recall.counting import Level
+from charlstm.model.recall.followers import LENGTHS
 from charlstm.model.recall.ngram import NGram
 from charlstm.model.recall.recall import Recall
-from charlstm.model.recall.so_far import LENGTHS, Pull
+from charlstm.model.recall.so_far import Pull
 from charlstm.runs.fields import counted, typed
 from charlstm.runs.tensors import Shapes, WholeNumbers, read_tensors
 from charlstm.text.vocabulary import Vocabulary

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from charlstm.model.recall.followers import LENGTHS
 from charlstm.model.recall.recall import MOST_CHARACTERS
-from charlstm.model.recall.so_far import LENGTHS, Pull
+from charlstm.model.recall.so_far import Pull
 from charlstm.runs.info import RunInfo
 from charlstm.runs.remembered import NAME
 

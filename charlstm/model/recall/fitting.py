@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.model.recall.counting import count_levels
+from charlstm.model.recall.followers import LENGTHS
 from charlstm.model.recall.ngram import NGram, Real
-from charlstm.model.recall.so_far import LENGTHS, Followed, Pull, SoFar, Tally, follow
+from charlstm.model.recall.so_far import Followed, Pull, SoFar, Tally, follow
 
 # Of each fifth of the text so many characters are looked at.
 _STRETCHES = 5

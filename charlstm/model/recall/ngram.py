@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ SMALL_ALPHABET = 500
 # followed by so many that what is expected after them is remembered as a whole: a million numbers.
 _SHORT = (3, 1)
 _MOST_NUMBERS = 1_000_000
+# After so many contexts it is remembered how likely the end is.
+_MOST_ENDS = 20_000
 
 
 @dataclass
@@ -29,15 +32,21 @@ class Contexts:
     """Where N streams stand: which grams they have just read.
 
     Attributes:
-        nodes: of each stream: the numbers of the grams of 0, 1, ... K - 1 characters that it has
-            read last, as far as the training text has them.
+        nodes: ``[N, K]``: the numbers of the grams of 0, 1, ... K - 1 characters that each stream
+            has read last; -1 for those that the training text does not have.
     """
 
-    nodes: list[list[int]]
+    nodes: Whole
 
-    def take(self, streams: Sequence[int]) -> "Contexts":
-        """Return an independent copy whose stream k stands where stream ``streams[k]`` does."""
-        return Contexts([self.nodes[stream].copy() for stream in streams])
+    def take(self, streams: Sequence[int] | slice) -> "Contexts":
+        """Return where some of the streams stand; independent of this, unless it is a slice."""
+        return Contexts(self.nodes[streams])
+
+    def known(self) -> list[list[int]]:
+        """Return of each stream the numbers of those that the training text has."""
+        return [
+            nodes[: nodes.index(-1)] if nodes[-1] < 0 else nodes for nodes in self.nodes.tolist()
+        ]
 
 
 class NGram:
@@ -73,19 +82,25 @@ class NGram:
         # As they are looked up one by one, without making an object of NumPy's each time.
         self._tables = [
             (
-                _viewed(level.symbols),
-                _viewed(level.starts),
-                _viewed(level.shares),
-                _viewed(level.kept),
+                memory_of(np.ascontiguousarray(level.symbols)),
+                memory_of(np.ascontiguousarray(level.starts)),
+                memory_of(np.ascontiguousarray(level.shares)),
+                memory_of(np.ascontiguousarray(level.kept)),
             )
             for level in self.levels
         ]
         self._short = _SHORT[vocabulary_size > SMALL_ALPHABET]
         self._rows: dict[tuple[str, int, int], NDArray[Any]] = {}
+        self._ends: dict[tuple[int, int], float] = {}
 
     def __repr__(self) -> str:
         grams = sum(len(level.symbols) for level in self.levels)
         return f"<NGram: {self.order} characters, {grams:,} grams>"
+
+    @cached_property
+    def _keys(self) -> list[Whole]:
+        """The grams of each level, see `_keys_of`; made when many streams are read."""
+        return [_keys_of(level, self.vocabulary_size) for level in self.levels]
 
     @property
     def order(self) -> int:
@@ -94,7 +109,9 @@ class NGram:
 
     def start(self, streams: int = 1) -> Contexts:
         """Return where N streams stand before any character."""
-        return Contexts([[0] for _ in range(streams)])
+        nodes = np.full((streams, self.order), -1)
+        nodes[:, 0] = 0
+        return Contexts(nodes)
 
     def step(self, contexts: Contexts, ids: Sequence[int]) -> Real:
         """Read one character in each stream, N of them; `contexts` moves on.
@@ -102,26 +119,45 @@ class NGram:
         Returns:
             ``[N]``: how likely each was.
         """
-        likely = np.empty(len(ids))
-        for stream, (nodes, character) in enumerate(zip(contexts.nodes, ids, strict=True)):
-            # Of what was read before a song only the mark is remembered.
-            most = min(1, self.order - 1) if character == self.end else self.order - 1
-            read, chance, known = [0], float(self._alone[character]), True
-            for length, node in enumerate(nodes):
-                symbols, starts, shares, kept = self._tables[length]
-                if length:
-                    chance *= kept[node]
-                if not known:
-                    continue  # what the text does not have is in nothing longer either
-                stop = starts[node + 1]
-                at = bisect_left(symbols, character, starts[node], stop)
-                known = at < stop and symbols[at] == character
-                if known and length:
-                    chance += shares[at]
-                if known and length < most:
-                    read.append(at)
-            contexts.nodes[stream] = read
-            likely[stream] = chance
+        if len(ids) == 1:
+            return np.array([self._step_one(contexts, ids[0])])
+        return self._step_many(contexts.nodes, np.array(ids))
+
+    def _step_one(self, contexts: Contexts, character: int) -> float:
+        # Of what was read before a song only the mark is remembered.
+        most = min(1, self.order - 1) if character == self.end else self.order - 1
+        read, likely, known = [0], float(self._alone[character]), True
+        for length, node in enumerate(contexts.known()[0]):
+            symbols, starts, shares, kept = self._tables[length]
+            if length:
+                likely *= kept[node]
+            if not known:
+                continue  # what the text does not have is in nothing longer either
+            stop = starts[node + 1]
+            at = bisect_left(symbols, character, starts[node], stop)
+            known = at < stop and symbols[at] == character
+            if known and length:
+                likely += shares[at]
+            if known and length < most:
+                read.append(at)
+        contexts.nodes[0, : len(read)] = read
+        contexts.nodes[0, len(read) :] = -1
+        return likely
+
+    def _step_many(self, nodes: Whole, ids: Whole) -> Real:
+        likely = self._alone[ids]
+        found = ids
+        for length, (level, keys) in enumerate(zip(self.levels, self._keys, strict=True)):
+            before = nodes[:, length].copy()
+            # What has been read is found one level further up from now on.
+            if length:
+                nodes[:, length] = found
+                likely *= np.where(before >= 0, level.kept[before], 1.0)
+            found = _found(keys, before * self.vocabulary_size + ids)
+            if length:
+                likely += np.where(found >= 0, level.shares[found], 0.0)
+        if self.end is not None:
+            nodes[ids == self.end, 2:] = -1
         return likely
 
     def expected(self, contexts: Contexts) -> Real:
@@ -139,40 +175,41 @@ class NGram:
             shares: ``[N]``, of each distribution.
         """
         if len(expected) == 1:
-            self._add_to_one(expected[0], contexts.nodes[0], float(shares[0]))
+            self._add_to_one(expected[0], contexts.known()[0], float(shares[0]))
         else:
-            self._add_to_many(expected, contexts.nodes, shares)
+            self._add_to_many(expected, contexts, shares)
 
     def _add_to_one(self, expected: NDArray[Any], nodes: list[int], share: float) -> None:
-        added: dict[int, float] = {}
+        numbers = memory_of(expected)
         for length in range(len(nodes) - 1, self._short, -1):
             symbols, starts, shares, kept = self._tables[length]
             node = nodes[length]
             part = slice(starts[node], starts[node + 1])
             for symbol, one in zip(symbols[part], shares[part], strict=True):
-                added[symbol] = added.get(symbol, 0.0) + share * one
+                numbers[symbol] += share * one
             share *= kept[node]
         expected += share * self._after(nodes[: self._short + 1], expected.dtype)
-        add_few(expected, added)
 
     def _add_to_many(
-        self, expected: NDArray[Any], nodes: list[list[int]], shares: NDArray[Any]
+        self, expected: NDArray[Any], contexts: Contexts, shares: NDArray[Any]
     ) -> None:
         flat, left = expected.reshape(-1), shares.astype(np.float64)
-        for length in range(max(map(len, nodes)) - 1, self._short, -1):
-            known = [stream for stream, read in enumerate(nodes) if len(read) > length]
-            level = self.levels[length]
-            streams, contexts = np.array(known), np.array([nodes[k][length] for k in known])
-            starts = level.starts[contexts].astype(np.int64)
-            sizes = level.starts[contexts + 1] - starts
+        for length in range(self.order - 1, self._short, -1):
+            level, nodes = self.levels[length], contexts.nodes[:, length]
+            streams = np.flatnonzero(nodes >= 0)
+            nodes = nodes[streams]
+            starts = level.starts[nodes].astype(np.int64)
+            sizes = level.starts[nodes + 1] - starts
             # starts[0], starts[0] + 1, ... of each context, one after the other.
             followers = np.arange(sizes.sum()) + np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
             rows = np.repeat(streams * self.vocabulary_size, sizes)
             more = np.repeat(left[streams], sizes) * level.shares[followers]
             flat[rows + level.symbols[followers]] += more
-            left[streams] *= level.kept[contexts]
-        short = [self._after(read[: self._short + 1], expected.dtype) for read in nodes]
-        expected += left.astype(expected.dtype)[:, None] * np.stack(short)
+            left[streams] *= level.kept[nodes]
+        after = [self._after(read[: self._short + 1], expected.dtype) for read in contexts.known()]
+        short = np.concatenate(after).reshape(expected.shape)
+        short *= left.astype(expected.dtype)[:, None]
+        expected += short
 
     def _after(self, nodes: list[int], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return the distribution after a short context, ``[V]``, which comes again and again."""
@@ -191,20 +228,27 @@ class NGram:
 
     def of_end(self, contexts: Contexts) -> Real:
         """Return how likely the song ends in each stream, ``[N]``; 0 in a text of one piece."""
-        chances = np.zeros(len(contexts.nodes))
         if self.end is None:
-            return chances
-        for stream, nodes in enumerate(contexts.nodes):
-            chance = self._alone[self.end]
+            return np.zeros(len(contexts.nodes))
+        return np.array([self._end_after(nodes, self.end) for nodes in contexts.known()])
+
+    def _end_after(self, nodes: list[int], end: int) -> float:
+        """Return how likely the song ends after a context, which may have come before."""
+        key = (len(nodes), nodes[-1])
+        likely = self._ends.get(key)
+        if likely is None:
+            likely = float(self._alone[end])
             for (symbols, starts, shares, kept), node in zip(
                 self._tables[1:], nodes[1:], strict=False
             ):
-                chance *= kept[node]
-                at = bisect_left(symbols, self.end, starts[node], starts[node + 1])
-                if at < starts[node + 1] and symbols[at] == self.end:
-                    chance += shares[at]
-            chances[stream] = chance
-        return chances
+                likely *= kept[node]
+                at = bisect_left(symbols, end, starts[node], starts[node + 1])
+                if at < starts[node + 1] and symbols[at] == end:
+                    likely += shares[at]
+            if len(self._ends) == _MOST_ENDS:
+                self._ends.clear()
+            self._ends[key] = likely
+        return likely
 
     def probabilities(self, ids: NDArray[np.integer[Any]], of: int | None = None) -> Real:
         """Return the probability of each character of a text but the first, ``[N - 1]``.
@@ -226,9 +270,7 @@ class NGram:
         result = self._alone[targets]
         before: Whole = np.zeros(len(ids), dtype=np.int64)
         for length, level in enumerate(self.levels, start=1):
-            contexts = np.repeat(np.arange(len(level.kept)), np.diff(level.starts))
-            keys = contexts * self.vocabulary_size + level.symbols
-
+            keys = _keys_of(level, self.vocabulary_size)
             read = _found(keys, before * self.vocabulary_size + ids)
             if length > 1:
                 at = read if of is None else _found(keys, before * self.vocabulary_size + targets)
@@ -248,20 +290,19 @@ def nats_of(probabilities: Real) -> Real:
     return nats
 
 
+def _keys_of(level: Level, vocabulary_size: int) -> Whole:
+    """Return a number for each gram of a level, its context's times V and its symbol: ascending."""
+    contexts = np.repeat(np.arange(len(level.kept)), np.diff(level.starts))
+    keys: Whole = contexts * vocabulary_size + level.symbols
+    return keys
+
+
 def _found(keys: Whole, wanted: Whole) -> Whole:
     """Return where keys stand among others that ascend; -1 for those that do not."""
     at = np.searchsorted(keys, wanted)
     return np.where(keys[np.minimum(at, len(keys) - 1)] == wanted, at, -1)
 
 
-def add_few(expected: NDArray[Any], added: dict[int, float], share: float = 1.0) -> None:
-    """Add a share of some numbers to the probabilities of a few characters, ``[V]``."""
-    if added:
-        characters = list(added)
-        known = expected.take(characters).tolist()
-        sums = [one + share * more for one, more in zip(known, added.values(), strict=True)]
-        expected.put(characters, sums)
-
-
-def _viewed(array: NDArray[Any]) -> memoryview:
-    return memoryview(np.ascontiguousarray(array))  # type: ignore[arg-type]
+def memory_of(array: NDArray[Any]) -> Any:
+    """Return the memory of an array, which single numbers are read from and written to fastest."""
+    return memoryview(array)  # type: ignore[arg-type]

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.model.recall.followers import LONGEST
 from charlstm.model.recall.measured import Measured
 from charlstm.model.recall.ngram import NGram, Real
-from charlstm.model.recall.so_far import LONGEST, Pull, SoFar, follow
+from charlstm.model.recall.so_far import Pull, SoFar, follow
 from charlstm.text.vocabulary import Ids
 
 MOST_CHARACTERS = 8_000_000

@@ -14,21 +14,15 @@ A song has never said its own end, and would put it off with all that it has sai
 added the end has the share that the n-gram model gives it, and all else what that leaves.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.model.recall.ngram import Real, add_few
-
-LENGTHS = (0, 1, 2, 3, 4, 6, 9, 14, 20)
-"""Of how many characters the contexts are; K of them."""
-
-LONGEST = LENGTHS[-1]
+from charlstm.model.recall.followers import LENGTHS, LONGEST, Followers
+from charlstm.model.recall.ngram import Real, memory_of
 
 REACH = 1000
 """How many characters back what followed is counted."""
@@ -36,7 +30,6 @@ REACH = 1000
 _LEVELS = len(LENGTHS)
 # Of so many characters that are alike, the number of the longest context among them.
 _LEVEL = np.searchsorted(LENGTHS, np.arange(LONGEST + 1), side="right") - 1
-_LEVEL_OF: list[int] = _LEVEL.tolist()
 
 
 @dataclass(frozen=True)
@@ -58,26 +51,38 @@ class Said:
     """What N streams have read of their songs, the newest character last.
 
     Attributes:
-        ids: ``[N, reach]``; V where there is nothing yet.
+        ids: ``[N, LONGEST + reach]``; V where there is nothing yet.
+        counts: ``[N, V]``: how often each character is among the last `reach`.
+        most: how many of those any stream has.
         alike: ``[N, reach]``: with how many characters, `LONGEST` at most, the text before each one
-            ends as the text does now.
-        counts: ``[N, V]``: how often each character is among `ids`.
-        most: how many characters any stream has.
+            ends as the text does now. ``None`` where it is not known: it follows from `ids`.
+        followers: of a stream that is alone. ``None`` where they are not known: they follow from
+            `ids` too, but not soon, so what was one of many is reckoned with as many are.
     """
 
     ids: NDArray[np.int32]
-    alike: NDArray[np.int8]
     counts: NDArray[np.float32]
     most: int
+    alike: NDArray[np.int8] | None = None
+    followers: Followers | None = None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this is one stream, of which there are followers, or can be."""
+        return self.alike is None and len(self.ids) == 1
 
     def take(self, streams: Sequence[int] | NDArray[np.integer[Any]]) -> "Said":
         """Return an independent copy whose stream k stands where stream ``streams[k]`` does."""
         rows = np.asarray(streams, dtype=np.intp)
-        return Said(self.ids[rows], self.alike[rows], self.counts[rows], self.most)
+        alike = None if self.alike is None else self.alike[rows]
+        return Said(self.ids[rows], self.counts[rows], self.most, alike)
 
     def part(self, streams: slice) -> "Said":
         """Return some of the streams, in the same memory."""
-        return Said(self.ids[streams], self.alike[streams], self.counts[streams], self.most)
+        if len(self.ids[streams]) == len(self.ids):
+            return self
+        alike = None if self.alike is None else self.alike[streams]
+        return Said(self.ids[streams], self.counts[streams], self.most, alike)
 
 
 @dataclass(frozen=True)
@@ -114,11 +119,12 @@ def balance(tally: Tally, pull: Pull) -> tuple[Real, Real]:
 
 def gathered(streams: Sequence[tuple[Said, int]]) -> Said:
     """Return what streams of different moments have said, side by side."""
+    alike = [said.alike[stream] for said, stream in streams if said.alike is not None]
     return Said(
         np.stack([said.ids[stream] for said, stream in streams]),
-        np.stack([said.alike[stream] for said, stream in streams]),
         np.stack([said.counts[stream] for said, stream in streams]),
         max(said.most for said, _ in streams),
+        np.stack(alike) if len(alike) == len(streams) else None,
     )
 
 
@@ -139,28 +145,26 @@ class SoFar:
 
     def start(self, streams: int = 1) -> Said:
         """Return what N streams have said before any character."""
-        shape, V = (streams, self.reach), self.vocabulary_size
-        return Said(
-            np.full(shape, V, dtype=np.int32),
-            np.zeros(shape, dtype=np.int8),
-            np.zeros((streams, V), dtype=np.float32),
-            0,
-        )
+        V = self.vocabulary_size
+        ids = np.full((streams, LONGEST + self.reach), V, dtype=np.int32)
+        return Said(ids, np.zeros((streams, V), dtype=np.float32), 0)
 
     def step(self, said: Said, ids: Sequence[int]) -> None:
         """Read one character in each stream, N of them; `said` moves on."""
-        n, column = said.most, np.array(ids, dtype=np.int32)
-        if n:
-            before, alike = said.ids[:, -n:], said.alike[:, -n:]
+        column = np.array(ids, dtype=np.int32)
+        if said.is_alone:
+            self._followers(said).read(ids[0])
+        elif n := said.most:
+            alike = self._alike(said)[:, -n:]
             # The text before a character, and that character, against the text up to now: one
             # more place that is alike, or none. It stands one place to the left from now on.
             alike += alike < LONGEST
-            alike *= before == column[:, None]
-        if n == self.reach:
-            self._count(said, said.ids[:, 0].tolist(), -1)
+            alike *= said.ids[:, -n:] == column[:, None]
+        if said.most == self.reach:
+            self._count(said, said.ids[:, LONGEST].tolist(), -1)
         self._count(said, ids, 1)
-        said.most = n = min(n + 1, self.reach)
-        said.ids[:, -n:-1] = said.ids[:, self.reach - n + 1 :]
+        said.most = n = min(said.most + 1, self.reach)
+        said.ids[:, -n - LONGEST : -1] = said.ids[:, self.reach - n + 1 :]
         said.ids[:, -1] = column
         if self.end is not None and self.end in ids:
             self._forget(said, np.flatnonzero(column == self.end))
@@ -172,10 +176,33 @@ class SoFar:
 
     def _forget(self, said: Said, ended: NDArray[np.intp]) -> None:
         said.ids[ended] = self.vocabulary_size
-        said.alike[ended] = 0
+        if said.alike is not None:
+            said.alike[ended] = 0
         said.counts[ended] = 0
         if len(ended) == len(said.ids):
             said.most = 0
+
+    def _followers(self, said: Said) -> Followers:
+        """Return what followed what in the only stream."""
+        if said.followers is None:
+            said.followers = Followers(self.end, self.reach)
+            ids = said.ids[0]
+            for character in ids[ids < self.vocabulary_size].tolist():
+                said.followers.read(character)
+        return said.followers
+
+    def _alike(self, said: Said) -> NDArray[np.int8]:
+        """Return with how many characters each text before ends as the text does now."""
+        if said.alike is None:
+            ids, now = said.ids, said.ids.shape[1]
+            said.alike = np.zeros((len(ids), self.reach), dtype=np.int8)
+            is_alike = np.ones(said.alike.shape, dtype=bool)
+            for back in range(1, LONGEST + 1):
+                last = ids[:, -back, None]
+                is_alike &= ids[:, LONGEST - back : now - back] == last
+                is_alike &= last < self.vocabulary_size
+                said.alike += is_alike
+        return said.alike
 
     def add_to(
         self,
@@ -199,82 +226,74 @@ class SoFar:
             return
         if ending is None or self.end is None:
             ending = np.zeros(len(expected))
-        if len(expected) == 1:
-            left = _add_to_one(expected[0], said, pull, strength, float(ending[0]))
+        left: Real | float
+        if said.is_alone:
+            followers = self._followers(said)
+            left = _add_to_one(expected[0], said, followers, pull, strength, float(ending[0]))
         else:
-            left = _add_to_many(expected, said, pull, strength, ending)
+            left = _add_to_many(expected, said, self._alike(said), pull, strength, ending)
         if self.end is not None:
             expected[:, self.end] += (left * ending).astype(expected.dtype)
 
 
 def _add_to_one(
-    expected: NDArray[Any], said: Said, pull: Pull, strength: float, ending: float
-) -> Real:
-    """Add all but the end; return how much is added in all, ``[1]``. See `SoFar.add_to`.
+    expected: NDArray[Any],
+    said: Said,
+    followers: Followers,
+    pull: Pull,
+    strength: float,
+    ending: float,
+) -> float:
+    """Add all but the end; return how much is added in all. See `SoFar.add_to`.
 
-    Few characters are alike: numbers are faster than arrays of few.
+    Few characters followed the longer contexts: numbers are faster than arrays of few.
     """
-    n, counts = said.most, said.counts[0].astype(expected.dtype, copy=False)
-    alike = said.alike[0, -n:]
-    places = alike.astype(bool).nonzero()[0]
-    ids = said.ids[0, -n:].take(places)
-    pairs = Counter(zip(ids.tolist(), alike.take(places).tolist(), strict=True))
-    every, different, longest = [0] * _LEVELS, [0] * _LEVELS, dict[int, int]()
-    for (character, length), number in pairs.items():
-        level = _LEVEL_OF[length]
-        every[level] += number
-        if longest.get(character, 0) < level:
-            longest[character] = level
-    for level in longest.values():
-        different[level] += 1
-    every, different = _at_least(every), _at_least(different)
-    signs, ones = np.sign(counts), np.ones_like(counts)
-    every[0], different[0] = int(counts @ ones), int(signs @ ones)
-    keep, adds = _balance_one(every, different, pull)
-    least, D = adds[0], pull.discount
-    shares = {character: D * (least - adds[level]) for character, level in longest.items()}
-    for (character, length), number in pairs.items():
-        shares[character] += number * (adds[_LEVEL_OF[length]] - least)
-    signs *= -D
-    signs += counts
-    signs *= strength * (1 - ending) * least
+    rows, D = followers.here(), pull.discount
+    keep, weights = 1.0, list[float]()
+    for k in range(len(rows) - 1, -1, -1):
+        # The shortest context was followed by all that was said.
+        total = pull.pulls[k] + (sum(rows[k].values()) if k else len(followers))
+        weights.append(strength * (1 - ending) * keep / total)
+        keep *= (pull.pulls[k] + D * len(rows[k])) / total
     expected *= 1 - strength * (1 - keep)
-    expected += signs
-    add_few(expected, shares, strength * (1 - ending))
-    return np.array([strength * (1 - keep)])
+    if rows:
+        expected += _discounted(said.counts[0], weights.pop(), D, expected.dtype)
+    numbers = memory_of(expected)
+    for row, weight in zip(rows[1:], reversed(weights), strict=True):
+        for character, number in row.items():
+            numbers[character] += weight * (number - D)
+    return strength * (1 - keep)
 
 
-def _at_least(exactly: list[int]) -> list[int]:
-    """Return how often each length or a longer one is there, by how often each is."""
-    return list(accumulate(reversed(exactly)))[::-1]
-
-
-def _balance_one(every: list[int], different: list[int], pull: Pull) -> tuple[float, list[float]]:
-    """Return what `balance` does, of one stream and up to the longest context that came before."""
-    later, adds = 1.0, list[float]()
-    known = [one for one in zip(every, different, pull.pulls, strict=True) if one[0]]
-    for T, U, held in reversed(known):
-        total = T + held
-        adds.append(later / total)
-        later *= (held + pull.discount * U) / total
-    return later, list(accumulate(reversed(adds))) or [0.0]
+def _discounted(
+    counts: NDArray[Any], weights: Any, discount: float, dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Return how often each character was said, less the discount, times a weight."""
+    rest: NDArray[Any] = np.subtract(counts, discount, dtype=dtype)
+    np.maximum(rest, 0, out=rest)
+    rest *= weights
+    return rest
 
 
 def _add_to_many(
-    expected: NDArray[Any], said: Said, pull: Pull, strength: float, ending: Real
+    expected: NDArray[Any],
+    said: Said,
+    alike: NDArray[np.int8],
+    pull: Pull,
+    strength: float,
+    ending: Real,
 ) -> Real:
     """Add all but the end; return how much is added in all, ``[N]``. See `SoFar.add_to`."""
     N, V, n = *expected.shape, said.most
-    places = np.flatnonzero(said.alike[:, -n:] != 0)
+    places = np.flatnonzero(alike[:, -n:] != 0)
     rows, columns = places // n, places % n - n
-    level = _LEVEL[said.alike[rows, columns]]
+    level = _LEVEL[alike[rows, columns]]
     # In order, what followed the longest context stands last of its like.
-    alike = np.sort((rows * V + said.ids[rows, columns]) * _LEVELS + level)
-    which, level = np.divmod(alike, _LEVELS)
+    which = np.sort((rows * V + said.ids[rows, columns]) * _LEVELS + level)
+    which, level = np.divmod(which, _LEVELS)
     is_last = np.ones(len(which), dtype=bool)
     is_last[:-1] = which[1:] != which[:-1]
     within = which // V * _LEVELS + level
-    counts, signs = said.counts, np.sign(said.counts)
 
     def at_least(those: NDArray[np.intp], of_all: NDArray[Any]) -> Real:
         exactly = np.bincount(those, minlength=N * _LEVELS).reshape(N, _LEVELS)
@@ -283,14 +302,15 @@ def _add_to_many(
         return longer
 
     tally = Tally(
-        at_least(within, counts.sum(axis=1)), at_least(within[is_last], signs.sum(axis=1))
+        at_least(within, said.counts.sum(axis=1)),
+        at_least(within[is_last], np.count_nonzero(said.counts, axis=1)),
     )
     keep, adds = balance(tally, pull)
     adds *= strength * (1 - ending)[:, None]
-    weights, D = adds[:, :1].astype(expected.dtype), pull.discount
+    D = pull.discount
     expected *= (1 - strength * (1 - keep))[:, None].astype(expected.dtype)
-    expected += counts * weights
-    expected -= signs * (weights * expected.dtype.type(D))
+    weights = adds[:, :1].astype(expected.dtype)
+    expected += _discounted(said.counts, weights, D, expected.dtype)
     if len(which):
         shares = (adds - adds[:, :1]).reshape(-1)[within] * (1 - D * is_last)
         ends = np.flatnonzero(is_last)
@@ -331,53 +351,14 @@ def follow(so_far: SoFar, ids: NDArray[np.integer[Any]]) -> Followed:
         so_far: how far back is counted, and what ends a song.
         ids: ``[N]`` the text, N >= 2, without anything that is never predicted.
     """
-    # Contexts are slices of a string: the fastest keys there are.
-    text = "".join(map(chr, np.asarray(ids).tolist()))
-    end = None if so_far.end is None else chr(so_far.end)
-    shape = (len(text) - 1, _LEVELS)
-    every, different, same = (np.zeros(shape, dtype=np.int32) for _ in range(3))
-    followed: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    totals: defaultdict[str, int] = defaultdict(int)
-    begin = 0
-    for now, character in enumerate(text):
-        contexts = _contexts(text, begin, now)
-        for level, context in enumerate(contexts if now else ()):
-            if not (total := totals[context]):
-                break
-            row = followed[context]
-            every[now - 1, level], different[now - 1, level] = total, len(row)
-            same[now - 1, level] = row.get(character, 0)
-        if character == end:
-            followed.clear()
-            totals.clear()
-            begin = now + 1
-            continue
-        for context in contexts:
-            totals[context] += 1
-            row = followed[context]
-            row[character] = row.get(character, 0) + 1
-        if (old := now - so_far.reach) >= begin:
-            _forget(_contexts(text, begin, old), text[old], followed, totals)
+    text = np.asarray(ids).tolist()
+    every, different, same = (np.zeros((len(text) - 1, _LEVELS), np.int32) for _ in range(3))
+    followers = Followers(so_far.end, so_far.reach)
+    followers.read(text[0])
+    for place, character in enumerate(text[1:]):
+        for level, row in enumerate(followers.here()):
+            every[place, level] = sum(row.values()) if level else len(followers)
+            different[place, level] = len(row)
+            same[place, level] = row.get(character, 0)
+        followers.read(character)
     return Followed(Tally(every, different), same)
-
-
-def _contexts(text: str, begin: int, now: int) -> list[str]:
-    """Return the contexts of the character at `now`, in a song that begins at `begin`."""
-    return [text[now - length : now] for length in LENGTHS if now - length >= begin]
-
-
-def _forget(
-    contexts: list[str],
-    character: str,
-    followed: dict[str, dict[str, int]],
-    totals: dict[str, int],
-) -> None:
-    """Take what followed at one place off the counts."""
-    for context in contexts:
-        row = followed[context]
-        totals[context] -= 1
-        row[character] -= 1
-        if not row[character]:
-            del row[character]
-        if not row:
-            del followed[context], totals[context]
