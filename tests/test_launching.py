@@ -103,6 +103,13 @@ def test_two_workers_show_what_one_does_and_come_to_the_same(where: Path, start:
         two = python(*TORCHRUN, "-m", "charlstm", *arguments, where=where)
     assert two.code == 0, two.stderr
     assert "backend on 2 workers, each on cpu with 1 thread" in two.stderr
+    assert re.search(
+        r"^workers: (they do not pay, only )?[\d.]+ times as fast as one process with 2 threads; "
+        r"telling and waiting for each other takes \d+% of a step$",
+        two.stderr,
+        re.M,
+    )
+    assert "workers:" not in one.stderr
     shape = r"^checkpoints/\w+: held-out perplexity [\d.]+ \(.*, epoch \d; [\d.]+ alone\)\n$"
     for result in (one, two):
         assert re.match(shape, result.stdout)

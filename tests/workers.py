@@ -273,7 +273,13 @@ def _running(workers: Workers, corpus: str, root: str, stop: int, *, resumed: bo
         events.append(type(event).__name__)
         if is_step(event, stop) and is_last(workers):
             session.stop()
-    return {"step": session.trainer.step, "events": events, "workers": session.plan.workers}
+    teamwork = session.plan.teamwork
+    assert (teamwork is not None) == workers.is_joined
+    if teamwork is not None:
+        assert teamwork.workers == workers.count
+        assert teamwork.alone_seconds > 0
+        assert 0 < teamwork.telling_seconds < teamwork.step_seconds
+    return {"step": session.trainer.step, "events": events, "workers": workers.count}
 
 
 def other_texts(workers: Workers, corpora: list[str], root: str) -> Results:

@@ -27,7 +27,7 @@ from charlstm.cli.names import option
 from charlstm.errors import count
 from charlstm.figures import Report
 from charlstm.recipes.recipe import Recipe
-from charlstm.sessions.plan import Plan
+from charlstm.sessions.plan import Plan, Teamwork
 from charlstm.sessions.progress import told
 from charlstm.sessions.remembering import Remembering
 from charlstm.sessions.session import Event, Sample, Session
@@ -37,6 +37,8 @@ from charlstm.training.events import EpochEnd, Finished, Step, Stopped, WentBack
 
 # More lines than this tell nobody more; history.jsonl has every epoch.
 _REPORTS = 20
+# Workers that are less than so many times as fast are not worth their processes.
+_WORTH_WHILE = 1.05
 _COLUMNS = (("epoch", 7), ("train ppl", 12), ("held-out ppl", 15), ("bits/char", 12))
 # Where the network is blended with what it recalls: the training perplexity is its own, and the
 # bits are those of the blend.
@@ -225,6 +227,8 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         "time": _time(plan),
         "run": str(plan.directory.path),
     }
+    if plan.teamwork is not None:
+        rows["workers"] = _teamwork(plan.teamwork)
     if plan.index_bytes is not None:
         took = "under 0.1" if plan.index_seconds < 0.1 else f"{plan.index_seconds:.1f}"
         rows["index"] = (
@@ -295,7 +299,16 @@ def _device(plan: Plan) -> str:
     device = plan.device
     if device == "cpu":
         device = f"cpu with {count(plan.threads, 'thread')}"
-    return device if plan.workers == 1 else f"{plan.workers} workers, each on {device}"
+    return device if plan.teamwork is None else f"{plan.teamwork.workers} workers, each on {device}"
+
+
+def _teamwork(teamwork: Teamwork) -> str:
+    """Say whether several workers pay."""
+    gain, one = teamwork.gain, f"one process with {count(teamwork.threads, 'thread')}"
+    pays = f"{gain:.1f} times as fast as {one}"
+    if gain < _WORTH_WHILE:
+        pays = f"they do not pay, only {pays}"
+    return f"{pays}; telling and waiting for each other takes {teamwork.telling:.0%} of a step"
 
 
 def _files(sources: Sequence[Source]) -> list[str]:

@@ -17,7 +17,7 @@ from charlstm.runs.directory import ROOT
 from charlstm.runs.formats import FORMAT
 from charlstm.runs.info import RunInfo, info_from_json, info_to_json
 from charlstm.sessions.fitting import Fitted, Material, check_memory
-from charlstm.sessions.probe import choose_threads, repeatable
+from charlstm.sessions.probe import choose_threads, rehearse, repeatable
 from charlstm.sessions.rereading import reread
 from charlstm.sessions.session import RELEASE_STEPS
 from charlstm.text.corpus import Corpus
@@ -86,6 +86,7 @@ def follow(
     computing = prepare(replace(machine, backend=info.backend), info.recipe.architecture)
     check_memory(fitted, computing)
     threads = choose_threads(fitted, computing)
+    rehearse(fitted, computing)
     recall = None if info.recall is None else fitted.recall(grams=bool(info.recall.grams))
     return Following(corpus, fitted.trainer(computing, threads=threads, recall=recall, joined=True))
 

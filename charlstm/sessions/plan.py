@@ -13,6 +13,35 @@ from charlstm.training.clock import Budget
 
 
 @dataclass(frozen=True)
+class Teamwork:
+    """What several workers bring, as steps that were tried out have shown.
+
+    Attributes:
+        workers: how many they are.
+        threads: of the processors of this machine, which one process could use.
+        alone_seconds: what a step takes in such a process.
+        step_seconds: what it takes with all workers.
+        telling_seconds: how much of that they tell each other, and wait for each other.
+    """
+
+    workers: int
+    threads: int
+    alone_seconds: float
+    step_seconds: float
+    telling_seconds: float
+
+    @property
+    def gain(self) -> float:
+        """How many times as fast the workers are."""
+        return self.alone_seconds / self.step_seconds
+
+    @property
+    def telling(self) -> float:
+        """Which share of a step is spent on telling each other."""
+        return self.telling_seconds / self.step_seconds
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a session is about to do.
 
@@ -34,11 +63,10 @@ class Plan:
         resumed_step: where a resumed run goes on; ``None`` for a new one.
         budget: when it will be done.
         epoch_steps: how many steps an epoch has.
-        step_seconds: what a step was measured to take on this machine; of several workers, without
-            the others.
+        step_seconds: what a step was measured to take.
         elapsed: seconds of the recipe's minutes that are over already.
         progress: how much of the budget is used, from 0 to 1.
-        workers: how many processes train it together.
+        teamwork: what several workers bring; ``None`` for one process.
         index_bytes: how large the index is in which copies are looked for; ``None`` if this
             session made none.
         index_seconds: what it took to make.
@@ -65,7 +93,7 @@ class Plan:
     step_seconds: float
     elapsed: float = 0.0
     progress: float = 0.0
-    workers: int = 1
+    teamwork: Teamwork | None = None
     index_bytes: int | None = None
     index_seconds: float = 0.0
     remembering: Remembering | None = None

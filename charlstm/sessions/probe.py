@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import torch
+
 from charlstm.errors import Message, RecipeError, Setting
 from charlstm.machine import Machine
 from charlstm.model.devices import (
@@ -14,6 +16,8 @@ from charlstm.model.threads import Threads
 from charlstm.recipes.recipe import Recipe
 from charlstm.recipes.wish import Wish
 from charlstm.sessions.fitting import Fitted
+from charlstm.sessions.plan import Teamwork
+from charlstm.training.distributed import ALONE
 from charlstm.training.trainer import Trainer
 
 # Bfloat16 is tried from this width on, and taken when it makes a step this many times as fast.
@@ -52,6 +56,48 @@ def time_steps(trainers: list[Trainer]) -> list[float]:
     except RuntimeError as error:
         raise _refused(error) from None
     return [min(times) for times in zip(*rounds[1:], strict=True)]
+
+
+def time_alone(fitted: Fitted, computing: Computing) -> float:
+    """Return what a step takes in one process that has all that this machine's workers have.
+
+    Raises:
+        RecipeError: torch refuses to make a step.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads * fitted.workers.here)
+    try:
+        return _seconds(replace(fitted, workers=ALONE), computing, fitted.recipe)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def rehearse(fitted: Fitted, computing: Computing, alone_seconds: float = 0.0) -> Teamwork | None:
+    """Make some steps that are thrown away with all workers, who do so at the same moment.
+
+    Args:
+        fitted: to what all know.
+        computing: what this worker computes with.
+        alone_seconds: see `Teamwork`.
+
+    Returns:
+        ``None`` where there is one worker.
+
+    Raises:
+        WorkerError: another worker is gone.
+    """
+    workers = fitted.workers
+    if not workers.is_joined:
+        return None
+    trainer = fitted.trainer(computing, joined=True)
+    workers.meet()
+    steps = []
+    for _ in range(4):
+        waited = workers.waited
+        steps.append((trainer.time_step(), workers.waited - waited))
+    seconds, telling = min(steps[1:])
+    threads = torch.get_num_threads() * workers.here
+    return Teamwork(workers.count, threads, alone_seconds, seconds, telling)
 
 
 def choose_threads(fitted: Fitted, computing: Computing) -> Threads:

@@ -22,7 +22,13 @@ from charlstm.sessions.fitting import Fitted, Material, check_memory, check_pref
 from charlstm.sessions.following import check_shared, lead
 from charlstm.sessions.origin import Origin
 from charlstm.sessions.plan import Plan
-from charlstm.sessions.probe import choose_threads, repeatable, time_steps
+from charlstm.sessions.probe import (
+    choose_threads,
+    rehearse,
+    repeatable,
+    time_alone,
+    time_steps,
+)
 from charlstm.sessions.remembering import Remembering
 from charlstm.sessions.rereading import reread
 from charlstm.sessions.session import Session
@@ -99,7 +105,9 @@ def resume_session(
         note = "TensorBoard is not installed here any more, so nothing is written for it."
         notes, info = (*notes, Message(note)), replace(info, tensorboard=False)
     info = replace(info, recipe=fitted.recipe, backend=backend, finished=None, versions=versions())
+    alone_seconds = time_alone(fitted, computing) if workers.is_joined else 0.0
     lead(workers, info, corpus)
+    teamwork = rehearse(fitted, computing, alone_seconds)
     plan = Plan(
         directory=directory,
         corpus=corpus,
@@ -118,10 +126,12 @@ def resume_session(
         resumed_step=trainer.step,
         budget=trainer.budget,
         epoch_steps=trainer.windows.steps,
-        step_seconds=_step_seconds(trainer, fitted, computing),
+        step_seconds=_step_seconds(trainer, fitted, computing)
+        if teamwork is None
+        else teamwork.step_seconds,
         elapsed=trainer.elapsed,
         progress=trainer.progress,
-        workers=workers.count,
+        teamwork=teamwork,
         remembering=Remembering.of(directory.path, info),
     )
     return Session(plan, trainer, info, recall=recall, history=history, samples=samples)

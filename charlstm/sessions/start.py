@@ -27,7 +27,9 @@ from charlstm.sessions.probe import (
     choose_threads,
     determine,
     plan_passes,
+    rehearse,
     repeatable,
+    time_alone,
 )
 from charlstm.sessions.remembering import Remembering
 from charlstm.sessions.session import Session
@@ -126,7 +128,9 @@ def start_session(
     trainer = fitted.trainer(computing, threads=threads, recall=recall, joined=True)
     if weights is not None:
         trainer.begin_from(weights)
+    alone_seconds = time_alone(fitted, computing) if workers.is_joined else 0.0
     made = _make_run(fitted, material, computing, keeping, origin, recall)
+    teamwork = rehearse(fitted, computing, alone_seconds)
     plan = Plan(
         directory=made.directory,
         corpus=corpus,
@@ -152,8 +156,8 @@ def start_session(
         resumed_step=None,
         budget=trainer.budget,
         epoch_steps=trainer.windows.steps,
-        step_seconds=timed.step_seconds,
-        workers=workers.count,
+        step_seconds=timed.step_seconds if teamwork is None else teamwork.step_seconds,
+        teamwork=teamwork,
         index_bytes=made.directory.index_bytes,
         index_seconds=made.index_seconds,
         remembering=Remembering.of(made.directory.path, made.info, counting_seconds),

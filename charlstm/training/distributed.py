@@ -53,20 +53,23 @@ class Workers(AbstractContextManager["Workers"]):
     Args:
         rank: which, from 0.
         count: of how many.
+        here: how many of them are on this machine.
 
     Attributes:
         rank: which, from 0. The one of rank 0 decides and saves.
         count: of how many.
+        here: how many of them are on this machine.
         waited: seconds spent on telling the others, and on waiting for what they tell.
     """
 
     is_joined = False
     """Whether there are others that listen."""
 
-    def __init__(self, rank: int = 0, count: int = 1) -> None:
+    def __init__(self, rank: int = 0, count: int = 1, here: int = 1) -> None:
         assert 0 <= rank < count
         self.rank = rank
         self.count = count
+        self.here = here
         self.waited = 0.0
 
     def __repr__(self) -> str:
@@ -88,7 +91,7 @@ class Workers(AbstractContextManager["Workers"]):
     @property
     def apart(self) -> "Workers":
         """The same one without the others, to time its share of the work."""
-        return Workers(self.rank, self.count)
+        return Workers(self.rank, self.count, self.here)
 
     def deal(self, whole: int) -> Rows:
         """Return which of so many this one takes; see `charlstm.model.rows.Rows.dealt`."""
@@ -168,13 +171,16 @@ class _Joined(Workers):
         store: what all of them reach.
         rank: which.
         count: of how many.
+        here: see `Workers`.
         device: where values to be summed are.
     """
 
     is_joined = True
 
-    def __init__(self, store: "Store", rank: int, count: int, device: torch.device) -> None:
-        super().__init__(rank, count)
+    def __init__(
+        self, store: "Store", rank: int, count: int, here: int, device: torch.device
+    ) -> None:
+        super().__init__(rank, count, here)
         self._store = store
         self._device = device
         self._meetings = 0
@@ -379,7 +385,7 @@ def join_workers(device: torch.device) -> Workers:
     try:
         timeout = timedelta(seconds=_GATHERING)
         store, rank, number = next(rendezvous("env://", timeout=timeout))
-        return _Joined(store, rank, number, device)
+        return _Joined(store, rank, number, workers_here(), device)
     except (RuntimeError, ValueError) as error:
         raise WorkerError(f"The other workers cannot be found: {_first_line(error)}.") from None
 
@@ -399,7 +405,7 @@ def join_at(store: "Store", rank: int, number: int, device: torch.device) -> Wor
     _check_device(device)
     if device.type == "cuda":
         _take_gpu(rank)
-    return _Joined(store, rank, number, device)
+    return _Joined(store, rank, number, number, device)
 
 
 def _check_device(device: torch.device) -> None:
