@@ -340,17 +340,22 @@ class _Joined(Workers):
 
     def _listen(self, error: RuntimeError) -> WorkerError:
         """Find out who is still there, now that one of them does not answer."""
-        others = set(range(self.count)) - {self.rank}
-        until = time.monotonic() + _LISTENING
+        others = sorted({*range(self.count)} - {self.rank})
+        silent, until = others, time.monotonic() + _LISTENING
         try:
             self._store.set(f"here/{self.rank}", "")
+            processes = {
+                rank: self._store.get(f"process/{rank}").decode() for rank in range(self.count)
+            }
             while True:
+                # Looked at first, because one that is gone may have said why.
+                gone = all(is_gone(processes[rank]) for rank in silent)
                 for rank in others:
                     if self._store.check([f"ended/{rank}"]):
                         why = self._store.get(f"ended/{rank}").decode(errors="replace")
                         return WorkerError(f"Worker {rank} has ended: {why}")
                 silent = [rank for rank in others if not self._store.check([f"here/{rank}"])]
-                if not silent or time.monotonic() > until:
+                if not silent or gone or time.monotonic() > until:
                     break
                 time.sleep(_SOON)
         except RuntimeError:
@@ -359,8 +364,7 @@ class _Joined(Workers):
             return WorkerError(
                 f"The workers cannot reach each other any more ({first_line(error)}){KEPT}"
             )
-        processes = {rank: self._store.get(f"process/{rank}").decode() for rank in silent}
-        return end_missing(processes)
+        return end_missing({rank: processes[rank] for rank in silent})
 
 
 def joined(store: "Store", rank: int, count: int, here: int, device: torch.device) -> Workers:
