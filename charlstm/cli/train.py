@@ -401,7 +401,7 @@ def train(
 
     wish = Wish(recipe or "auto", settings, start_from)
     machine = Machine(backend, device, threads, deterministic)
-    with together(device) as launch:
+    with together(device, resume=resume, name=name) as launch:
         team = launch.workers
         with reading_bar() as on_read:
             material = Material(corpus or (), told_encoding(encoding), on_read=on_read)

@@ -46,13 +46,15 @@ def start(count: int) -> None:
 
 
 @contextmanager
-def together(device: str) -> Iterator["Launch"]:
+def together(device: str, *, resume: bool, name: str | None) -> Iterator["Launch"]:
     """Join the workers that this process was started with, if there are others.
 
     Only the first of a machine says what goes wrong, and only the one that leads what goes on.
 
     Args:
         device: what is to compute.
+        resume: whether a run is to go on.
+        name: of the run, if it was given.
     """
     with loading():
         from charlstm.model.devices import choose_device
@@ -61,7 +63,7 @@ def together(device: str) -> Iterator["Launch"]:
 
     try:
         with join_workers(choose_device(device)) as workers:
-            launch = join_launch(workers)
+            launch = join_launch(workers, resume=resume, name=name)
             if not workers.leads:
                 be_quiet(True)
             yield launch

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -120,12 +121,16 @@ class Launch:
         return Copy.of(directory, following, told["history"], told["samples"])
 
 
-def join_launch(workers: Workers, root: Path = ROOT) -> Launch:
+def join_launch(
+    workers: Workers, root: Path = ROOT, *, resume: bool = False, name: str | None = None
+) -> Launch:
     """Find out what this launch has begun, and settle who leads.
 
     Args:
         workers: all of them.
         root: where runs live here.
+        resume: whether the launch is to go on with a run that another one has begun.
+        name: that run's; the newest one if ``None``.
 
     Raises:
         RunError: the run is still being trained by a worker that was not ended.
@@ -141,18 +146,38 @@ def join_launch(workers: Workers, root: Path = ROOT) -> Launch:
     all_said = [json.loads(one) for one in workers.gather(said)]
     steps = [step for _, step in all_said]
     workers.leader = steps.index(max(steps))
-    launchers = tuple(sorted({one for one, _ in all_said}))
-    run = mark = None
-    if newest is not None and workers.leads:
-        run, mark = RunDirectory(newest), read_mark(newest)
-        if not _wait_until_free(run):
-            raise RunError(
-                f"Another training is still running in {newest}, which was begun by the same "
-                "launch: stop it."
-            )
-    name = secrets.token_hex(8) if mark is None else mark.run
-    now = Mark(name, secrets.token_hex(8), launchers)
+    if max(steps) < 0 and resume:
+        newest = _asked_for(workers, root, name)
+    elif newest is not None and workers.leads and not _wait_until_free(RunDirectory(newest)):
+        raise RunError(
+            f"Another training is still running in {newest}, which was begun by the same launch: "
+            "stop it."
+        )
+    if not workers.leads:
+        newest = None
+    mark = None if newest is None else read_mark(newest)
+    now = Mark(
+        secrets.token_hex(8) if mark is None else mark.run,
+        secrets.token_hex(8),
+        tuple(sorted({one for one, _ in all_said})),
+    )
+    run = None if newest is None else RunDirectory(newest)
     return Launch(workers, root, True, run, now, parent)
+
+
+def _asked_for(workers: Workers, root: Path, name: str | None) -> Path | None:
+    """Settle who leads a run that is asked for; return it where it has a mark.
+
+    The first worker that has it says which run is meant, and the newest copy counts.
+    """
+    mark = None
+    with suppress(RunError):  # whoever leads says so
+        mark = read_mark(RunDirectory.find(name, root, trained=False).path)
+    meant = next(filter(None, workers.gather("" if mark is None else mark.run)), "")
+    copies = marked(root, lambda other: other.run == meant) if meant and is_first_here() else []
+    steps = [int(step) for step in workers.gather(str(saved_step(copies[-1]) if copies else -1))]
+    workers.leader = steps.index(max(steps))
+    return copies[-1] if copies else None
 
 
 def _wait_until_free(directory: RunDirectory) -> bool:

@@ -3,10 +3,10 @@
     python -m tests.faults.elastic --minutes 5
 
 Two machines, each a directory with its own text and runs, train together under torchrun. Workers
-are killed at random moments, and machines are killed, sent away and brought back, some of them with
-an empty disk; one always stays. After each of these the training must go on from a step that is not
-before the newest save, and at its end it must have the steps, the epochs and the held-out loss of a
-training that was left alone.
+are killed at random moments, and machines are killed, sent away and brought back, some of them
+with an empty disk; one always stays. Now and then all are stopped, and another launch resumes.
+After each of these the training must go on from a step that is not before the newest save, and at
+its end it must have the steps, the epochs and the held-out loss of a training left alone.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -39,6 +39,7 @@ _SETTINGS = (
     *("--precision", "float32", "--backend", "torch", "--songs", "off", "--patience", "0"),
     *("--sample-every", "0", "--name", "big"),
 )
+_RESUME = ("train", "--resume", "--name", "big", "--threads", "1")
 _TORCHRUN = (
     *("-m", "torch.distributed.run", "--nnodes", "1:2", "--nproc-per-node", "1"),
     *("--rdzv-backend", "c10d", "--max-restarts", "99", "--monitor-interval", "0.1"),
@@ -61,6 +62,7 @@ class Counts:
     launchers_killed: int = 0
     machines_sent_away: int = 0
     machines_added: int = 0
+    launched_again: int = 0
     disks_emptied: int = 0
     restarts: int = 0
     saves_found: int = 0
@@ -69,7 +71,7 @@ class Counts:
     @property
     def disturbances(self) -> int:
         """How often something was done."""
-        return sum(getattr(self, field.name) for field in fields(self)[:5])
+        return sum(getattr(self, field.name) for field in fields(self)[:6])
 
     def __str__(self) -> str:
         """Return the counts as a table."""
@@ -139,6 +141,8 @@ class Disturbed:
         song = _song(self._chance)
         epochs = 4 + int(seconds / _STEP_SECONDS / _steps_of(song))
         self._arguments = ("train", "song.txt", *_SETTINGS, "--epochs", str(epochs))
+        self._command: Sequence[str] = self._arguments
+        self._launch = secrets.token_hex(8)
         self._machines = [_Machine(where / f"machine-{number}", song) for number in (1, 2)]
         self._alone = _Machine(where / "alone", song)
         # Where they meet must be there as long as any of them.
@@ -210,13 +214,19 @@ class Disturbed:
             if any(other.keeps_a_save for other in here if other is not machine)
         ]
         what = self._chance.choice(
-            ["worker"] + 3 * ["add"] * bool(away) + ["kill", "launcher", "leave"] * bool(leaving)
+            ["worker"]
+            + 4 * ["add"] * bool(away)
+            + ["kill", "launcher", "leave"] * bool(leaving)
+            + ["again"]
         )
         if what == "worker":
             for worker in self._chance.choice(here).workers():
                 counts.workers_killed += 1
                 with suppress(psutil.Error):
                     worker.kill()
+        elif what == "again":
+            counts.launched_again += 1
+            self._launch_again(here)
         elif what == "add":
             if self._chance.random() < 0.5:
                 shutil.rmtree(away[0].where / "checkpoints", ignore_errors=True)
@@ -243,12 +253,25 @@ class Disturbed:
             if what == "launcher":  # its worker leaves by itself
                 psutil.wait_procs(workers, timeout=HANGS_AFTER / 5)
 
+    def _launch_again(self, here: Sequence[_Machine]) -> None:
+        """Send all away, and let all resume, the one first that may have fallen behind."""
+        self._command, self._launch = _RESUME, secrets.token_hex(8)
+        for machine in here:
+            assert machine.launcher is not None
+            machine.launcher.send_signal(signal.SIGTERM)
+        for machine in here:
+            assert machine.launcher is not None
+            machine.launcher.wait(HANGS_AFTER)
+        for machine in sorted(self._machines, key=lambda machine: machine in here):
+            self._add(machine)
+
     def _add(self, machine: _Machine) -> None:
-        endpoint = ("--rdzv-endpoint", f"localhost:{self._store.port}")
+        endpoint = f"localhost:{self._store.port}"
+        meet = ("--rdzv-endpoint", endpoint, "--rdzv-id", self._launch)
         worker = ("-m", "faults.elastic", str(self._calm))
         with machine.log.open("ab") as log:
             machine.launcher = subprocess.Popen(
-                [sys.executable, *_TORCHRUN, *endpoint, *worker, *self._arguments],
+                [sys.executable, *_TORCHRUN, *meet, *worker, *self._command],
                 cwd=machine.where,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
