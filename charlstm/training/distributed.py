@@ -28,6 +28,7 @@ from torch import Tensor
 
 from charlstm.errors import CharLSTMError, RecipeError, Setting, WorkerError, count
 from charlstm.model.rows import Rows
+from charlstm.training.beating import Beating
 from charlstm.training.processes import KEPT, end_missing, is_gone, this_process
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ class _Joined(Workers):
         self._device = device
         self._meetings = 0
         self._connected = False
+        self._beating = Beating(store, rank)
         # From here on nobody waits long for a key that is not there.
         store.set_timeout(timedelta(seconds=_LISTENING))
         store.set(f"device/{rank}", device.type)
@@ -210,6 +212,7 @@ class _Joined(Workers):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._beating.end()
         # One that only lost another has no news.
         if error is not None and not isinstance(error, WorkerError):
             with suppress(RuntimeError):
@@ -285,11 +288,12 @@ class _Joined(Workers):
                 self._connect()
 
     def _check_there(self) -> None:
-        """Check that the workers of this machine are there that are waited for."""
+        """Check that the workers are there that are waited for."""
         for rank in range(self.count):
             if self._store.check([f"process/{rank}"]):
                 process = self._store.get(f"process/{rank}").decode()
-                if is_gone(process) and not self._store.add("ended", 0):
+                gone = is_gone(process) or self._beating.is_silent(rank)
+                if gone and not self._store.add("ended", 0):
                     raise end_missing({rank: process})
 
     @contextmanager
