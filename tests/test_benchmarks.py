@@ -37,6 +37,11 @@ WORKS = {
         "file": "MB",
         "learning": "s",
     },
+    "workers": {
+        "2 workers, tiny": "ms",
+        "2 workers beside a busy loop, tiny": "ms",
+        "1 process, 2 threads beside a busy loop, tiny": "ms",
+    },
 }
 
 

@@ -1,0 +1,145 @@
+"""Training in two processes of one thread each, beside one process with two threads.
+
+    python -m benchmarks.workers [--rounds 3] [--precision float32] [--json FILE]
+
+Whole commands, in turn; the figures are those that they report of their steps. A busy loop keeps
+one processor from them in the last rows, as a browser might.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+import charlstm
+from benchmarks.busy import beside_a_busy_loop
+from benchmarks.measure import Row, show
+
+LYRICS = Path(__file__).parent.parent / "data" / "lyrics_zh.txt"
+LETTERS, CHARACTERS = 64, 1_000_000
+# Nothing but steps.
+PLAIN = (
+    *("--recall", "0", "--sample-every", "0", "--validation", "0", "--songs", "off"),
+    *("--patience", "0", "--quiet", "--name", "measured"),
+)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is trained.
+
+    Attributes:
+        name: as the table has it.
+        text: on what.
+        settings: with which options.
+        steps: how many.
+        reach: how many times as fast two workers should be.
+    """
+
+    name: str
+    text: Path
+    settings: Sequence[str]
+    steps: int
+    reach: float
+
+    def step_milliseconds(self, root: Path, workers: int, threads: int) -> float:
+        """Train, and return what a step has taken."""
+        command = ["train", str(self.text), *self.settings, *PLAIN, "--steps", str(self.steps)]
+        command += ["--workers", str(workers), "--threads", str(threads)]
+        subprocess.run([sys.executable, "-m", "charlstm", *command], cwd=root, check=True)
+        run = charlstm.load(root=root / "checkpoints")
+        last = run.info.last
+        assert last is not None
+        return 1000 * last.seconds / last.step
+
+
+def in_turn(works: Sequence[Callable[[], float]], rounds: int) -> list[list[float]]:
+    """Return what each work returns in each round."""
+    return list(map(list, zip(*([work() for work in works] for _ in range(rounds)), strict=True)))
+
+
+def compare(work: Work, root: Path, rounds: int) -> list[Row]:
+    """Train with two workers and with one, alone and beside a busy loop."""
+
+    def trained(workers: int, threads: int, busy: bool) -> float:
+        with beside_a_busy_loop() if busy else nullcontext():
+            return work.step_milliseconds(root, workers, threads)
+
+    two, one, two_busy, one_busy = in_turn(
+        [
+            lambda: trained(2, 1, False),
+            lambda: trained(1, 2, False),
+            lambda: trained(2, 1, True),
+            lambda: trained(1, 2, True),
+        ],
+        rounds,
+    )
+
+    def row(
+        name: str,
+        against: str,
+        reach: float | None,
+        ours: list[float],
+        theirs: list[float],
+        *,
+        below: bool = False,
+    ) -> Row:
+        ratios = [our / their for our, their in zip(ours, theirs, strict=True)]
+        ratio = statistics.median(ratios if below else [1 / one for one in ratios])
+        medians = statistics.median(ours), statistics.median(theirs)
+        return Row(name, against, *medians, "ms", ratio, reach, below)
+
+    return [
+        row(f"2 workers, {work.name}", "1 process, 2 threads", work.reach, two, one),
+        row(f"2 workers beside a busy loop, {work.name}", "alone", 2.2, two_busy, two, below=True),
+        row(f"1 process, 2 threads beside a busy loop, {work.name}", "alone", None, one_busy, one,
+            below=True),
+    ]  # fmt: skip
+
+
+def letters(path: Path) -> Path:
+    """Write a text of 65 different characters."""
+    drawn = np.random.default_rng(0).integers(0, LETTERS, CHARACTERS) + ord("0")
+    lines = drawn.astype(np.uint32).reshape(-1, 50)
+    lines[:, -1] = ord("\n")
+    path.write_text(lines.tobytes().decode("utf-32-le"), encoding="utf-8")
+    return path
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1)] = 3,
+    precision: Annotated[str, typer.Option()] = "float32",
+    quick: Annotated[bool, typer.Option(help="Tiny models, to see that it runs.")] = False,
+    file: Annotated[Path | None, typer.Option("--json")] = None,
+) -> None:
+    """Measure workers."""
+    began = time.perf_counter()
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        large = ("--hidden", "512", "--embedding", "0", "--batch", "64", "--window", "100")
+        works = [
+            Work("V 65, H 512, B 64, T 100", letters(root / "letters.txt"), large, 40, 1.15),
+            Work("data/lyrics_zh.txt, default", LYRICS, (), 300, 1.0),
+        ]
+        if quick:
+            works = [Work("tiny", LYRICS, ("--hidden", "8", "--batch", "4"), 3, 1.0)]
+        for work in works:
+            settings = (*work.settings, "--precision", precision)
+            rows += compare(
+                Work(work.name, work.text, settings, work.steps, work.reach), root, rounds
+            )
+    show(f"Workers, {precision} ({time.perf_counter() - began:.0f} s)", rows, file)
+
+
+if __name__ == "__main__":
+    typer.run(main)
