@@ -26,11 +26,14 @@ from benchmarks.measure import Row, show
 
 LYRICS = Path(__file__).parent.parent / "data" / "lyrics_zh.txt"
 LETTERS, CHARACTERS = 64, 1_000_000
-# Nothing but steps.
+LARGE = ("--hidden", "512", "--embedding", "0", "--batch", "64", "--window", "100")
+"""Options of a large model."""
+
 PLAIN = (
     *("--recall", "0", "--sample-every", "0", "--validation", "0", "--songs", "off"),
     *("--patience", "0", "--quiet", "--name", "measured"),
 )
+"""Options for nothing but steps."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class Work:
         """Train, and return what a step has taken."""
         command = ["train", str(self.text), *self.settings, *PLAIN, "--steps", str(self.steps)]
         command += ["--workers", str(workers), "--threads", str(threads)]
-        subprocess.run([sys.executable, "-m", "charlstm", *command], cwd=root, check=True)
+        command = [sys.executable, "-m", "charlstm", *command]
+        subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
         run = charlstm.load(root=root / "checkpoints")
         last = run.info.last
         assert last is not None
@@ -126,9 +130,8 @@ def main(
     rows = []
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        large = ("--hidden", "512", "--embedding", "0", "--batch", "64", "--window", "100")
         works = [
-            Work("V 65, H 512, B 64, T 100", letters(root / "letters.txt"), large, 40, 1.15),
+            Work("V 65, H 512, B 64, T 100", letters(root / "letters.txt"), LARGE, 40, 1.15),
             Work("data/lyrics_zh.txt, default", LYRICS, (), 300, 1.0),
         ]
         if quick:
