@@ -13,7 +13,8 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -71,43 +72,30 @@ def in_turn(works: Sequence[Callable[[], float]], rounds: int) -> list[list[floa
     return list(map(list, zip(*([work() for work in works] for _ in range(rounds)), strict=True)))
 
 
-def compare(work: Work, root: Path, rounds: int) -> list[Row]:
-    """Train with two workers and with one, alone and beside a busy loop."""
+def compare(work: Work, root: Path, rounds: int, *, busy: bool = True) -> list[Row]:
+    """Train with two workers and with one process, alone and beside a busy loop."""
 
-    def trained(workers: int, threads: int, busy: bool) -> float:
-        with beside_a_busy_loop() if busy else nullcontext():
+    def trained(workers: int, threads: int, beside: bool) -> float:
+        with beside_a_busy_loop() if beside else nullcontext():
             return work.step_milliseconds(root, workers, threads)
 
-    two, one, two_busy, one_busy = in_turn(
-        [
-            lambda: trained(2, 1, False),
-            lambda: trained(1, 2, False),
-            lambda: trained(2, 1, True),
-            lambda: trained(1, 2, True),
-        ],
-        rounds,
+    kinds = [(2, 1, False), (1, 2, False), (2, 1, True), (1, 2, True)]
+    two, one, *loaded = in_turn(
+        [partial(trained, *kind) for kind in (kinds if busy else kinds[:2])], rounds
     )
-
-    def row(
-        name: str,
-        against: str,
-        reach: float | None,
-        ours: list[float],
-        theirs: list[float],
-        *,
-        below: bool = False,
-    ) -> Row:
-        ratios = [our / their for our, their in zip(ours, theirs, strict=True)]
-        ratio = statistics.median(ratios if below else [1 / one for one in ratios])
-        medians = statistics.median(ours), statistics.median(theirs)
-        return Row(name, against, *medians, "ms", ratio, reach, below)
-
-    return [
-        row(f"2 workers, {work.name}", "1 process, 2 threads", work.reach, two, one),
-        row(f"2 workers beside a busy loop, {work.name}", "alone", 2.2, two_busy, two, below=True),
-        row(f"1 process, 2 threads beside a busy loop, {work.name}", "alone", None, one_busy, one,
-            below=True),
-    ]  # fmt: skip
+    gain = statistics.median(b / a for a, b in zip(two, one, strict=True))
+    medians = statistics.median(two), statistics.median(one)
+    rows = [
+        Row(f"2 workers, {work.name}", "1 process, 2 threads", *medians, "ms", gain, work.reach)
+    ]
+    for name, quiet, beside, reach in zip(
+        ("2 workers", "1 process, 2 threads"), (two, one), loaded, (2.2, None), strict=False
+    ):
+        slower = statistics.median(b / a for a, b in zip(quiet, beside, strict=True))
+        medians = statistics.median(beside), statistics.median(quiet)
+        title = f"{name} beside a busy loop, {work.name}"
+        rows.append(Row(title, "alone", *medians, "ms", slower, reach, below=True))
+    return rows
 
 
 def letters(path: Path) -> Path:
@@ -137,10 +125,8 @@ def main(
         if quick:
             works = [Work("tiny", LYRICS, ("--hidden", "8", "--batch", "4"), 3, 1.0)]
         for work in works:
-            settings = (*work.settings, "--precision", precision)
-            rows += compare(
-                Work(work.name, work.text, settings, work.steps, work.reach), root, rounds
-            )
+            work = replace(work, settings=(*work.settings, "--precision", precision))
+            rows += compare(work, root, rounds, busy=not quick)
     show(f"Workers, {precision} ({time.perf_counter() - began:.0f} s)", rows, file)
 
 

@@ -37,11 +37,7 @@ WORKS = {
         "file": "MB",
         "learning": "s",
     },
-    "workers": {
-        "2 workers, tiny": "ms",
-        "2 workers beside a busy loop, tiny": "ms",
-        "1 process, 2 threads beside a busy loop, tiny": "ms",
-    },
+    "workers": {"2 workers, tiny": "ms"},
 }
 
 
