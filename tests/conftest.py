@@ -36,6 +36,7 @@ LONG = (
     "test_faults.py",
     "test_workers.py",
     "test_launching.py",
+    "test_elastic.py",
     "test_session.py",
     "test_benchmarks.py",
     "test_cli.py",

@@ -60,8 +60,10 @@ COMPUTING = (
     "evaluation.perplexity",
     "sessions.comparison",
     "sessions.counted",
+    "sessions.copying",
     "sessions.fitting",
     "sessions.following",
+    "sessions.launches",
     "sessions.launching",
     "sessions.probe",
     "sessions.rereading",
@@ -74,6 +76,7 @@ COMPUTING = (
     "training.descent",
     "training.distributed",
     "training.held_out",
+    "training.joining",
     "training.optimizer",
     "training.trainer",
 )

@@ -18,7 +18,8 @@ import charlstm
 from charlstm.errors import CorpusError, RecipeError, WorkerError
 from charlstm.sessions.fitting import Material
 from charlstm.sessions.following import check_shared, follow
-from charlstm.training.distributed import ALONE, Workers, is_one_of_several, join_workers
+from charlstm.training.distributed import ALONE, Workers
+from charlstm.training.joining import is_one_of_several, join_workers
 
 # The case of each figure that is to be the same: of weights, moments and states, and of losses.
 FIGURES = ("weights/", "moments/", "state/", "best/")

@@ -43,8 +43,9 @@ from charlstm.text import mapped
 from charlstm.training import distributed
 from charlstm.training.batches import Labelled
 from charlstm.training.clock import Clock
-from charlstm.training.distributed import Workers, join_workers
+from charlstm.training.distributed import Workers
 from charlstm.training.events import EpochEnd, Step, TrainerEvent
+from charlstm.training.joining import join_workers
 from charlstm.training.trainer import Trainer
 
 Results = dict[str, Any]
@@ -253,14 +254,15 @@ def _running(workers: Workers, corpus: str, root: str, stop: int, *, resumed: bo
     machine = Machine(backend="scratch", device="cpu", threads=1)
     if not workers.leads:
         following = follow(Material((corpus,)), machine, workers=workers, root=Path(root))
-        trainer = following._trainer
+        trainer = following.trainer
         if stop:
             for happened in trainer.run():
                 if is_step(happened, stop) and is_last(workers):
                     following.stop()
         else:
-            following.run()
-        return {"step": trainer.step, "mapped": following._corpus.file_bytes > 0}
+            for _ in following.events():
+                pass
+        return {"step": trainer.step, "mapped": following.corpus.file_bytes > 0}
     settings = {"hidden": 8, "embedding": 4, "batch": 5, "window": 16, "epochs": 3, "dropout": 0.2}
     if resumed:
         session = resume_session("song", None, None, machine, root=Path(root), workers=workers)

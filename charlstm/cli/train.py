@@ -401,11 +401,16 @@ def train(
 
     wish = Wish(recipe or "auto", settings, start_from)
     machine = Machine(backend, device, threads, deterministic)
-    with together(device) as team:
+    with together(device, resume=resume, name=name) as launch:
+        team = launch.workers
         with reading_bar() as on_read:
             material = Material(corpus or (), told_encoding(encoding), on_read=on_read)
             if not team.leads:
                 part = follow(material, machine, workers=team)
+            elif launch.run is not None:
+                # What else was asked for is in the run since the launch has begun it.
+                longer = wish if resume else Wish()
+                session = resume_session(launch.run.name, material, longer, machine, workers=team)
             elif resume:
                 session = resume_session(name, material, wish, machine, workers=team)
             else:
@@ -415,9 +420,12 @@ def train(
                     sample_every=sample_every,
                     tensorboard=log == "tensorboard",
                     index=not no_index,
+                    mark=launch.mark,
                 )
                 session = start_session(material, wish, machine, keeping, workers=team)
-        code = watch(session) if team.leads else take_part(part)
+        if team.leads:
+            launch.lead(session)
+        code = watch(session, launch) if team.leads else take_part(part, launch)
     if code:
         raise SystemExit(code)
 

@@ -2,9 +2,10 @@
 
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -14,8 +15,13 @@ from charlstm.errors import CharLSTMError
 
 if TYPE_CHECKING:
     from charlstm.sessions.following import Following
+    from charlstm.sessions.launches import Launch
     from charlstm.sessions.session import Session
-    from charlstm.training.distributed import Workers
+
+_Event = TypeVar("_Event")
+
+# A launcher that starts all workers again ends those that have stopped within so many seconds.
+_RESTART_SECONDS = 5
 
 
 def start(count: int) -> None:
@@ -27,7 +33,7 @@ def start(count: int) -> None:
     """
     with loading():
         from charlstm.sessions.launching import launch
-        from charlstm.training.distributed import is_one_of_several, workers_here
+        from charlstm.training.joining import is_one_of_several, workers_here
 
     if not is_one_of_several():
         if count > 1:
@@ -40,23 +46,27 @@ def start(count: int) -> None:
 
 
 @contextmanager
-def together(device: str) -> Iterator["Workers"]:
+def together(device: str, *, resume: bool, name: str | None) -> Iterator["Launch"]:
     """Join the workers that this process was started with, if there are others.
 
-    Only the first of a machine says what goes wrong, and only the first of all what goes on.
+    Only the first of a machine says what goes wrong, and only the one that leads what goes on.
 
     Args:
         device: what is to compute.
+        resume: whether a run is to go on.
+        name: of the run, if it was given.
     """
     with loading():
         from charlstm.model.devices import choose_device
-        from charlstm.training.distributed import is_first_here, is_one_of_several, join_workers
+        from charlstm.sessions.launches import join_launch
+        from charlstm.training.joining import is_first_here, is_one_of_several, join_workers
 
     try:
         with join_workers(choose_device(device)) as workers:
+            launch = join_launch(workers, resume=resume, name=name)
             if not workers.leads:
                 be_quiet(True)
-            yield workers
+            yield launch
     except CharLSTMError:
         if is_one_of_several():
             # Whoever started it may end it now, but it has something to say.
@@ -66,30 +76,52 @@ def together(device: str) -> Iterator["Workers"]:
         raise
 
 
-def watch(session: "Session") -> int:
+def watch(session: "Session", launch: "Launch") -> int:
     """Train and draw; return the exit code."""
     with loading():
         from charlstm.cli.screen import Screen
-        from charlstm.training.events import Finished, Stopped
 
     def stop() -> None:
         session.stop()
         screen.say("finishing the step and saving; press Ctrl-C again to stop at once")
 
     with Screen(session) as screen:
-        ended = None
-        with interruptible(stop) as interruption:
-            for event in session.events():
-                screen.draw(event)
-                if isinstance(event, Finished | Stopped):
-                    ended = event
-        code = interruption.code if isinstance(ended, Stopped) else 0
+        code = _train(session.events(), stop, launch, screen.draw)
         screen.summarize(code)
     return code
 
 
-def take_part(following: "Following") -> int:
+def take_part(following: "Following", launch: "Launch") -> int:
     """Train with the worker that draws; return the exit code."""
-    with interruptible(following.stop) as interruption:
-        following.run()
-    return interruption.code
+    copy = launch.copy(following)
+    with nullcontext() if copy is None else copy.directory.locked():
+        keep = (lambda _: None) if copy is None else copy.hear
+        return _train(following.events(), following.stop, launch, keep)
+
+
+def _train(
+    events: "Iterable[_Event]",
+    stop: Callable[[], None],
+    launch: "Launch",
+    see: "Callable[[_Event], None]",
+) -> int:
+    """Train to the end, or until somebody stops it; return the exit code."""
+    from charlstm.training.events import Finished, Stopped
+
+    ended = None
+    with interruptible(stop) as interruption:
+        for event in events:
+            see(event)
+            if isinstance(event, Finished | Stopped):
+                ended = event
+            elif launch.is_left_alone:
+                stop()
+        if not isinstance(ended, Stopped):
+            return 0
+        if launch.restarts:
+            # Another one was stopped. If all are started again, this one is ended at any moment.
+            until = time.monotonic() + _RESTART_SECONDS
+            while not interruption.code and time.monotonic() < until:
+                time.sleep(0.05)
+            return interruption.code or launch.code_when_left
+        return interruption.code

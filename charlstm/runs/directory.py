@@ -57,6 +57,7 @@ from charlstm.runs.info import (
     info_to_json,
 )
 from charlstm.runs.known import names_told, runs_in, saved_at
+from charlstm.runs.marks import MARK
 from charlstm.runs.names import check_name
 from charlstm.runs.remembered import NAME, read_recall
 from charlstm.runs.snapshot import Position, Snapshot, read_log, resume_shapes
@@ -99,6 +100,7 @@ class RunDirectory:
         held_out: str | Iterable[str] = (),
         training: str | Iterable[str] | None = None,
         grams: bytes | None = None,
+        mark: bytes | None = None,
     ) -> "RunDirectory":
         """Make the directory `name` below `root`, or ``name-2``, ``name-3``: the next free one.
 
@@ -112,6 +114,7 @@ class RunDirectory:
             held_out: the held-out text that goes with `info`, whole or in pieces.
             training: the text that is learned from, for the index; no index if ``None``.
             grams: of that text; see `charlstm.runs.remembered`.
+            mark: of the launch that makes it; see `charlstm.runs.marks`.
 
         Raises:
             RunError: the name could leave `root`, or the directory cannot be made.
@@ -127,8 +130,9 @@ class RunDirectory:
                 # First, because a directory that has it is not read as text.
                 write_pieces(hidden / "run.json", [info_to_json(info)])
                 write_pieces(hidden / "heldout.txt", utf8(held_out))
-                if grams is not None:
-                    write_pieces(hidden / NAME, [grams])
+                for file, data in ((NAME, grams), (MARK, mark)):
+                    if data is not None:
+                        write_pieces(hidden / file, [data])
                 if training is not None:
                     # The text itself, compressed, is the smallest index that answers for passages
                     # of every length and says where they are: two to four tenths of the text,

@@ -1,17 +1,19 @@
 """What the workers of a training do that do not lead it: the same, in silence.
 
-The first worker begins or resumes a training as if it were alone, and its session tells the others
-what was decided. They read the same text, take the same steps and have the same weights; they hold
-no lock, write no file and show nothing.
+One worker begins or resumes a training as if it were alone, and its session tells the others what
+was decided. They read the same text, take the same steps and have the same weights; they show
+nothing, and write no file where the disk is the same.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from charlstm.errors import CorpusError, WorkerError
 from charlstm.machine import Machine
 from charlstm.model.devices import compute_deterministically, prepare
+from charlstm.model.recall.recall import Recall
 from charlstm.recipes.recipe import Recipe, recipe_to_json
 from charlstm.runs.directory import ROOT
 from charlstm.runs.formats import FORMAT
@@ -23,6 +25,7 @@ from charlstm.sessions.session import RELEASE_STEPS
 from charlstm.text.corpus import Corpus
 from charlstm.text.mapped import DIRECTORY
 from charlstm.training.distributed import Workers
+from charlstm.training.events import TrainerEvent
 from charlstm.training.trainer import Trainer
 
 
@@ -30,28 +33,40 @@ class Following:
     """The part of one worker in a training that another one leads; `follow` makes it.
 
     Args:
+        info: of the run, as the one that leads has told it.
         corpus: the text.
         trainer: stands at the beginning; where the training begins it is told.
+        recall: what the network is blended with, if anything.
     """
 
-    def __init__(self, corpus: Corpus, trainer: Trainer) -> None:
-        self._corpus = corpus
-        self._trainer = trainer
+    def __init__(
+        self, info: RunInfo, corpus: Corpus, trainer: Trainer, recall: Recall | None
+    ) -> None:
+        self.info = info
+        self.corpus = corpus
+        self.trainer = trainer
+        self.recall = recall
 
-    def run(self) -> None:
-        """Train until the end.
+    @property
+    def cut(self) -> int:
+        """Where the held-out part of the text begins, in characters."""
+        return self.info.training_characters
+
+    def events(self) -> Iterator[TrainerEvent]:
+        """Train until the end, or until some worker wishes to `stop`.
 
         Raises:
             TrainingError: training diverged, and going back did not help.
             WorkerError: another worker is gone, hangs or has failed.
         """
-        for _ in self._trainer.run():
-            if self._trainer.step % RELEASE_STEPS == 0:
-                self._corpus.release()
+        for event in self.trainer.run():
+            if self.trainer.step % RELEASE_STEPS == 0:
+                self.corpus.release()
+            yield event
 
     def stop(self) -> None:
         """Ask all workers to finish a step, save and end."""
-        self._trainer.stop()
+        self.trainer.stop()
 
 
 def follow(
@@ -64,19 +79,19 @@ def follow(
     """Prepare to train with the worker that leads; it is waited for.
 
     Args:
-        material: the text, if it is not where the first worker finds it.
-        machine: what computes; its backend is the first worker's.
+        material: the text, if it is not where the one that leads finds it.
+        machine: what computes; its backend is that of the one that leads.
         workers: all of them; this one does not lead.
         root: where the ids of a long text are kept, beside the runs if there are any here.
 
     Raises:
         CorpusError: the text cannot be read here.
         RecipeError: this machine cannot follow the recipe.
-        WorkerError: the text is another one than the first worker's, or another worker is gone or
-            has failed.
+        WorkerError: the text is not that of the one that leads, or another worker is gone or has
+            failed.
     """
     machine = machine or Machine()
-    info = _told(workers.tell(b""))
+    info = _told(workers.tell(b""), workers.leader)
     if machine.deterministic:
         repeatable(info.recipe)
         compute_deterministically()
@@ -88,7 +103,8 @@ def follow(
     threads = choose_threads(fitted, computing)
     rehearse(fitted, computing)
     recall = None if info.recall is None else fitted.recall(grams=bool(info.recall.grams))
-    return Following(corpus, fitted.trainer(computing, threads=threads, recall=recall, joined=True))
+    trainer = fitted.trainer(computing, threads=threads, recall=recall, joined=True)
+    return Following(info, corpus, trainer, recall)
 
 
 def lead(workers: Workers, info: RunInfo, corpus: Corpus) -> None:
@@ -120,11 +136,12 @@ def check_shared(material: Material, workers: Workers) -> None:
         )
 
 
-def _told(data: bytes) -> RunInfo:
+def _told(data: bytes, leader: int) -> RunInfo:
     value = json.loads(data)
     if value["format"] != FORMAT:
         raise WorkerError(
-            "Worker 0 has another version of charlstm: install the same one on all machines."
+            f"Worker {leader} has another version of charlstm: install the same one on all "
+            "machines."
         )
     return info_from_json(value)
 

@@ -28,7 +28,8 @@ from charlstm.machine import Machine
 from charlstm.model.devices import choose_device
 from charlstm.sessions.fitting import Material
 from charlstm.sessions.following import follow
-from charlstm.training.distributed import ALONE, Workers, join_at
+from charlstm.training.distributed import ALONE, Workers
+from charlstm.training.joining import ROLE, join_at
 
 # A worker that is asked to stop finishes its step and saves: so many seconds are enough for that.
 _SAVING_SECONDS = 300
@@ -60,6 +61,7 @@ def launch(count: int, command: Sequence[str]) -> int:
         max_nodes=1,
         nproc_per_node=count,
         run_id=uuid.uuid4().hex,
+        role=ROLE,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         max_restarts=0,
@@ -129,7 +131,8 @@ def _accompany(
         suppress(CharLSTMError),
         join_at(store, rank, count, choose_device(machine.device)) as workers,
     ):
-        follow(material, machine, workers=workers, root=root).run()
+        for _ in follow(material, machine, workers=workers, root=root).events():
+            pass
 
 
 def _code_of(failures: Mapping[int, ProcessFailure]) -> int:

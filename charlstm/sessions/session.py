@@ -5,6 +5,7 @@ write now and then, and saves. It yields events; callers may draw them.
 """
 
 import dataclasses
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ from charlstm.model.recall.recall import Recall
 from charlstm.runs.info import RunInfo
 from charlstm.sessions.curve import draw_curve
 from charlstm.sessions.plan import Plan
+from charlstm.sessions.saving import best_of, recorded, save
 from charlstm.sessions.tensorboard import TensorBoardLog
 from charlstm.training.events import (
     EpochEnd,
     Finished,
     Stopped,
     TrainerEvent,
-    WentBack,
 )
 from charlstm.training.trainer import Trainer
 from charlstm.writing.sampler import make_sampler
@@ -66,6 +67,10 @@ class Session:
         history: the reports of earlier sessions.
         samples: what the model wrote in them.
         save_every: seconds between two saves, about.
+
+    Attributes:
+        history: the reports so far.
+        samples: what the model has written so far.
     """
 
     def __init__(
@@ -83,8 +88,8 @@ class Session:
         self.trainer = trainer
         self._info = info
         self._recall = recall
-        self._history = list(history)
-        self._samples = list(samples)
+        self.history = list(history)
+        self.samples = list(samples)
         self._save_every = save_every
         self._saved_at = time.monotonic()
         self._saved_best_loss: float | None = None
@@ -97,13 +102,12 @@ class Session:
     @property
     def best(self) -> Report | None:
         """The report with the lowest held-out loss so far; ``None`` when nothing is held out."""
-        measured = [report for report in self._history if report.validation_loss is not None]
-        return min(measured, key=lambda report: report.validation_loss or 0.0, default=None)
+        return best_of(self.history)
 
     @property
     def last(self) -> Report | None:
         """The newest report."""
-        return self._history[-1] if self._history else None
+        return self.history[-1] if self.history else None
 
     def events(self) -> Iterator[Event]:
         """Train until the end or until `stop`; save now and then, and at the end.
@@ -135,12 +139,8 @@ class Session:
 
     def _handle(self, event: TrainerEvent, log: TensorBoardLog | None) -> Iterator[Event]:
         # Recorded first: whoever saves on an epoch's end saves that epoch as well.
-        if isinstance(event, EpochEnd):
-            self._history.append(event.report)
-        elif isinstance(event, WentBack):
-            # What was reported after that step has not happened.
-            self._history = [report for report in self._history if report.step <= event.step]
-        elif isinstance(event, Finished):
+        self.history = recorded(self.history, event)
+        if isinstance(event, Finished):
             self._info = dataclasses.replace(self._info, finished=event.reason)
         elif self.trainer.step % RELEASE_STEPS == 0:
             self.plan.corpus.release()
@@ -161,6 +161,10 @@ class Session:
         """Ask `events` to finish the step under way, save and end."""
         self.trainer.stop()
 
+    def save_soon(self) -> None:
+        """Ask `events` to save as soon as that is possible, and not only when it is due."""
+        self._saved_at = -math.inf
+
     def save(self) -> None:
         """Write everything that the run directory holds.
 
@@ -171,18 +175,12 @@ class Session:
         """
         directory, trainer = self.plan.directory, self.trainer
         snapshot = trainer.snapshot()
-        if trainer.best_loss != self._saved_best_loss or not trainer.best_epoch:
-            directory.write_model(snapshot.best_weights)
-            self._saved_best_loss = trainer.best_loss
-        directory.write_history(self._history)
-        directory.write_samples(self._samples)
-        self._info = dataclasses.replace(self._info, best=self.best, last=self.last)
-        directory.write_info(self._info)
-        # Last, because it completes the save: a resume starts from this file.
-        directory.write_resume(snapshot, self._history, self._samples)
-        if self._history and self._history != self._drawn:
-            directory.write_curve(draw_curve(self._history, directory.name))
-            self._drawn = list(self._history)
+        better = trainer.best_loss != self._saved_best_loss or not trainer.best_epoch
+        self._info = save(directory, snapshot, self._info, self.history, self.samples, model=better)
+        self._saved_best_loss = trainer.best_loss
+        if self.history and self.history != self._drawn:
+            directory.write_curve(draw_curve(self.history, directory.name))
+            self._drawn = list(self.history)
         self._saved_at = time.monotonic()
 
     def _write_samples(self, epoch: int) -> Iterator[Sample]:
@@ -195,5 +193,5 @@ class Session:
         sampler = make_sampler(network, self._recall, recipe.recall, self._info)
         for prefix in self._info.prefixes or ("",):
             text = sampler.generate(prefix, length=_SAMPLE_CHARACTERS, seed=recipe.seed + epoch)
-            self._samples.append(f"--- epoch {epoch}, step {self.trainer.step}\n{text}\n")
+            self.samples.append(f"--- epoch {epoch}, step {self.trainer.step}\n{text}\n")
             yield Sample(epoch, prefix, text)

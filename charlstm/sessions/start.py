@@ -59,6 +59,7 @@ class Keeping:
         sample_every: epochs between two samples, 0 for none; a quarter of all if ``None``.
         tensorboard: whether to write the figures for TensorBoard as well.
         index: whether to keep the text it learns from, compressed, to tell what is copied.
+        mark: of the launch that begins it; see `charlstm.sessions.launches`.
 
     Raises:
         RunError: a run cannot have this name.
@@ -70,6 +71,7 @@ class Keeping:
     sample_every: int | None = None
     tensorboard: bool = False
     index: bool = True
+    mark: bytes | None = None
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -249,7 +251,9 @@ def _make_run(
     began = time.monotonic()
     training = corpus.pieces(0, cut) if index else None
     grams = None if recall is None else gram_bytes(recall)
-    directory = RunDirectory.create(wished, keeping.root, info, corpus.pieces(cut), training, grams)
+    directory = RunDirectory.create(
+        wished, keeping.root, info, corpus.pieces(cut), training, grams, keeping.mark
+    )
     index_seconds = time.monotonic() - began
     if directory.name != wished:
         other = keeping.root / wished

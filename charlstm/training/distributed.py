@@ -1,8 +1,8 @@
 """Several workers that train one model: which one this process is, and what they tell each other.
 
 Each worker has a copy of the model and reads its own rows of every batch; the gradients of all are
-summed before a step is made, so that all make the same one. The first worker, of rank 0, decides
-whatever a clock decides, and saves. The engine is `torch.distributed`: gloo between processors,
+summed before a step is made, so that all make the same one. One of them leads: it decides whatever
+a clock decides, and saves. The engine is `torch.distributed`: gloo between processors,
 NCCL between GPUs of Nvidia.
 
 They meet in two ways. What may take long on one of them, as reading a text does, is waited for at
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 TIMEOUT = 20.0
 """After so many seconds without an answer a worker is given up."""
 
-# So long they wait for each other to be started.
-_GATHERING = 300.0
 # So long is listened for who else is there, once somebody does not answer.
 _LISTENING = 2.0
 # How often the store is looked at: at first, and after a while.
@@ -56,9 +54,10 @@ class Workers(AbstractContextManager["Workers"]):
         here: how many of them are on this machine.
 
     Attributes:
-        rank: which, from 0. The one of rank 0 decides and saves.
+        rank: which, from 0.
         count: of how many.
         here: how many of them are on this machine.
+        leader: the rank of the one that decides and saves; the same for all of them.
         waited: seconds spent on telling the others, and on waiting for what they tell.
     """
 
@@ -70,6 +69,7 @@ class Workers(AbstractContextManager["Workers"]):
         self.rank = rank
         self.count = count
         self.here = here
+        self.leader = 0
         self.waited = 0.0
 
     def __repr__(self) -> str:
@@ -86,12 +86,14 @@ class Workers(AbstractContextManager["Workers"]):
     @property
     def leads(self) -> bool:
         """Whether this is the one that decides and saves."""
-        return self.rank == 0
+        return self.rank == self.leader
 
     @property
     def apart(self) -> "Workers":
         """The same one without the others, to time its share of the work."""
-        return Workers(self.rank, self.count, self.here)
+        workers = Workers(self.rank, self.count, self.here)
+        workers.leader = self.leader
+        return workers
 
     def deal(self, whole: int) -> Rows:
         """Return which of so many this one takes; see `charlstm.model.rows.Rows.dealt`."""
@@ -125,7 +127,7 @@ class Workers(AbstractContextManager["Workers"]):
         """
 
     def copy(self, values: Tensor) -> None:
-        """Replace values by those of the first worker; see `sum`."""
+        """Replace values by those of the worker that leads; see `sum`."""
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sums over all workers, as `sum` does."""
@@ -139,15 +141,27 @@ class Workers(AbstractContextManager["Workers"]):
         """
 
     def tell(self, data: bytes) -> bytes:
-        """Return what the first worker says; all are waited for, as in `meet`.
+        """Return what the worker that leads says; all are waited for, as in `meet`.
 
         Args:
-            data: what this one says, which counts if it is the first.
+            data: what this one says, which counts if it leads.
 
         Raises:
             WorkerError: another worker is gone or has failed.
         """
         return data
+
+    def gather(self, said: str) -> list[str]:
+        """Return what each worker says, by rank; all are waited for, as in `meet`.
+
+        Args:
+            said: by this one.
+
+        Raises:
+            RecipeError: they compute on different kinds of devices.
+            WorkerError: another worker is gone or has failed.
+        """
+        return [said]
 
     def compare(self, facts: Mapping[str, str]) -> None:
         """Check that something is the same on all workers; they are waited for, as in `tell`.
@@ -211,7 +225,7 @@ class _Joined(Workers):
 
     def copy(self, values: Tensor) -> None:
         with self._talking():
-            torch.distributed.broadcast(values, src=0)
+            torch.distributed.broadcast(values, src=self.leader)
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         summed = torch.from_numpy(values).to(self._device, copy=True)
@@ -228,16 +242,25 @@ class _Joined(Workers):
         self.copy(told)
         return told.cpu().numpy().tobytes()
 
+    def gather(self, said: str) -> list[str]:
+        place = f"said/{self._meetings}"
+        try:
+            self._store.set(f"{place}/{self.rank}", said)
+            self.meet()
+            return [self._store.get(f"{place}/{rank}").decode() for rank in range(self.count)]
+        except RuntimeError:
+            raise _without_store() from None
+
     def compare(self, facts: Mapping[str, str]) -> None:
-        first = json.loads(self.tell(json.dumps(dict(facts)).encode()))
+        told = json.loads(self.tell(json.dumps(dict(facts)).encode()))
         differs = np.zeros((self.count, len(facts)))
-        differs[self.rank] = [first.get(name) != value for name, value in facts.items()]
+        differs[self.rank] = [told.get(name) != value for name, value in facts.items()]
         for rank, flags in enumerate(self.total(differs)):
             names = [name for name, flag in zip(facts, flags, strict=True) if flag]
             if names:
                 raise WorkerError(
-                    f"Worker {rank} has another {' and another '.join(names)} than worker 0: all "
-                    "must train the same model on the same text."
+                    f"Worker {rank} has another {' and another '.join(names)} than worker "
+                    f"{self.leader}: all must train the same model on the same text."
                 )
 
     def meet(self) -> None:
@@ -317,27 +340,44 @@ class _Joined(Workers):
 
     def _listen(self, error: RuntimeError) -> WorkerError:
         """Find out who is still there, now that one of them does not answer."""
-        others = set(range(self.count)) - {self.rank}
-        until = time.monotonic() + _LISTENING
+        others = sorted({*range(self.count)} - {self.rank})
+        silent, until = others, time.monotonic() + _LISTENING
         try:
             self._store.set(f"here/{self.rank}", "")
+            processes = {
+                rank: self._store.get(f"process/{rank}").decode() for rank in range(self.count)
+            }
             while True:
+                # Looked at first, because one that is gone may have said why.
+                gone = all(is_gone(processes[rank]) for rank in silent)
                 for rank in others:
                     if self._store.check([f"ended/{rank}"]):
                         why = self._store.get(f"ended/{rank}").decode(errors="replace")
                         return WorkerError(f"Worker {rank} has ended: {why}")
                 silent = [rank for rank in others if not self._store.check([f"here/{rank}"])]
-                if not silent or time.monotonic() > until:
+                if not silent or gone or time.monotonic() > until:
                     break
                 time.sleep(_SOON)
         except RuntimeError:
             return _without_store()
         if not silent:
             return WorkerError(
-                f"The workers cannot reach each other any more ({_first_line(error)}){KEPT}"
+                f"The workers cannot reach each other any more ({first_line(error)}){KEPT}"
             )
-        processes = {rank: self._store.get(f"process/{rank}").decode() for rank in silent}
-        return end_missing(processes)
+        return end_missing({rank: processes[rank] for rank in silent})
+
+
+def joined(store: "Store", rank: int, count: int, here: int, device: torch.device) -> Workers:
+    """Return one of several workers that meet at a store that is theirs alone.
+
+    Args:
+        store: what all of them reach.
+        rank: which.
+        count: of how many.
+        here: see `Workers`.
+        device: where values to be summed are.
+    """
+    return _Joined(store, rank, count, here, device)
 
 
 def _without_store() -> WorkerError:
@@ -345,89 +385,6 @@ def _without_store() -> WorkerError:
         "What the workers meet at, which worker 0 or its launcher keeps, does not answer any more, "
         f"so training cannot go on{KEPT}"
     )
-
-
-def is_one_of_several() -> bool:
-    """Return whether this process was started as one of several workers, by torchrun or alike."""
-    return os.environ.get("WORLD_SIZE", "1") != "1"
-
-
-def workers_here() -> int:
-    """Return how many workers were started on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-
-
-def is_first_here() -> bool:
-    """Return whether this process is the first worker of its machine, or the only one."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
-
-
-def join_workers(device: torch.device) -> Workers:
-    """Join the workers that this process was started with; leave them at the end of a ``with``.
-
-    What torchrun sets says who they are: ``RANK``, ``WORLD_SIZE``, ``MASTER_ADDR``,
-    ``MASTER_PORT``, and with GPUs ``LOCAL_RANK``. It returns when all of them are there.
-
-    Args:
-        device: where training computes; a GPU becomes the one of this worker's local rank.
-
-    Raises:
-        RecipeError: this machine, or its torch, cannot take part.
-        WorkerError: the others cannot be found.
-    """
-    if not is_one_of_several():
-        return ALONE
-    _check_device(device)
-    from torch.distributed.rendezvous import rendezvous  # there is one only where it is available
-
-    if device.type == "cuda":
-        _take_gpu(int(os.environ.get("LOCAL_RANK", "0")))
-    try:
-        timeout = timedelta(seconds=_GATHERING)
-        store, rank, number = next(rendezvous("env://", timeout=timeout))
-        return _Joined(store, rank, number, workers_here(), device)
-    except (RuntimeError, ValueError) as error:
-        raise WorkerError(f"The other workers cannot be found: {_first_line(error)}.") from None
-
-
-def join_at(store: "Store", rank: int, number: int, device: torch.device) -> Workers:
-    """Join workers of this machine that meet at a store; see `join_workers`.
-
-    Args:
-        store: that all of them reach.
-        rank: which this one is.
-        number: of how many.
-        device: see there.
-
-    Raises:
-        RecipeError: see there.
-    """
-    _check_device(device)
-    if device.type == "cuda":
-        _take_gpu(rank)
-    return _Joined(store, rank, number, number, device)
-
-
-def _check_device(device: torch.device) -> None:
-    if device.type not in ("cpu", "cuda") or not torch.distributed.is_available():
-        raise RecipeError(
-            f"Several workers cannot train on {device.type} with this build of torch; use ",
-            Setting("device", "cpu"),
-            ", or train in one process.",
-        )
-
-
-def _take_gpu(local_rank: int) -> None:
-    """Compute on the GPU of a local rank from here on."""
-    there = torch.cuda.device_count()
-    if local_rank >= there:
-        raise RecipeError(
-            f"This machine has {count(there, 'GPU')}, and each worker needs one of its own: start "
-            "fewer here, or use ",
-            Setting("device", "cpu"),
-            ".",
-        )
-    torch.cuda.set_device(local_rank)
 
 
 def _told_of(error: BaseException) -> str:
@@ -439,5 +396,6 @@ def _told_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".strip(": ") + "."
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return how a message of torch begins, without a full stop."""
     return str(error).strip().partition("\n")[0].rstrip(".")

@@ -1,6 +1,7 @@
 """The processes that workers are: where each is, and what to say of those that do not answer."""
 
 import json
+import os
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
@@ -37,7 +38,15 @@ def end_missing(processes: Mapping[int, str]) -> WorkerError:
 
 def this_process() -> str:
     """Return on which machine this process is, its number, and when it began."""
-    process = psutil.Process()
+    return _told_of(psutil.Process())
+
+
+def launcher() -> str:
+    """Return which process has started this one, as `this_process` tells of it."""
+    return _told_of(psutil.Process(os.getppid()))
+
+
+def _told_of(process: psutil.Process) -> str:
     return json.dumps([platform.node(), process.pid, process.create_time()])
 
 
