@@ -22,6 +22,8 @@ ROLE = "charlstm"
 
 # So long they wait for each other to be started.
 _GATHERING = 300.0
+# So long for a program that is busy with something else.
+_PATIENCE = 600.0
 # How often the store is looked at.
 _SOON = 0.01
 
@@ -66,18 +68,23 @@ def join_workers(device: torch.device) -> Workers:
     from torch.distributed.rendezvous import rendezvous  # there is one only where it is available
 
     if device.type == "cuda":
-        _take_gpu(int(os.environ.get("LOCAL_RANK", "0")))
+        _take_gpu(int(os.environ.get("LOCAL_RANK", "0")), workers_here())
     try:
         timeout = timedelta(seconds=_GATHERING)
         store, rank, number = next(rendezvous("env://", timeout=timeout))
         store = _of_this_start(store, rank, number)
         return joined(store, rank, number, workers_here(), device)
     except (RuntimeError, ValueError) as error:
-        raise WorkerError(f"The other workers cannot be found: {first_line(error)}.") from None
+        raise WorkerError(
+            f"The other workers cannot be found ({first_line(error)}): start all of them with "
+            "torchrun, or unset WORLD_SIZE."
+        ) from None
 
 
 def join_at(store: "Store", rank: int, number: int, device: torch.device) -> Workers:
     """Join workers of this machine that meet at a store; see `join_workers`.
+
+    They are patient: the first is a program that may do something else between two steps.
 
     Args:
         store: that all of them reach.
@@ -90,8 +97,8 @@ def join_at(store: "Store", rank: int, number: int, device: torch.device) -> Wor
     """
     _check_device(device)
     if device.type == "cuda":
-        _take_gpu(rank)
-    return joined(store, rank, number, number, device)
+        _take_gpu(rank, number)
+    return joined(store, rank, number, number, device, _PATIENCE)
 
 
 def _check_device(device: torch.device) -> None:
@@ -103,10 +110,10 @@ def _check_device(device: torch.device) -> None:
         )
 
 
-def _take_gpu(local_rank: int) -> None:
-    """Compute on the GPU of a local rank from here on."""
+def _take_gpu(local_rank: int, here: int) -> None:
+    """Compute on the GPU of a local rank from here on, one of so many."""
     there = torch.cuda.device_count()
-    if local_rank >= there:
+    if max(local_rank + 1, here) > there:
         raise RecipeError(
             f"This machine has {count(there, 'GPU')}, and each worker needs one of its own: start "
             "fewer here, or use ",
