@@ -10,6 +10,7 @@ import pytest
 from faults.elastic import Disturbed
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
+from charlstm.errors import WorkerError
 from charlstm.runs.marks import MARK, Mark, marked, read_mark, saved_step, write_mark
 from charlstm.sessions.launches import join_launch
 from charlstm.training import joining
@@ -124,7 +125,7 @@ def test_workers_that_are_started_again_hear_nothing_of_those_before() -> None:
 
     def of_this_start(rank: int) -> None:
         client = TCPStore("127.0.0.1", store.port, is_master=False)
-        mine = joining._of_this_start(client, rank, 2)
+        mine = joining._of_this_start(client, rank, 2, 60)
         mine.add("met", 1)
         counted[rank] = mine
 
@@ -136,3 +137,12 @@ def test_workers_that_are_started_again_hear_nothing_of_those_before() -> None:
         thread.join(60)
     assert [counted[rank].add("met", 0) for rank in (0, 1)] == [2, 2]  # type: ignore[attr-defined]
     assert [counted[rank].add("ended", 0) for rank in (0, 1)] == [0, 0]  # type: ignore[attr-defined]
+
+
+def test_a_worker_that_does_not_come_is_not_waited_for_without_end() -> None:
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    with pytest.raises(WorkerError) as caught:
+        joining._of_this_start(store, 0, 2, 0.1)
+    assert str(caught.value) == (
+        "Not all of the 2 workers have come within 0 seconds: see on the other machines why."
+    )

@@ -18,6 +18,7 @@ from charlstm.machine import BACKENDS
 from charlstm.recipes.recipe import Recipe, recipe_from_json, recipe_to_json
 from charlstm.runs.fields import check_writable, counted, strings, typed
 from charlstm.runs.formats import FORMAT
+from charlstm.runs.marks import MARK
 from charlstm.runs.remembered import NAME, Remembered
 from charlstm.text.corpus import Source
 from charlstm.text.formats.format import FORMATS, SUFFIXES, Format
@@ -27,7 +28,7 @@ from charlstm.text.vocabulary import Vocabulary
 
 FILES = (
     *("run.json", "heldout.txt", "training.txt.bz2", "model.safetensors", "resume.safetensors"),
-    *("history.jsonl", "samples.txt", "curve.svg", "draft.txt", "draft.json", NAME),
+    *("history.jsonl", "samples.txt", "curve.svg", "draft.txt", "draft.json", NAME, MARK),
 )
 """What is read of a run, and what tells of it."""
 LARGEST_HISTORY = 1 << 30

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 ROLE = "charlstm"
 """What our own launcher calls its workers. It never starts them again."""
 
-# So long they wait for each other to be started.
-_GATHERING = 300.0
+# So long they wait for each other to be started; and so long where all are started again if one
+# does not come, because its machine was lost at that moment.
+_GATHERING, _GATHERING_AGAIN = 300.0, 60.0
 # So long for a program that is busy with something else.
 _PATIENCE = 600.0
 # How often the store is looked at.
@@ -70,9 +71,10 @@ def join_workers(device: torch.device) -> Workers:
     if device.type == "cuda":
         _take_gpu(int(os.environ.get("LOCAL_RANK", "0")), workers_here())
     try:
-        timeout = timedelta(seconds=_GATHERING)
+        patience = _GATHERING_AGAIN if may_be_started_again() else _GATHERING
+        timeout = timedelta(seconds=patience)
         store, rank, number = next(rendezvous("env://", timeout=timeout))
-        store = _of_this_start(store, rank, number)
+        store = _of_this_start(store, rank, number, patience)
         return joined(store, rank, number, workers_here(), device)
     except (RuntimeError, ValueError) as error:
         raise WorkerError(
@@ -123,7 +125,7 @@ def _take_gpu(local_rank: int, here: int) -> None:
     torch.cuda.set_device(local_rank)
 
 
-def _of_this_start(store: "Store", rank: int, number: int) -> "Store":
+def _of_this_start(store: "Store", rank: int, number: int, patience: float) -> "Store":
     """Return what only those workers see that were started together.
 
     A launcher that starts its workers again may give them the store of those before, with all that
@@ -139,7 +141,7 @@ def _of_this_start(store: "Store", rank: int, number: int) -> "Store":
     word = secrets.token_hex(8)
     store.set(f"word/{rank}", word)
     places = [f"word/{other}" for other in range(number)]
-    until = time.monotonic() + _GATHERING
+    until = time.monotonic() + patience
     start, words = "", [""]
     while time.monotonic() < until:
         if rank == 0 and store.check(places):
@@ -160,8 +162,8 @@ def _of_this_start(store: "Store", rank: int, number: int) -> "Store":
                     return PrefixStore(start, store)
         time.sleep(_SOON)
     raise WorkerError(
-        f"Not all of the {number} workers have come within {_GATHERING:.0f} seconds: see on the "
-        "other machines why they were not started."
+        f"Not all of the {number} workers have come within {patience:.0f} seconds: see on the "
+        "other machines why."
     )
 
 

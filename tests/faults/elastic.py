@@ -368,6 +368,7 @@ def _work(calm: str, *arguments: str) -> None:
     import charlstm.sessions.resume
     import charlstm.sessions.session
     import charlstm.sessions.start
+    import charlstm.training.joining
     import charlstm.training.trainer
     from charlstm.cli import main
 
@@ -375,6 +376,7 @@ def _work(calm: str, *arguments: str) -> None:
     for room in (charlstm.sessions.start, charlstm.sessions.resume):
         room.Session = often  # type: ignore[attr-defined]
     charlstm.sessions.copying._LEAST_SECONDS = 0.2
+    charlstm.training.joining._GATHERING_AGAIN = 20
     charlstm.sessions.session.draw_curve = (  # type: ignore[attr-defined]
         lambda reports, title="": b"<svg/>"
     )
