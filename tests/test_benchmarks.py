@@ -37,6 +37,7 @@ WORKS = {
         "file": "MB",
         "learning": "s",
     },
+    "workers": {"2 workers, tiny": "ms"},
 }
 
 

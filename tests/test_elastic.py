@@ -152,10 +152,9 @@ def test_a_worker_that_does_not_come_is_not_waited_for_without_end() -> None:
 
 def test_whoever_stops_giving_signs_of_life_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beating, "_EVERY", 0.01)
-    monkeypatch.setattr(beating, "_SILENT", 0.5)
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    other = Beating(TCPStore("127.0.0.1", store.port, is_master=False), 1)
-    ours = Beating(store, 0)
+    other = Beating(TCPStore("127.0.0.1", store.port, is_master=False), 1, 0.5)
+    ours = Beating(store, 0, 0.5)
     until(lambda: store.add("alive/1", 0) > 3)
     assert not ours.is_silent(1)
     assert not ours.is_silent(2)  # it has not begun

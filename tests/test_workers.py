@@ -314,8 +314,8 @@ def test_standard_input_is_for_one_process_alone() -> None:
         ("bug", r"Worker 1 has ended: KeyError: 'x'\."),
         (
             "sleep",
-            r"Worker 1 does not answer any more, and training cannot go on without it; what was "
-            r"saved last is kept\.",
+            r"Worker 1 does not answer any more, and training cannot go on without it; go on from "
+            r"what was saved last with charlstm\.resume\(\.\.\.\)\.",
         ),
     ],
 )
@@ -330,6 +330,16 @@ def test_a_worker_that_was_killed_is_named_by_all_others(three: Made) -> None:
     assert killed == {}
     for found in others:
         assert found["error"].startswith("WorkerError: Worker 2 is gone, and ")
+
+
+def test_of_four_only_the_one_that_is_gone_is_missed(tmp_path: Path) -> None:
+    # Some of the others wait for workers that are alive and wait themselves.
+    four = Made(4, [("failing", {"how": "kill"})], tmp_path / "four")
+    *others, killed = four.of("failing")
+    assert killed == {}
+    assert len(others) == 3
+    for found in others:
+        assert found["error"].startswith("WorkerError: Worker 3 is gone, and ")
 
 
 def test_a_process_that_was_not_started_as_one_of_several_is_alone(

@@ -228,7 +228,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
         "run": str(plan.directory.path),
     }
     if plan.teamwork is not None:
-        rows["workers"] = _teamwork(plan.teamwork)
+        rows["workers"] = _teamwork(plan.teamwork, on_gpu=plan.device != "cpu")
     if plan.index_bytes is not None:
         took = "under 0.1" if plan.index_seconds < 0.1 else f"{plan.index_seconds:.1f}"
         rows["index"] = (
@@ -302,9 +302,10 @@ def _device(plan: Plan) -> str:
     return device if plan.teamwork is None else f"{plan.teamwork.workers} workers, each on {device}"
 
 
-def _teamwork(teamwork: Teamwork) -> str:
+def _teamwork(teamwork: Teamwork, *, on_gpu: bool) -> str:
     """Say whether several workers pay."""
-    gain, one = teamwork.gain, f"one process with {count(teamwork.threads, 'thread')}"
+    gain = teamwork.gain
+    one = "one process" if on_gpu else f"one process with {count(teamwork.threads, 'thread')}"
     pays = f"{gain:.1f} times as fast as {one}"
     if gain < _WORTH_WHILE:
         pays = f"they do not pay, only {pays}"

@@ -389,18 +389,20 @@ def train(
         )
     be_quiet(quiet)
     check_redirections(corpus or ())
-    if workers is not None:
-        start(workers)
     with loading():
         from charlstm.machine import Machine
         from charlstm.recipes.wish import Wish
+
+    wish = Wish(recipe or "auto", settings, start_from)
+    machine = Machine(backend, device, threads, deterministic)
+    if workers is not None:
+        start(workers)
+    with loading():
         from charlstm.sessions.fitting import Material
         from charlstm.sessions.following import follow
         from charlstm.sessions.resume import resume_session
         from charlstm.sessions.start import Keeping, start_session
 
-    wish = Wish(recipe or "auto", settings, start_from)
-    machine = Machine(backend, device, threads, deterministic)
     with together(device, resume=resume, name=name) as launch:
         team = launch.workers
         with reading_bar() as on_read:

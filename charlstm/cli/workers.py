@@ -22,6 +22,10 @@ _Event = TypeVar("_Event")
 
 # A launcher that starts all workers again ends those that have stopped within so many seconds.
 _RESTART_SECONDS = 5
+# So long the first worker of a machine has to say what went wrong.
+_SPEAKING_SECONDS = 2
+# What a command exits with that another worker has stopped.
+_BY_ANOTHER = 128 + signal.SIGTERM
 
 
 def start(count: int) -> None:
@@ -72,6 +76,7 @@ def together(device: str, *, resume: bool, name: str | None) -> Iterator["Launch
             # Whoever started it may end it now, but it has something to say.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if not is_first_here():
+            time.sleep(_SPEAKING_SECONDS)  # the first is ended as soon as this one has
             raise SystemExit(1) from None
         raise
 
@@ -124,4 +129,4 @@ def _train(
             while not interruption.code and time.monotonic() < until:
                 time.sleep(0.05)
             return interruption.code or launch.code_when_left
-        return interruption.code
+        return interruption.code or _BY_ANOTHER

@@ -13,11 +13,11 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
 import torch
-from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -30,6 +30,7 @@ from charlstm.sessions.fitting import Material
 from charlstm.sessions.following import follow
 from charlstm.training.distributed import ALONE, Workers
 from charlstm.training.joining import ROLE, join_at
+from charlstm.training.processes import KEPT, told_of
 
 # A worker that is asked to stop finishes its step and saves: so many seconds are enough for that.
 _SAVING_SECONDS = 300
@@ -54,6 +55,8 @@ def launch(count: int, command: Sequence[str]) -> int:
     for name in logging.root.manager.loggerDict:
         if name.startswith("torch.distributed"):
             logging.getLogger(name).disabled = True
+    # The launchers of older versions wait for 30 seconds, and cannot be told.
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(_SAVING_SECONDS))
     # Each has its share of the processors.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(torch.get_num_threads() // count, 1)))
     config = LaunchConfig(
@@ -65,10 +68,16 @@ def launch(count: int, command: Sequence[str]) -> int:
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         max_restarts=0,
-        shutdown_timeout=_SAVING_SECONDS,
     )
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) == signal.SIG_IGN:
+        # That is what nohup is for.
+        config.signals_to_handle = "SIGTERM,SIGINT,SIGQUIT"
+    # Nothing that lies in this directory is imported, unless it would be here.
+    alone = () if {"", str(Path.cwd())} & set(sys.path) else ("-P",)
+    arguments = [argument.replace("$", "$$") for argument in command]  # torch fills in a template
     try:
-        elastic_launch(config, sys.executable)("-m", "charlstm", *command)
+        elastic_launch(config, sys.executable)(*alone, "-m", "charlstm", *arguments)
     except ChildFailedError as error:
         return _code_of(error.failures)
     except SignalException as error:
@@ -96,28 +105,34 @@ def accompanied(
     if count == 1:
         yield ALONE, machine
         return
-    threads = machine.threads or max(torch.get_num_threads() // count, 1)
-    machine = replace(machine, threads=threads)
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    before = torch.get_num_threads()
+    machine = replace(machine, threads=machine.threads or max(before // count, 1))
     store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
     others = [
         get_context("spawn").Process(
             target=_accompany,
             args=(store.port, rank, count, replace(material, on_read=None), machine, root),
-            daemon=True,  # it ends with this process, whatever ends that
+            daemon=True,
         )
         for rank in range(1, count)
     ]
-    for process in others:
-        process.start()
     try:
+        for rank, process in enumerate(others, start=1):
+            process.start()
+            # So that it is missed if it never comes to say that itself.
+            store.set(f"process/{rank}", told_of(psutil.Process(process.pid)))
         with join_at(store, 0, count, choose_device(machine.device)) as workers:
             yield workers, machine
             for process in others:
                 process.join(_LEAVING_SECONDS)
     finally:
+        torch.set_num_threads(before)
         for process in others:
-            process.kill()
-            process.join()
+            if process.pid is not None:
+                process.kill()
+                process.join()
 
 
 def _accompany(
@@ -126,7 +141,9 @@ def _accompany(
     """Train with the worker that has started this one, which says what goes wrong."""
     # A Ctrl-C reaches both, and the one that has started this one ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    store = TCPStore("localhost", port)
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    store = TCPStore("localhost", port, timeout=timedelta(seconds=_LEAVING_SECONDS))
     with (
         suppress(CharLSTMError),
         join_at(store, rank, count, choose_device(machine.device)) as workers,
@@ -157,7 +174,7 @@ def _code_of(failures: Mapping[int, ProcessFailure]) -> int:
         if code < 0
         else f"has ended with exit code {code}"
     )
-    raise WorkerError(f"Worker {rank} {how}; what was saved last is kept.") from None
+    raise WorkerError(f"Worker {rank} {how}", *KEPT) from None
 
 
 def _end_all(run_id: str) -> None:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
-# So often a number is counted up, and so long it may stand still: longer than anything keeps a
-# thread from its turn.
-_EVERY, _SILENT = 5.0, 60.0
+# So often a number is counted up, in seconds.
+_EVERY = 5.0
 
 
 class Beating:
@@ -24,11 +23,14 @@ class Beating:
     Args:
         store: what all of them reach; its connection is not used by two threads at once.
         rank: which this one is.
+        patience: so many seconds a number may stand still; anything may keep a thread from its
+            turn for some time.
     """
 
-    def __init__(self, store: "Store", rank: int) -> None:
+    def __init__(self, store: "Store", rank: int, patience: float) -> None:
         self._store = store
         self._rank = rank
+        self._patience = patience
         self._seen: dict[int, tuple[int, float]] = {}
         self._ended = Event()
         # Before 2.8 torch has no second connection, and nobody is taken for gone.
@@ -47,7 +49,7 @@ class Beating:
         before, since = self._seen.get(rank, (-1, now))
         if number != before:
             self._seen[rank] = (number, now)
-        return bool(number) and number == before and now - since > _SILENT
+        return bool(number) and number == before and now - since > self._patience
 
     def end(self) -> None:
         """Give no more signs."""

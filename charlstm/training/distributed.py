@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 TIMEOUT = 20.0
 """After so many seconds without an answer a worker is given up."""
 
+# So many times as long is waited for a sign of life of one that others wait for as it works.
+_PATIENCE = 3
 # So long is listened for who else is there, once somebody does not answer.
-_LISTENING = 2.0
+_LISTENING = 4.0
 # How often the store is looked at: at first, and after a while.
 _SOON, _SELDOM = 0.01, 0.5
 
@@ -188,19 +190,27 @@ class _Joined(Workers):
         count: of how many.
         here: see `Workers`.
         device: where values to be summed are.
+        timeout: after how many seconds without an answer a worker is given up.
     """
 
     is_joined = True
 
     def __init__(
-        self, store: "Store", rank: int, count: int, here: int, device: torch.device
+        self,
+        store: "Store",
+        rank: int,
+        count: int,
+        here: int,
+        device: torch.device,
+        timeout: float = TIMEOUT,
     ) -> None:
         super().__init__(rank, count, here)
+        self._timeout = timeout
         self._store = store
         self._device = device
         self._meetings = 0
         self._connected = False
-        self._beating = Beating(store, rank)
+        self._beating = Beating(store, rank, _PATIENCE * timeout)
         # From here on nobody waits long for a key that is not there.
         store.set_timeout(timedelta(seconds=_LISTENING))
         store.set(f"device/{rank}", device.type)
@@ -231,6 +241,7 @@ class _Joined(Workers):
             torch.distributed.broadcast(values, src=self.leader)
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        self.meet()  # what they come from may have taken some of them longer
         summed = torch.from_numpy(values).to(self._device, copy=True)
         self.sum(summed)
         return summed.cpu().numpy()
@@ -322,13 +333,13 @@ class _Joined(Workers):
         if on_gpu:
             # Or a worker that does not answer would end this process, without a word.
             os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")
-        self._store.set_timeout(timedelta(seconds=TIMEOUT))
+        self._store.set_timeout(timedelta(seconds=self._timeout))
         torch.distributed.init_process_group(
             "nccl" if on_gpu else "gloo",
             store=self._store,
             rank=self.rank,
             world_size=self.count,
-            timeout=timedelta(seconds=TIMEOUT),
+            timeout=timedelta(seconds=self._timeout),
         )
         self._store.set_timeout(timedelta(seconds=_LISTENING))
         self._connected = True
@@ -353,7 +364,7 @@ class _Joined(Workers):
             }
             while True:
                 # Looked at first, because one that is gone may have said why.
-                gone = all(is_gone(processes[rank]) for rank in silent)
+                gone = {rank: processes[rank] for rank in others if is_gone(processes[rank])}
                 for rank in others:
                     if self._store.check([f"ended/{rank}"]):
                         why = self._store.get(f"ended/{rank}").decode(errors="replace")
@@ -366,12 +377,20 @@ class _Joined(Workers):
             return _without_store()
         if not silent:
             return WorkerError(
-                f"The workers cannot reach each other any more ({first_line(error)}){KEPT}"
+                f"The workers cannot reach each other any more ({first_line(error)})", *KEPT
             )
-        return end_missing({rank: processes[rank] for rank in silent})
+        # Where one is gone, others may wait for it without knowing.
+        return end_missing(gone or {rank: processes[rank] for rank in silent})
 
 
-def joined(store: "Store", rank: int, count: int, here: int, device: torch.device) -> Workers:
+def joined(
+    store: "Store",
+    rank: int,
+    count: int,
+    here: int,
+    device: torch.device,
+    timeout: float = TIMEOUT,
+) -> Workers:
     """Return one of several workers that meet at a store that is theirs alone.
 
     Args:
@@ -380,14 +399,15 @@ def joined(store: "Store", rank: int, count: int, here: int, device: torch.devic
         count: of how many.
         here: see `Workers`.
         device: where values to be summed are.
+        timeout: after how many seconds without an answer a worker is given up.
     """
-    return _Joined(store, rank, count, here, device)
+    return _Joined(store, rank, count, here, device, timeout)
 
 
 def _without_store() -> WorkerError:
     return WorkerError(
-        "What the workers meet at, which worker 0 or its launcher keeps, does not answer any more, "
-        f"so training cannot go on{KEPT}"
+        "What the workers meet at, which worker 0 or its launcher keeps, does not answer any more",
+        *KEPT,
     )
 
 

@@ -23,6 +23,8 @@ ROLE = "charlstm"
 # So long they wait for each other to be started; and so long where all are started again if one
 # does not come, because its machine was lost at that moment.
 _GATHERING, _GATHERING_AGAIN = 300.0, 60.0
+# So long for a program that is busy with something else.
+_PATIENCE = 600.0
 # How often the store is looked at.
 _SOON = 0.01
 
@@ -67,7 +69,7 @@ def join_workers(device: torch.device) -> Workers:
     from torch.distributed.rendezvous import rendezvous  # there is one only where it is available
 
     if device.type == "cuda":
-        _take_gpu(int(os.environ.get("LOCAL_RANK", "0")))
+        _take_gpu(int(os.environ.get("LOCAL_RANK", "0")), workers_here())
     try:
         patience = _GATHERING_AGAIN if may_be_started_again() else _GATHERING
         timeout = timedelta(seconds=patience)
@@ -75,11 +77,16 @@ def join_workers(device: torch.device) -> Workers:
         store = _of_this_start(store, rank, number, patience)
         return joined(store, rank, number, workers_here(), device)
     except (RuntimeError, ValueError) as error:
-        raise WorkerError(f"The other workers cannot be found: {first_line(error)}.") from None
+        raise WorkerError(
+            f"The other workers cannot be found ({first_line(error)}): start all of them with "
+            "torchrun, or unset WORLD_SIZE."
+        ) from None
 
 
 def join_at(store: "Store", rank: int, number: int, device: torch.device) -> Workers:
     """Join workers of this machine that meet at a store; see `join_workers`.
+
+    They are patient: the first is a program that may do something else between two steps.
 
     Args:
         store: that all of them reach.
@@ -92,8 +99,8 @@ def join_at(store: "Store", rank: int, number: int, device: torch.device) -> Wor
     """
     _check_device(device)
     if device.type == "cuda":
-        _take_gpu(rank)
-    return joined(store, rank, number, number, device)
+        _take_gpu(rank, number)
+    return joined(store, rank, number, number, device, _PATIENCE)
 
 
 def _check_device(device: torch.device) -> None:
@@ -105,10 +112,10 @@ def _check_device(device: torch.device) -> None:
         )
 
 
-def _take_gpu(local_rank: int) -> None:
-    """Compute on the GPU of a local rank from here on."""
+def _take_gpu(local_rank: int, here: int) -> None:
+    """Compute on the GPU of a local rank from here on, one of so many."""
     there = torch.cuda.device_count()
-    if local_rank >= there:
+    if max(local_rank + 1, here) > there:
         raise RecipeError(
             f"This machine has {count(there, 'GPU')}, and each worker needs one of its own: start "
             "fewer here, or use ",

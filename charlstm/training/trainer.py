@@ -176,12 +176,13 @@ class Trainer:
         self.clock.start()
         self._good = self.snapshot()
         while True:
+            self._workers.meet()  # whoever leads may have saved for long
             if (self._agreement.stopping or self._at_epoch_end()) and not self._is_good():
                 yield self._go_back()
                 continue
             if self._loss_count and self._at_epoch_end():
                 yield self._end_epoch()
-                self._workers.meet()  # the first may have written long
+                self._workers.meet()
                 self._good = self.snapshot()
             if reason := self.over:
                 yield Finished(reason)
@@ -195,17 +196,16 @@ class Trainer:
         """Go to the end of the epoch, or as far as possible."""
         for window in self.windows.epoch(*divmod(self.step, self.windows.steps)):
             self._timed_step(window)
-            on_cpu = self.device.type == "cpu"
-            look = on_cpu or self.step % _LOOK_STEPS_ON_GPU == 0
+            look = self.device.type == "cpu" or self.step % _LOOK_STEPS_ON_GPU == 0
             if look and not math.isfinite(perplexity(self.running_loss)):
                 yield self._go_back()
                 return
             if self.step % _SET_ASIDE_STEPS == 0 and self._is_good():
                 self._good = self.snapshot()
-            if saving := self._agreement.saving:
+            if self._agreement.saving:
                 self._descent.gather()
             yield self._made_step()
-            if saving:
+            if self.may_be_saved:
                 self._workers.meet()
             if self._agreement.stopping or self._at_epoch_end():
                 return
