@@ -8,12 +8,14 @@ from threading import Thread
 
 import pytest
 from faults.elastic import Disturbed
+from faults.patience import until
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from charlstm.errors import WorkerError
 from charlstm.runs.marks import MARK, Mark, marked, read_mark, saved_step, write_mark
 from charlstm.sessions.launches import join_launch
-from charlstm.training import joining
+from charlstm.training import beating, joining
+from charlstm.training.beating import Beating
 from charlstm.training.distributed import ALONE
 from charlstm.training.joining import ROLE, may_be_started_again
 
@@ -146,3 +148,17 @@ def test_a_worker_that_does_not_come_is_not_waited_for_without_end() -> None:
     assert str(caught.value) == (
         "Not all of the 2 workers have come within 0 seconds: see on the other machines why."
     )
+
+
+def test_whoever_stops_giving_signs_of_life_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beating, "_EVERY", 0.01)
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    other = Beating(TCPStore("127.0.0.1", store.port, is_master=False), 1, 0.5)
+    ours = Beating(store, 0, 0.5)
+    until(lambda: store.add("alive/1", 0) > 3)
+    assert not ours.is_silent(1)
+    assert not ours.is_silent(2)  # it has not begun
+    other.end()
+    until(lambda: ours.is_silent(1))
+    assert not ours.is_silent(2)
+    ours.end()

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from charlstm.errors import CharLSTMError, RecipeError, Setting, WorkerError, count
 from charlstm.model.rows import Rows
+from charlstm.training.beating import Beating
 from charlstm.training.processes import KEPT, end_missing, is_gone, this_process
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 TIMEOUT = 20.0
 """After so many seconds without an answer a worker is given up."""
 
+# So many times as long is waited for a sign of life of one that others wait for as it works.
+_PATIENCE = 3
 # So long is listened for who else is there, once somebody does not answer.
 _LISTENING = 4.0
 # How often the store is looked at: at first, and after a while.
@@ -207,6 +210,7 @@ class _Joined(Workers):
         self._device = device
         self._meetings = 0
         self._connected = False
+        self._beating = Beating(store, rank, _PATIENCE * timeout)
         # From here on nobody waits long for a key that is not there.
         store.set_timeout(timedelta(seconds=_LISTENING))
         store.set(f"device/{rank}", device.type)
@@ -218,6 +222,7 @@ class _Joined(Workers):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._beating.end()
         # One that only lost another has no news.
         if error is not None and not isinstance(error, WorkerError):
             with suppress(RuntimeError):
@@ -294,11 +299,12 @@ class _Joined(Workers):
                 self._connect()
 
     def _check_there(self) -> None:
-        """Check that the workers of this machine are there that are waited for."""
+        """Check that the workers are there that are waited for."""
         for rank in range(self.count):
             if self._store.check([f"process/{rank}"]):
                 process = self._store.get(f"process/{rank}").decode()
-                if is_gone(process) and not self._store.add("ended", 0):
+                gone = is_gone(process) or self._beating.is_silent(rank)
+                if gone and not self._store.add("ended", 0):
                     raise end_missing({rank: process})
 
     @contextmanager

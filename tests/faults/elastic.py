@@ -64,6 +64,7 @@ class Counts:
     machines_added: int = 0
     launched_again: int = 0
     disks_emptied: int = 0
+    launchers_lost: int = 0
     restarts: int = 0
     saves_found: int = 0
     slowest_seconds: float = 0.0
@@ -184,6 +185,7 @@ class Disturbed:
             time.sleep(self._chance.uniform(0, 4))
             self._do_something([machine for machine in self._machines if machine.here])
         while len(self._resumed) == before and time.monotonic() < began + HANGS_AFTER / 5:
+            self._replace_lost_launchers()
             time.sleep(0.05)
         new = self._resumed[before:]
         if not new:
@@ -194,6 +196,17 @@ class Disturbed:
         self.counts.slowest_seconds = max(self.counts.slowest_seconds, time.monotonic() - began)
         self._wait_for_progress(max(new))
         time.sleep(self._chance.uniform(0, 2))
+
+    def _replace_lost_launchers(self) -> None:
+        """Launch again where launchers have ended by themselves.
+
+        Those of torch 2.13 do, after a minute, when another one dies at the moment at which they
+        tell each other their ranks.
+        """
+        here = [machine for machine in self._machines if machine.launcher is not None]
+        if any(machine.launcher and machine.launcher.poll() is not None for machine in here):
+            self.counts.launchers_lost += 1
+            self._launch_again(here)
 
     @property
     def _resumed(self) -> list[int]:
