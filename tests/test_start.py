@@ -143,13 +143,14 @@ def test_a_run_begins_with_the_weights_of_the_old_one_and_random_ones_for_new_ch
 def test_on_the_same_text_a_run_goes_on_from_what_the_old_one_had_learned(
     first: Path, root: Path
 ) -> None:
-    old = train_first(first, root, epochs=6)
+    # The grams of this text know what is held out, so that with them the first epoch is the best.
+    old = train_first(first, root, epochs=6, recall=0.0)
     lines = (old / "history.jsonl").read_text(encoding="utf-8").splitlines()
     session = begin(first, root)
     (begun, _) = [event for event in session.events() if isinstance(event, EpochEnd)]
     # What is remembered of the text was there before, and is new to neither.
     assert begun.report.network_loss is not None
-    assert begun.report.network_loss < json.loads(lines[0])["network_loss"] - 0.2
+    assert begun.report.network_loss < json.loads(lines[0])["validation_loss"] - 0.2
     assert begun.report.step == session.trainer.windows.steps
 
 
