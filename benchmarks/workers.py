@@ -126,7 +126,7 @@ def main(
             works = [Work("tiny", LYRICS, ("--hidden", "8", "--batch", "4"), 3, 1.0)]
         for work in works:
             work = replace(work, settings=(*work.settings, "--precision", precision))
-            rows += compare(work, root, rounds, busy=not quick)
+            rows += compare(work, root, 1 if quick else rounds, busy=not quick)
     show(f"Workers, {precision} ({time.perf_counter() - began:.0f} s)", rows, file)
 
 

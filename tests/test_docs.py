@@ -114,12 +114,13 @@ def test_the_parts_of_a_character_on_the_page_about_what_is_remembered_add_up(
     found = capsys.readouterr().out
     (shown,) = re.findall(r"^```text\n(.*?)^```$", text, re.M | re.S)
     for table in (found, shown):
-        head, *rows = table.splitlines()
+        said, head, *rows = table.splitlines()
+        share = float(said.removeprefix("share of the grams: "))
         assert head == "     network   grams    both  with the song"
         parts = [[float(part) for part in row.split()[-4:]] for row in rows]
         assert len(parts) == 4
         for network, grams, both, _ in parts:
-            assert both == pytest.approx(0.6 * network + 0.4 * grams, abs=0.001)
+            assert both == pytest.approx((1 - share) * network + share * grams, abs=0.002)
         assert [row[3] for row in parts] == sorted((row[3] for row in parts), reverse=True)
 
 

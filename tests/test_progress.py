@@ -15,7 +15,8 @@ from charlstm.training.events import Finished, Step
 
 TRAINING = """
 import sys, charlstm
-charlstm.train(sys.argv[1], epochs=40, hidden=16, embedding=6, batch=4, window=16, threads=1{more})
+charlstm.train(sys.argv[1], epochs=40, hidden=16, embedding=6, batch=4, window=16, threads=1,
+    patience=0{more})
 print("trained")
 """
 
