@@ -226,13 +226,14 @@ class Network:
         if self.end is not None:
             self._begin(state, ids)
         share: Array = self._table[ids]
-        # The same numbers either way. For one stream np.dot is as fast, and it does not warn of
-        # flags that a matrix library's kernel has left set; for many np.matmul is faster.
+        # The same numbers either way: for one stream np.dot is as fast, for many np.matmul is faster.
         product: Any = np.dot if len(state.layers[0].h_and_one) == 1 else np.matmul
-        for layer, stack in zip(state.layers, self._stacks, strict=True):
-            self._cell.step(share, layer)
-            product(layer.h_and_one, stack, out=layer.products)
-            share = layer.above
+        # A matrix library's kernel may leave flags set by what lies beside its numbers.
+        with np.errstate(invalid="ignore"):
+            for layer, stack in zip(state.layers, self._stacks, strict=True):
+                self._cell.step(share, layer)
+                product(layer.h_and_one, stack, out=layer.products)
+                share = layer.above
         return share
 
     def read(self, state: State, ids: Iterable[int]) -> None:
