@@ -226,7 +226,7 @@ class Network:
         if self.end is not None:
             self._begin(state, ids)
         share: Array = self._table[ids]
-        # The same numbers either way: for one stream np.dot is as fast, for many np.matmul is faster.
+        # The same numbers either way: np.dot is as fast for one stream, np.matmul faster for many.
         product: Any = np.dot if len(state.layers[0].h_and_one) == 1 else np.matmul
         # A matrix library's kernel may leave flags set by what lies beside its numbers.
         with np.errstate(invalid="ignore"):
