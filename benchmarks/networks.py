@@ -26,9 +26,8 @@ from typing import Annotated
 
 import typer
 
-import charlstm
 from benchmarks.measure import Row, show
-from benchmarks.workers import LARGE, PLAIN, letters
+from benchmarks.workers import LARGE, PLAIN, letters, step_milliseconds, trained
 
 # <linux/if_tun.h>
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
@@ -101,28 +100,16 @@ def connected(cable: Cable) -> Iterator[None]:
                 subprocess.run(["ip", *command.split()], check=True)
         carrier = Process(target=cable.carry, args=(ends,), daemon=True)
         carrier.start()
-        yield
-        carrier.kill()
-        carrier.join()
+        try:
+            yield
+        finally:
+            carrier.kill()
+            carrier.join()
     finally:
         for name in _ENDS:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
         for end in ends:
             os.close(end)
-
-
-def step_milliseconds(root: Path) -> float:
-    """Return what a step of the newest run has taken."""
-    last = charlstm.load(root=root / "checkpoints").info.last
-    assert last is not None
-    return 1000 * last.seconds / last.step
-
-
-def alone(root: Path, arguments: Sequence[str]) -> float:
-    """Train with one worker of one thread."""
-    command = [sys.executable, "-m", "charlstm", *arguments]
-    subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
-    return step_milliseconds(root)
 
 
 def apart(root: Path, arguments: Sequence[str]) -> float:
@@ -171,7 +158,7 @@ def main(
             (Cable(100, 1), None),
         ):
             with connected(cable):
-                pairs = [(apart(root, arguments), alone(root, arguments)) for _ in range(rounds)]
+                pairs = [(apart(root, arguments), trained(root, arguments)) for _ in range(rounds)]
             ratio = statistics.median(one / two for two, one in pairs)
             two, one = (statistics.median(times) for times in zip(*pairs, strict=True))
             rows.append(Row(f"2 workers, {cable}", "1 worker", two, one, "ms", ratio, reach))

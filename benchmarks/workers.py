@@ -58,13 +58,21 @@ class Work:
     def step_milliseconds(self, root: Path, workers: int, threads: int) -> float:
         """Train, and return what a step has taken."""
         command = ["train", str(self.text), *self.settings, *PLAIN, "--steps", str(self.steps)]
-        command += ["--workers", str(workers), "--threads", str(threads)]
-        command = [sys.executable, "-m", "charlstm", *command]
-        subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
-        run = charlstm.load(root=root / "checkpoints")
-        last = run.info.last
-        assert last is not None
-        return 1000 * last.seconds / last.step
+        return trained(root, [*command, "--workers", str(workers), "--threads", str(threads)])
+
+
+def trained(root: Path, arguments: Sequence[str]) -> float:
+    """Run a command that trains; return what a step has taken, in milliseconds."""
+    command = [sys.executable, "-m", "charlstm", *arguments]
+    subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
+    return step_milliseconds(root)
+
+
+def step_milliseconds(root: Path) -> float:
+    """Return what a step of the newest run has taken."""
+    last = charlstm.load(root=root / "checkpoints").info.last
+    assert last is not None
+    return 1000 * last.seconds / last.step
 
 
 def in_turn(works: Sequence[Callable[[], float]], rounds: int) -> list[list[float]]:
@@ -75,13 +83,13 @@ def in_turn(works: Sequence[Callable[[], float]], rounds: int) -> list[list[floa
 def compare(work: Work, root: Path, rounds: int, *, busy: bool = True) -> list[Row]:
     """Train with two workers and with one process, alone and beside a busy loop."""
 
-    def trained(workers: int, threads: int, beside: bool) -> float:
+    def measured(workers: int, threads: int, beside: bool) -> float:
         with beside_a_busy_loop() if beside else nullcontext():
             return work.step_milliseconds(root, workers, threads)
 
     kinds = [(2, 1, False), (1, 2, False), (2, 1, True), (1, 2, True)]
     two, one, *loaded = in_turn(
-        [partial(trained, *kind) for kind in (kinds if busy else kinds[:2])], rounds
+        [partial(measured, *kind) for kind in (kinds if busy else kinds[:2])], rounds
     )
     gain = statistics.median(b / a for a, b in zip(two, one, strict=True))
     medians = statistics.median(two), statistics.median(one)

@@ -78,7 +78,8 @@ def train(
         encoding: of the corpus, or by file, ``"*"`` for all others; found out where ``None``.
         backend: ``"auto"``, ``"scratch"`` or ``"torch"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        threads: for torch, in this process; where ``None``, as many as are fastest.
+        threads: for torch, in this process; where ``None``, as many as are fastest, or with several
+            workers the share of each.
         workers: how many processes of this machine train together; this one is the first. A script
             that asks for several must do so under ``if __name__ == "__main__":``, because the
             others import it.

@@ -63,7 +63,7 @@ COMPUTING = (
     "sessions.copying",
     "sessions.fitting",
     "sessions.following",
-    "sessions.launches",
+    "sessions.restarts",
     "sessions.launching",
     "sessions.probe",
     "sessions.rereading",

@@ -13,7 +13,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from charlstm.errors import WorkerError
 from charlstm.runs.marks import MARK, Mark, marked, read_mark, saved_step, write_mark
-from charlstm.sessions.launches import join_launch
+from charlstm.sessions.restarts import join_launch
 from charlstm.training import beating, joining
 from charlstm.training.beating import Beating
 from charlstm.training.distributed import ALONE

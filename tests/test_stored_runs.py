@@ -57,7 +57,7 @@ def test_a_stored_run_writes_the_text_that_it_wrote_then(stored: Path) -> None:
     assert run.generate("The ", length=60, seed=7, recall=0) == ALONE
 
 
-def test_a_stored_run_is_measured_as_it_was_then(stored: Path) -> None:
+def test_a_stored_run_is_measured(stored: Path) -> None:
     run = charlstm.load(stored)
     figures = run.perplexity()
     assert figures.loss == pytest.approx(FORMATS[stored.name][0], abs=1e-6)

@@ -302,7 +302,7 @@ def too_many(workers: Workers) -> Results:
 
 def mixed(workers: Workers) -> Results:
     """Have another kind of device than the others, on the last worker."""
-    assert isinstance(workers, distributed._Joined)
+    assert isinstance(workers, distributed.Joined)
     if is_last(workers):
         workers._store.set(f"device/{workers.rank}", "cuda")
         workers._device = torch.device("cuda")

@@ -15,7 +15,7 @@ from charlstm.errors import CharLSTMError
 
 if TYPE_CHECKING:
     from charlstm.sessions.following import Following
-    from charlstm.sessions.launches import Launch
+    from charlstm.sessions.restarts import Launch
     from charlstm.sessions.session import Session
 
 _Event = TypeVar("_Event")
@@ -62,7 +62,7 @@ def together(device: str, *, resume: bool, name: str | None) -> Iterator["Launch
     """
     with loading():
         from charlstm.model.devices import choose_device
-        from charlstm.sessions.launches import join_launch
+        from charlstm.sessions.restarts import join_launch
         from charlstm.training.joining import is_first_here, is_one_of_several, join_workers
 
     try:
@@ -105,10 +105,10 @@ def take_part(following: "Following", launch: "Launch") -> int:
 
 
 def _train(
-    events: "Iterable[_Event]",
+    events: Iterable[_Event],
     stop: Callable[[], None],
     launch: "Launch",
-    see: "Callable[[_Event], None]",
+    see: Callable[[_Event], None],
 ) -> int:
     """Train to the end, or until somebody stops it; return the exit code."""
     from charlstm.training.events import Finished, Stopped

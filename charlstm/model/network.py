@@ -191,7 +191,7 @@ class Network:
             h_and_one = np.zeros((streams, H + 1), dtype=np.float32)
             h_and_one[:, H] = 1.0
             c = np.zeros((streams, H), dtype=np.float32)
-            products = np.dot(h_and_one, stack)
+            products = _product(h_and_one, stack)
             layers.append(_Layer(h_and_one, c, products, self.architecture.blocks, peephole))
         return State(layers)
 
@@ -209,7 +209,7 @@ class Network:
         for layer, (stack, peephole) in enumerate(zip(self._stacks, self._peepholes, strict=True)):
             h_and_one = np.stack([memory[layer].h_and_one[stream] for memory, stream in streams])
             c = np.stack([memory[layer].c[stream] for memory, stream in streams])
-            parts = (h_and_one, c, np.dot(h_and_one, stack))
+            parts = (h_and_one, c, _product(h_and_one, stack))
             layers.append(_Layer(*parts, self.architecture.blocks, peephole))
         return State(layers)
 
@@ -226,14 +226,10 @@ class Network:
         if self.end is not None:
             self._begin(state, ids)
         share: Array = self._table[ids]
-        # The same numbers either way: np.dot is as fast for one stream, np.matmul faster for many.
-        product: Any = np.dot if len(state.layers[0].h_and_one) == 1 else np.matmul
-        # A matrix library's kernel may leave flags set by what lies beside its numbers.
-        with np.errstate(invalid="ignore"):
-            for layer, stack in zip(state.layers, self._stacks, strict=True):
-                self._cell.step(share, layer)
-                product(layer.h_and_one, stack, out=layer.products)
-                share = layer.above
+        for layer, stack in zip(state.layers, self._stacks, strict=True):
+            self._cell.step(share, layer)
+            _product(layer.h_and_one, stack, layer.products)
+            share = layer.above
         return share
 
     def read(self, state: State, ids: Iterable[int]) -> None:
@@ -262,6 +258,14 @@ class Network:
         arranged = blocks[list(self._cell.order)]
         arranged[:-1] *= np.float32(0.5)
         return arranged.reshape(rows.shape)
+
+
+def _product(left: Array, right: Array, out: Array | None = None) -> Array:
+    """Multiply two matrices."""
+    # A matrix library's kernel may leave flags set by what lies beside its numbers.
+    with np.errstate(invalid="ignore"):
+        product: Array = np.matmul(left, right, out=out)
+    return product
 
 
 # One step of each cell, in place: from the input's share `a` and the recurrent share `u` of the

@@ -1,5 +1,6 @@
 """A save of a training on a machine whose workers only follow, so that it may lead later."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +27,6 @@ class Copy:
         info: what ``run.json`` says.
         history: the reports so far.
         samples: what the model has written so far.
-        least_seconds: between two saves.
     """
 
     def __init__(
@@ -36,15 +36,13 @@ class Copy:
         info: RunInfo,
         history: Sequence[Report],
         samples: Sequence[str],
-        least_seconds: float,
     ) -> None:
         self.directory = directory
         self._trainer = trainer
         self._info = info
         self._history = list(history)
         self._samples = list(samples)
-        self._least_seconds = least_seconds
-        self._saved_at = -least_seconds
+        self._saved_at = -math.inf
 
     @classmethod
     def of(
@@ -56,7 +54,7 @@ class Copy:
     ) -> "Copy":
         """Return what keeps the training of a worker that follows; see `Launch.copy`."""
         reports = [Report.from_json(report) for report in history]
-        return cls(directory, following.trainer, following.info, reports, samples, _LEAST_SECONDS)
+        return cls(directory, following.trainer, following.info, reports, samples)
 
     def hear(self, event: TrainerEvent) -> None:
         """Take note of what happens, and save where that is due and possible.
@@ -67,7 +65,7 @@ class Copy:
         self._history = recorded(self._history, event)
         if isinstance(event, Finished):
             self._info = replace(self._info, finished=event.reason)
-        due = time.monotonic() - self._saved_at >= self._least_seconds
+        due = time.monotonic() - self._saved_at >= _LEAST_SECONDS
         ended = isinstance(event, Finished | Stopped)
         if ended or (due and self._trainer.may_be_saved and self._trainer.healthy):
             self._info = save(

@@ -47,11 +47,6 @@ class Following:
         self.trainer = trainer
         self.recall = recall
 
-    @property
-    def cut(self) -> int:
-        """Where the held-out part of the text begins, in characters."""
-        return self.info.training_characters
-
     def events(self) -> Iterator[TrainerEvent]:
         """Train until the end, or until some worker wishes to `stop`.
 

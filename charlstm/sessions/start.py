@@ -59,7 +59,7 @@ class Keeping:
         sample_every: epochs between two samples, 0 for none; a quarter of all if ``None``.
         tensorboard: whether to write the figures for TensorBoard as well.
         index: whether to keep the text it learns from, compressed, to tell what is copied.
-        mark: of the launch that begins it; see `charlstm.sessions.launches`.
+        mark: of the launch that begins it; see `charlstm.sessions.restarts`.
 
     Raises:
         RunError: a run cannot have this name.

@@ -10,8 +10,8 @@ from charlstm.training.distributed import Workers
 class Agreement:
     """When to stop, when to put together what is saved, and how much of the minutes is over.
 
-    Any worker may wish to stop; the first one alone wishes to save, and has the clock. Wishes are
-    told with the gradients of the next step. A single worker has its way at once.
+    Any worker may wish to stop; the one that leads alone wishes to save, and has the clock. Wishes
+    are told with the gradients of the next step. A single worker has its way at once.
 
     Args:
         workers: those who agree.
@@ -31,7 +31,7 @@ class Agreement:
 
     @property
     def spent(self) -> float:
-        """How much of the minutes is over: by the first worker's clock, when it last told it."""
+        """How much of the minutes is over: by the clock of the one that leads, as last told."""
         return self._spent() if self._told is None else self._told
 
     def stop(self) -> None:

@@ -36,8 +36,7 @@ class Beating:
         # Before 2.8 torch has no second connection, and nobody is taken for gone.
         clone = getattr(store, "clone", None)
         if clone is not None:
-            self._thread = Thread(target=self._beat, args=(clone(),), daemon=True)
-            self._thread.start()
+            Thread(target=self._beat, args=(clone(),), daemon=True).start()
 
     def is_silent(self, rank: int) -> bool:
         """Return whether another one has given signs of life, and gives none for long.

@@ -125,7 +125,7 @@ class Descent:
             self._whole = tuple(whole)
 
     def align(self) -> None:
-        """Let all workers have the weights of the first one; all do at the same moment.
+        """Let all workers have the weights of the one that leads; all do at the same moment.
 
         They have them already where all processors round alike.
 

@@ -181,11 +181,11 @@ ALONE = Workers()
 """The one worker of a training in one process."""
 
 
-class _Joined(Workers):
-    """One of several workers that have found each other.
+class Joined(Workers):
+    """One of several workers that have found each other; see `charlstm.training.joining`.
 
     Args:
-        store: what all of them reach.
+        store: what all of them reach, and nobody else.
         rank: which.
         count: of how many.
         here: see `Workers`.
@@ -233,20 +233,24 @@ class _Joined(Workers):
             self._connected = False
 
     def sum(self, values: Tensor) -> None:
+        """See `Workers`."""
         with self._talking():
             torch.distributed.all_reduce(values)
 
     def copy(self, values: Tensor) -> None:
+        """See `Workers`."""
         with self._talking():
             torch.distributed.broadcast(values, src=self.leader)
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See `Workers`."""
         self.meet()  # what they come from may have taken some of them longer
         summed = torch.from_numpy(values).to(self._device, copy=True)
         self.sum(summed)
         return summed.cpu().numpy()
 
     def tell(self, data: bytes) -> bytes:
+        """See `Workers`."""
         self.meet()
         size = torch.tensor([len(data)], device=self._device)
         self.copy(size)
@@ -257,6 +261,7 @@ class _Joined(Workers):
         return told.cpu().numpy().tobytes()
 
     def gather(self, said: str) -> list[str]:
+        """See `Workers`."""
         place = f"said/{self._meetings}"
         try:
             self._store.set(f"{place}/{self.rank}", said)
@@ -266,6 +271,7 @@ class _Joined(Workers):
             raise _without_store() from None
 
     def compare(self, facts: Mapping[str, str]) -> None:
+        """See `Workers`."""
         told = json.loads(self.tell(json.dumps(dict(facts)).encode()))
         differs = np.zeros((self.count, len(facts)))
         differs[self.rank] = [told.get(name) != value for name, value in facts.items()]
@@ -278,6 +284,7 @@ class _Joined(Workers):
                 )
 
     def meet(self) -> None:
+        """See `Workers`."""
         place = f"met/{self._meetings}"
         self._meetings += 1
         began, pause = time.monotonic(), _SOON
@@ -381,27 +388,6 @@ class _Joined(Workers):
             )
         # Where one is gone, others may wait for it without knowing.
         return end_missing(gone or {rank: processes[rank] for rank in silent})
-
-
-def joined(
-    store: "Store",
-    rank: int,
-    count: int,
-    here: int,
-    device: torch.device,
-    timeout: float = TIMEOUT,
-) -> Workers:
-    """Return one of several workers that meet at a store that is theirs alone.
-
-    Args:
-        store: what all of them reach.
-        rank: which.
-        count: of how many.
-        here: see `Workers`.
-        device: where values to be summed are.
-        timeout: after how many seconds without an answer a worker is given up.
-    """
-    return _Joined(store, rank, count, here, device, timeout)
 
 
 def _without_store() -> WorkerError:

@@ -12,7 +12,7 @@ import torch
 import torch.distributed
 
 from charlstm.errors import RecipeError, Setting, WorkerError, count
-from charlstm.training.distributed import ALONE, Workers, first_line, joined
+from charlstm.training.distributed import ALONE, Joined, Workers, first_line
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
@@ -75,7 +75,7 @@ def join_workers(device: torch.device) -> Workers:
         timeout = timedelta(seconds=patience)
         store, rank, number = next(rendezvous("env://", timeout=timeout))
         store = _of_this_start(store, rank, number, patience)
-        return joined(store, rank, number, workers_here(), device)
+        return Joined(store, rank, number, workers_here(), device)
     except (RuntimeError, ValueError) as error:
         raise WorkerError(
             f"The other workers cannot be found ({first_line(error)}): start all of them with "
@@ -100,7 +100,7 @@ def join_at(store: "Store", rank: int, number: int, device: torch.device) -> Wor
     _check_device(device)
     if device.type == "cuda":
         _take_gpu(rank, number)
-    return joined(store, rank, number, number, device, _PATIENCE)
+    return Joined(store, rank, number, number, device, _PATIENCE)
 
 
 def _check_device(device: torch.device) -> None:

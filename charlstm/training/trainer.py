@@ -211,7 +211,7 @@ class Trainer:
                 return
 
     def _assemble(self) -> None:
-        """Let all workers begin where the first one stands."""
+        """Let all workers begin where the one that leads stands."""
         if self._workers.is_joined:
             told = self._workers.tell(self.snapshot().packed() if self._workers.leads else b"")
             if not self._workers.leads:
@@ -247,7 +247,7 @@ class Trainer:
         """Whether there can be a `snapshot` now.
 
         Always, but for one of several workers. Those put together what is in it at every end of an
-        epoch and of `run`, and after a step that the first of them was to `prepare_to_save`.
+        epoch and of `run`, and after a step that the one that leads was to `prepare_to_save`.
         """
         return self._descent.knows_all
 

@@ -207,7 +207,7 @@ def _prepare() -> None:
     import torch._dynamo  # noqa: F401, which the first optimiser imports
 
     import charlstm.evaluation.perplexity
-    import charlstm.sessions.launches
+    import charlstm.sessions.restarts
     import charlstm.sessions.start  # noqa: F401
     from charlstm.cli import main
     from charlstm.figures import Report

@@ -106,7 +106,8 @@ class Launch:
             directory = RunDirectory(known[-1])
             write_mark(directory.path, mark)
         else:
-            corpus, cut, recall = following.corpus, following.cut, following.recall
+            corpus, recall = following.corpus, following.recall
+            cut = following.info.training_characters
             directory = RunDirectory.create(
                 told["name"],
                 self.root,
