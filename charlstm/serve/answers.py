@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 from charlstm.errors import CharLSTMError, Command, RunError, Setting
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 (it is an answer, and nothing that went wrong here)
     """A request that is not answered as its sender wished.
 
     Args:
