@@ -322,6 +322,7 @@ class Sampler:
             processors = (without(never), *processors)
         return Task(
             prefix,
+            self.label,
             length,
             lines,
             stop,

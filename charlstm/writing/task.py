@@ -6,6 +6,7 @@ from typing import TypedDict
 
 import numpy as np
 
+from charlstm.text.labels import Label
 from charlstm.text.letters import LONGEST, is_plain
 from charlstm.text.unseen import Prefix
 from charlstm.text.vocabulary import Vocabulary
@@ -51,6 +52,7 @@ class Task:
 
     Attributes:
         prefix: what it goes on from.
+        label: what the model reads before its song.
         letters: how many it has at most, after the prefix.
         lines: how many lines; ``None`` for any number.
         stop: the texts at which it ends, as the model writes them.
@@ -62,6 +64,7 @@ class Task:
     """
 
     prefix: Prefix
+    label: Label
     letters: int
     lines: int | None
     stop: tuple[str, ...]
