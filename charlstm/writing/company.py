@@ -20,6 +20,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.model.network import Array
 from charlstm.model.reader import Reader, Standing
 from charlstm.text.vocabulary import UNKNOWN
+from charlstm.writing.beginning import read_on
 from charlstm.writing.decoding import Decoding
 from charlstm.writing.drawer import Drawer, check_left, uniforms
 from charlstm.writing.sampler import Sampler
@@ -62,6 +63,7 @@ class Text:
     Attributes:
         written: the prefix as the model knows it, and all that is certain to follow.
         drawn: each character that was drawn, if that is told; there may be more than in `written`.
+        read: each character of the prefix as the model read it, if that is told.
         reason: why it has ended: ``"song"``, ``"stop"`` or ``"length"``; ``None`` while it has not.
         error: why it cannot go on.
     """
@@ -71,6 +73,7 @@ class Text:
         self.likeliest = likeliest
         self.written = task.prefix.normalised
         self.drawn: list[Drawn] = []
+        self.read: list[Drawn] = []
         self.reason: str | None = None
         self.error: CharLSTMError | None = None
         self.generator = task.generator(number)
@@ -78,8 +81,6 @@ class Text:
         self._end = task.end()
         self._left = task.characters
         self._uniforms = uniforms([self.generator])
-        if not self._left:
-            self.reason = "length"
 
     @property
     def is_over(self) -> bool:
@@ -143,20 +144,38 @@ class Company:
         arriving = sum(len(group.texts) for group in self._arriving)
         return arriving + len(self._read) + sum(not text.is_over for text in self._rows)
 
-    def join(self, task: Task, samples: int = 1, *, likeliest: int | None = None) -> list[Text]:
+    def join(
+        self,
+        task: Task,
+        samples: int = 1,
+        *,
+        likeliest: int | None = None,
+        told_prefix: bool = False,
+    ) -> list[Text]:
         """Begin with texts after one prefix, each with the seed of its number added.
 
         Args:
             task: of this company's sampler, or of one that differs in its label alone.
             samples: how many.
             likeliest: see `Text`.
+            told_prefix: whether also the characters of the prefix are told.
         """
         texts = [Text(task, number, likeliest) for number in range(samples)]
-        writing = [text for text in texts if not text.is_over]
-        if writing:
-            sampler = self._sampler.labelled(task.label)
-            reading = sampler.reading(task.prefix.read, at_once=_READ_AT_ONCE)
-            self._arriving.append(_Arriving(writing, reading))
+        sampler, hear = self._sampler.labelled(task.label), None
+        if told_prefix and likeliest is not None:
+            read: list[Drawn] = []
+            for text in texts:
+                text.read = read
+
+            def hear(character: int, logits: Array) -> None:
+                read.append(self._told(character, _log_probabilities(logits[None])[0], likeliest))
+
+        elif not task.characters:
+            for text in texts:
+                text.reason = "length"
+            return texts
+        reading = read_on(sampler, task.prefix.read, at_once=_READ_AT_ONCE, hear=hear)
+        self._arriving.append(_Arriving(texts, reading))
         return texts
 
     def leave(self, text: Text) -> None:
@@ -170,12 +189,14 @@ class Company:
         Returns:
             Those that have grown, or cannot go on.
         """
-        self._read_on()
+        changed = self._read_on()
         if self._read or self._many_idle():
             self._gather()
-        return self._write_on() if self._state is not None else []
+        return changed + (self._write_on() if self._state is not None else [])
 
-    def _read_on(self) -> None:
+    def _read_on(self) -> list[Text]:
+        """Read for a moment; return those that are over with it."""
+        changed: list[Text] = []
         until = time.perf_counter() + _READING_SECONDS
         while self._arriving:
             group = self._arriving.popleft()
@@ -185,11 +206,16 @@ class Company:
             state = next(group.reading)
             if state is None:
                 self._arriving.append(group)  # the others come first
+            elif not group.texts[0].task.characters:  # it was to be read, and that is all
+                for text in group.texts:
+                    text.reason = "length"
+                changed += group.texts
             else:
                 memory = state.remember()
                 self._read += [(text, memory) for text in group.texts]
             if time.perf_counter() > until:
-                return
+                break
+        return changed
 
     def _many_idle(self) -> bool:
         idle = sum(text.is_over for text in self._rows)
@@ -272,10 +298,7 @@ class Company:
         assert self._state is not None
         # Two at least, as elsewhere.
         taken = self._state.take(rows if len(rows) > 1 else rows * 2)
-        logits = self._apart.logits(taken).astype(np.float64)
-        logits -= logits.max(axis=1, keepdims=True)
-        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
-        return dict(zip(rows, logits, strict=False))
+        return dict(zip(rows, _log_probabilities(self._apart.logits(taken)), strict=False))
 
     def _told(self, chosen: int, likely: NDArray[np.float64], many: int) -> Drawn:
         order = np.argsort(-likely, kind="stable")[:many]
@@ -298,3 +321,11 @@ class Company:
         over = [row for row, text in enumerate(self._rows) if text.is_over]
         logits[over] = 0.0
         return failed
+
+
+def _log_probabilities(logits: Array) -> NDArray[np.float64]:
+    """Return the logarithms of the probabilities in each row, ``[N, V]``."""
+    likely = logits.astype(np.float64)
+    likely -= likely.max(axis=1, keepdims=True)
+    likely -= np.log(np.exp(likely).sum(axis=1, keepdims=True))
+    return likely

@@ -18,9 +18,10 @@ from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import TextOptions
 from charlstm.text.labels import Label
-from charlstm.text.songs import END, Songs
+from charlstm.text.songs import Songs
 from charlstm.text.unseen import Prefix, stop_text
 from charlstm.text.vocabulary import Vocabulary
+from charlstm.writing.beginning import advance, marks_before, read_on
 from charlstm.writing.decoding import IN_DECODING, Decoding, Processor, without
 from charlstm.writing.drawer import Drawer, first_seed, uniforms
 from charlstm.writing.refrain import Refrain, Returning
@@ -30,12 +31,8 @@ from charlstm.writing.written import Texts, Writing, Written
 
 # At most this many texts are written side by side: more would cost memory and gain nothing.
 _AT_ONCE = 256
-# So many characters are read without a pause.
-_READ_AT_ONCE = 4096
 # How many characters are written by default, or for each line where lines are counted.
 _LENGTH = 200
-# Whether a prefix begins a song or a line, so much of it decides.
-_DECIDES = 200
 # A song that has not ended by itself after so many times the length of the middle one is cut off.
 _SONGS = 4
 
@@ -208,71 +205,13 @@ class Sampler:
             ``[len(text)]``, natural logarithms, at temperature 1.
         """
         state = self.read(prefix, unknown="map") if state is None else state.copy()
-        return self._advance(text, state)
-
-    def _advance(self, text: str, state: Standing) -> NDArray[np.float64]:
-        """Read a text in the only stream, and return how likely each character of it was."""
-        log_probabilities = np.empty(len(text))
-        for place, character in enumerate(self.vocabulary.encode(text)):
-            logits = self.network.logits(state)[0].astype(np.float64)
-            highest = logits.max()
-            log_sum = highest + np.log(np.exp(logits - highest).sum())
-            log_probabilities[place] = logits[character] - log_sum
-            self.network.step(state, int(character))
-        return log_probabilities
+        return advance(self, text, state)
 
     def _read(self, text: str, *, line: bool = False) -> Standing:
-        reading = self.reading(text, line=line)
+        reading = read_on(self, text, line=line)
         while (state := next(reading)) is None:
             pass
         return state
-
-    def reading(
-        self, text: str, *, line: bool = False, at_once: int = _READ_AT_ONCE
-    ) -> Iterator[Standing | None]:
-        """Read a text bit by bit, so that other things can be done in between; see `read`.
-
-        Args:
-            text: as the model reads it.
-            line: see `read`.
-            at_once: how many characters are a bit.
-
-        Yields:
-            Where the model stands after all of it, once it does; ``None`` before.
-        """
-        network, before = self.network, self._before(text, line=line)
-        if len(before) == 1:
-            (mark,) = before
-        else:
-            # Which beginning makes the text likelier.
-            likelihoods = []
-            for mark in before:
-                state = network.start()
-                network.read(state, self.vocabulary.encode(mark))
-                likely = 0.0
-                for start in range(0, min(len(text), _DECIDES), at_once):
-                    part = text[start : min(start + at_once, _DECIDES)]
-                    likely += float(self._advance(part, state).sum())
-                    yield None
-                likelihoods.append(likely)
-            mark = before[likelihoods.index(max(likelihoods))]
-        ids, state = self.vocabulary.encode(mark + text), network.start()
-        for start in range(0, len(ids), at_once):
-            if start:
-                yield None
-            network.read(state, ids[start : start + at_once])
-        yield state
-
-    def _before(self, text: str, *, line: bool = False) -> list[str]:
-        """Return what the model may read before a text, the likeliest of them; see `read`."""
-        symbols = self.vocabulary.labels.symbols(self.label)
-        song = END + symbols
-        before = ["\n"] if "\n" in self.vocabulary else []
-        if symbols:  # a line has the label of its song
-            before = [song + mark for mark in before]
-        if self.songs is not None and not (line and before and not text):
-            before.insert(0, song)
-        return (before if text else before[:1]) or [""]
 
     def task(self, prefix: str | Prefix = "", **settings: Unpack[SamplingSettings]) -> Task:
         """Return what is to be written after `prefix`, with everything checked.
@@ -372,7 +311,7 @@ class Sampler:
         length = task.characters
         if not length:
             return
-        if task.prefix.read or self._before("") != [""]:
+        if task.prefix.read or marks_before(self, ""):
             state = self._read(task.prefix.read).take([0] * streams)
         else:
             first = np.array([task.first(generator) for generator in generators])
