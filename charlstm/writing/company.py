@@ -139,10 +139,16 @@ class Company:
         self._reader: Reader = self._apart
         self._drawers: list[tuple[Drawer, NDArray[np.intp]]] = []
 
+    @property
+    def texts(self) -> list[Text]:
+        """All that are under way."""
+        arriving = [text for group in self._arriving for text in group.texts]
+        every = [*arriving, *(text for text, _ in self._read), *self._rows]
+        return [text for text in every if not text.is_over]
+
     def __len__(self) -> int:
         """Return how many texts are under way."""
-        arriving = sum(len(group.texts) for group in self._arriving)
-        return arriving + len(self._read) + sum(not text.is_over for text in self._rows)
+        return len(self.texts)
 
     def join(
         self,
