@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import Served, serving, until
+from faults.patience import until
+from servers import Served, serving
 
 from charlstm.api import train
 from charlstm.trained import TrainedModel
@@ -287,7 +288,7 @@ def test_the_places_of_those_who_leave_are_free_at_once(server: Served) -> None:
         with server.listen("/v1/completions", body) as stream:
             assert stream.readline().startswith(b"data: ")
     # The engine has nothing else to write: one text takes no longer than it does alone.
-    until(lambda: server.complete(max_tokens=200, lines=90)["choices"], 30)
+    until(lambda: server.complete(max_tokens=200, lines=90)["choices"])
 
 
 def test_a_run_that_has_learned_more_is_opened_anew(

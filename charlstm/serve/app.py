@@ -8,7 +8,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -36,7 +36,7 @@ class Served:
 
     root: Path
     models: Models
-    engine: Engine = field(default_factory=Engine)
+    engine: Engine
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __aenter__(self) -> "Served":
@@ -47,12 +47,13 @@ class Served:
         self.engine.close()
 
 
-def make_app(root: Path, rules: Rules) -> Starlette:
+def make_app(root: Path, rules: Rules, engine: Engine | None = None) -> Starlette:
     """Return the app.
 
     Args:
         root: where runs live.
         rules: who may ask.
+        engine: that writes; the usual one where ``None``.
     """
     app = Starlette(
         routes=[
@@ -65,11 +66,12 @@ def make_app(root: Path, rules: Rules) -> Starlette:
             CharLSTMError: _mistaken,
             HTTPException: _not_there,
             Gone: _unheard,
+            ClientDisconnect: _unheard,
             Exception: _broken,
         },
     )
     app.add_middleware(Guard, rules=rules)
-    app.state.served = Served(root, Models(root))
+    app.state.served = Served(root, Models(root), engine or Engine())
     return app
 
 
