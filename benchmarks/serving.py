@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,7 +62,7 @@ def serve_eagerly(root: Path) -> None:
         """Writes one text after the other."""
 
         def ask(self, *asked: Any, **_: Any) -> Asking:
-            tasks: Iterable[Task] = asked[2]
+            tasks = asked[2]
             asking = Asking(asyncio.get_running_loop())
             asking.texts = [Text(task, 0, None) for task in tasks]
             for text in asking.texts:
