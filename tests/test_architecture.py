@@ -43,6 +43,7 @@ ROOMS = (
     ("sessions",),
     ("trained",),
     ("api",),
+    ("serve",),
     ("cli",),
     ("__main__",),
 )

@@ -1,0 +1,103 @@
+"""What is served where."""
+
+import asyncio
+import mimetypes
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from charlstm.errors import CharLSTMError
+from charlstm.serve.answers import Refused, failed, refusal
+from charlstm.serve.guard import Guard, Rules
+from charlstm.serve.opened import Models
+
+_PAGE = files("charlstm.serve") / "page"
+
+
+@dataclass
+class Served:
+    """What all answers share.
+
+    Attributes:
+        root: where runs live.
+        models: those that were opened.
+        closing: set when the server is asked to end; whoever sends something endless stops.
+    """
+
+    root: Path
+    models: Models
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __aenter__(self) -> "Served":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End what goes on beside the answers."""
+
+
+def make_app(root: Path, rules: Rules) -> Starlette:
+    """Return the app.
+
+    Args:
+        root: where runs live.
+        rules: who may ask.
+    """
+    app = Starlette(
+        routes=[
+            Route("/", _index),
+            Route("/page/{name}", _file),
+        ],
+        exception_handlers={
+            Refused: _refused,
+            CharLSTMError: _mistaken,
+            HTTPException: _not_there,
+            Exception: _broken,
+        },
+    )
+    app.add_middleware(Guard, rules=rules)
+    app.state.served = Served(root, Models(root))
+    return app
+
+
+async def _index(_: Request) -> Response:
+    return _of_page("index.html")
+
+
+async def _file(request: Request) -> Response:
+    return _of_page(request.path_params["name"])
+
+
+def _of_page(name: str) -> Response:
+    """Return one of the files in the folder of the page, and no other."""
+    known = {path.name: path for path in _PAGE.iterdir() if path.is_file()}
+    if name not in known:
+        raise HTTPException(404)
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return Response(known[name].read_bytes(), media_type=kind)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return failed(error)
+
+
+async def _mistaken(_: Request, error: Exception) -> Response:
+    assert isinstance(error, CharLSTMError)
+    return failed(refusal(error))
+
+
+async def _not_there(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    told = f"There is nothing at {request.method} {request.url.path}."
+    return failed(Refused(told, error.status_code))
+
+
+async def _broken(_: Request, _error: Exception) -> Response:
+    told = "Something in charlstm is broken; what, stands where charlstm serve was started."
+    return failed(Refused(told, 500))
