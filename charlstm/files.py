@@ -92,7 +92,8 @@ def exclusive(path: Path, busy: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     # Not by the mere existence of the file, which would outlive a process that is killed.
-    lock = FileLock(path, fallback_to_soft=False)
+    # It may be given back in another thread than it was taken in.
+    lock = FileLock(path, fallback_to_soft=False, thread_local=False)
     try:
         lock.acquire(timeout=_LOOKED_AT_SECONDS, poll_interval=_LOOKED_AT_SECONDS / 10)
     except Timeout:

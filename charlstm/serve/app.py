@@ -13,10 +13,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from charlstm.errors import CharLSTMError
+from charlstm.serve import measuring, runs, songs, texts, training, writing
 from charlstm.serve.answers import Refused, failed, refusal
+from charlstm.serve.desk import Desk
 from charlstm.serve.guard import Guard, Rules
 from charlstm.serve.opened import Models
 
+_DESK = (runs, texts, training, songs, writing, measuring)
 _PAGE = files("charlstm.serve") / "page"
 
 
@@ -27,11 +30,13 @@ class Served:
     Attributes:
         root: where runs live.
         models: those that were opened.
+        desk: what the page asks for.
         closing: set when the server is asked to end; whoever sends something endless stops.
     """
 
     root: Path
     models: Models
+    desk: Desk
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __aenter__(self) -> "Served":
@@ -39,6 +44,7 @@ class Served:
 
     async def __aexit__(self, *_: object) -> None:
         """End what goes on beside the answers."""
+        await self.desk.close()
 
 
 def make_app(root: Path, rules: Rules) -> Starlette:
@@ -52,6 +58,7 @@ def make_app(root: Path, rules: Rules) -> Starlette:
         routes=[
             Route("/", _index),
             Route("/page/{name}", _file),
+            *(route for room in _DESK for route in room.routes()),
         ],
         exception_handlers={
             Refused: _refused,
@@ -61,7 +68,9 @@ def make_app(root: Path, rules: Rules) -> Starlette:
         },
     )
     app.add_middleware(Guard, rules=rules)
-    app.state.served = Served(root, Models(root))
+    models = Models(root)
+    app.state.desk = Desk(models)
+    app.state.served = Served(root, models, app.state.desk)
     return app
 
 

@@ -5,17 +5,18 @@ desk, are ``draft-1``, ``draft-2``.
 """
 
 import contextlib
+import hashlib
 import itertools
 import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from charlstm.checks import check_real, check_whole
-from charlstm.errors import CharLSTMError, RunError, Setting
+from charlstm.errors import CharLSTMError, Part, RunError, Setting
 from charlstm.files import exclusive, is_file, parse, read_bytes, write_whole
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.keeping import WRITING
@@ -29,6 +30,8 @@ FIRST = "draft"
 """The song that `charlstm write` goes on with."""
 
 _NAME = re.compile(f"{FIRST}(-[1-9][0-9]{{0,5}})?")
+# What to do in a terminal about a song that cannot be read.
+_ASIDE: tuple[Part, ...] = ("Put it aside with ", Setting("new"), ".")
 # The parts of a form that are told as they are.
 _TEXTS = ("line_length", "acrostic", "acrostic_end", "rhyme")
 
@@ -126,6 +129,22 @@ class Draft:
             yield
 
     @property
+    def is_there(self) -> bool:
+        """Whether the run has such a song, be it still empty."""
+        return is_file(self._path)
+
+    @property
+    def revision(self) -> int | None:
+        """A number that is another one whenever its words are others; ``None`` if it is not there.
+
+        It is below 2^48, so that every language has it.
+
+        Raises:
+            RunError: the words cannot be read.
+        """
+        return revision_of(read_bytes(self._path)) if self.is_there else None
+
+    @property
     def saved(self) -> float:
         """When its words were written, in seconds since 1970; 0 where there are none."""
         try:
@@ -133,13 +152,15 @@ class Draft:
         except OSError:
             return 0.0
 
-    def read(self) -> str:
+    def read(self, *, aside: Sequence[Part] = _ASIDE) -> str:
         """Return the words.
+
+        Args:
+            aside: the end of the error: what to do.
 
         Raises:
             RunError: they cannot be read.
         """
-        aside = ("Put it aside with ", Setting("new"), ".")
         try:
             text = read_bytes(self._path, advice=aside).decode("utf-8-sig")
         except UnicodeDecodeError:
@@ -275,6 +296,11 @@ class Draft:
 
     def __str__(self) -> str:
         return str(self._path)
+
+
+def revision_of(data: bytes) -> int:
+    """Return the revision of a song whose file holds this; see `Draft.revision`."""
+    return int.from_bytes(hashlib.sha256(data).digest()[:6])
 
 
 def _to_json(settings: Settings) -> bytes:
