@@ -24,8 +24,9 @@ class Desk:
         leases: which songs are open, and where.
         songwriters: what writes lines, and reads songs.
         measures: figures that were computed.
-        heavy: lets one heavy job run at a time.
+        heavy: lets one heavy job run at a time that somebody waits for while writing.
         quick: the same for what somebody waits for while typing.
+        slow: the same for what takes as long as a text is long.
     """
 
     def __init__(self, models: Models) -> None:
@@ -38,6 +39,7 @@ class Desk:
         self.measures = Measures(models)
         self.heavy = anyio.CapacityLimiter(1)
         self.quick = anyio.CapacityLimiter(1)
+        self.slow = anyio.CapacityLimiter(1)
 
     async def close(self) -> None:
         """End what goes on: a training is stopped as ever, and can go on later."""

@@ -41,7 +41,7 @@ async def _novelty(request: Request) -> Response:
         told = f'"texts" may have {_MOST_CHARACTERS:,} characters together.'
         raise Refused(told, 413, param="texts")
     run = request.path_params["run"]
-    return answer(await anyio.to_thread.run_sync(_novel, desk, run, texts, limiter=desk.heavy))
+    return answer(await anyio.to_thread.run_sync(_novel, desk, run, texts, limiter=desk.slow))
 
 
 def _novel(desk: Desk, run: str, texts: list[str]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ async def _look(request: Request) -> Response:
     await asked(request)
     desk = desk_of(request)
     upload = desk.uploads.find(request.path_params["text"])
-    return answer(await anyio.to_thread.run_sync(_seen, desk, upload, limiter=desk.heavy))
+    return answer(await anyio.to_thread.run_sync(_seen, desk, upload, limiter=desk.slow))
 
 
 def _seen(desk: Desk, upload: Upload) -> dict[str, Any]:
