@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from charlstm.checks import shown
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs.directory import RunDirectory
 from charlstm.serve.answers import Refused, answer, asked, named
@@ -206,12 +207,13 @@ def _there(directory: RunDirectory, song: str) -> Draft:
     """Return a song.
 
     Raises:
-        RunError: there is none.
+        Refused: there is none.
     """
-    draft = Draft(directory.path, song)
-    if not draft.is_there:
-        raise RunError(f"{directory.name} has no song called {song}.")
-    return draft
+    with contextlib.suppress(RunError):  # there can be none that is called so
+        draft = Draft(directory.path, song)
+        if draft.is_there:
+            return draft
+    raise Refused(f"{directory.name} has no song called {shown(song)}.", 404, param="song")
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from charlstm.errors import CharLSTMError, CorpusError, RunError, count
+from charlstm.errors import CorpusError, RunError, count
 from charlstm.runs.info import RunInfo
 from charlstm.runs.known import runs_in
 from charlstm.runs.names import check_name, name_for
@@ -155,11 +155,12 @@ class Uploads:
         """Return a text.
 
         Raises:
-            RunError: there is none.
+            Refused: there is none.
         """
         path = self._path / name
         if not _ID.fullmatch(name) or not path.is_dir() or path.is_symlink():
-            raise RunError("This text is not here any more: drop it once more.")
+            told = "This text is not here any more: drop it once more."
+            raise Refused(told, 404, param="text")
         return Upload(path)
 
     def receive(self, name: str, files: object) -> dict[str, int]:
@@ -173,8 +174,8 @@ class Uploads:
             How many bytes there are, and how many files.
 
         Raises:
-            Refused: they are not what they must be, or too many.
-            RunError: there is no such text, or it cannot be written.
+            Refused: there is no such text, or they are not what they must be, or too many.
+            RunError: it cannot be written.
         """
         upload, arriving = self.find(name), self._arriving.get(name)
         if arriving is None:
@@ -218,7 +219,7 @@ class Uploads:
         """Forget a text, unless a run needs it to go on.
 
         Raises:
-            RunError: there is none.
+            Refused: there is none.
         """
         path = self.find(name).path
         self._arriving.pop(name, None)
@@ -236,7 +237,7 @@ class Uploads:
     def forget(self, names: list[str]) -> None:
         """Forget texts that no run needs any more."""
         for name in names:
-            with contextlib.suppress(CharLSTMError):
+            with contextlib.suppress(Refused):
                 self.remove(name)
 
     def places_of(self, info: RunInfo) -> list[str]:

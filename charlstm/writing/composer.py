@@ -359,7 +359,7 @@ def compose_form(
         processors: see there.
         read_processors: see there.
         generator: see there.
-        unknown: see `charlstm.writing.sampler.SamplingSettings`.
+        unknown: see `charlstm.writing.task.SamplingSettings`.
 
     Raises:
         CharLSTMError: as `Form.constraints`, and as `Composer.compose`.
