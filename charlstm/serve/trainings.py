@@ -6,7 +6,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, RunError
 from charlstm.serve.work import Work
 
 # So many seconds a training has to finish its step and to save when the server ends.
@@ -72,6 +72,7 @@ class Trainings:
 
         Raises:
             BusyError: a training is running.
+            RunError: no process can be started.
         """
         job = {
             "do": "train",
@@ -103,7 +104,11 @@ class Trainings:
             }
             self._events.clear()
             self._happened({"type": "training", **self._told})
-            self._work = Work(job, self._hear, self._ended)
+            try:
+                self._work = Work(job, self._hear, self._ended)
+            except OSError as error:
+                self._told = None
+                raise RunError(f"No training can be started: {error.strerror}.") from None
             return dict(self._told)
 
     def stop(self) -> None:
