@@ -14,6 +14,9 @@ _SAVING_SECONDS = 60.0
 # Whoever watches and has missed more events than this is told everything anew.
 _REMEMBERED = 400
 
+# Of what a model writes while it learns, so much is kept here; its run has all.
+_SAMPLES = 40
+
 BROKEN = "Something in charlstm is broken; what, stands where charlstm serve was started."
 """What is said of a mistake that is nobody's but ours."""
 
@@ -171,6 +174,7 @@ class Trainings:
             for name in ("history", "samples", "notes"):
                 if name in event:
                     self._told[name] = [*self._told[name], *event[name]]
+            del self._told["samples"][:-_SAMPLES]
             self._told |= {name: event[name] for name in event if name not in _LISTS}
             if ends is not None:
                 self._told["ends"] = ends
