@@ -13,13 +13,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from charlstm.errors import CharLSTMError
-from charlstm.serve import completions
+from charlstm.serve import completions, measuring, runs, songs, texts, training, writing
 from charlstm.serve.answers import Refused, failed, refusal
+from charlstm.serve.desk import Desk
 from charlstm.serve.engine import Engine
 from charlstm.serve.guard import Guard, Rules
 from charlstm.serve.opened import Models
 from charlstm.serve.streams import Gone
 
+_DESK = (runs, texts, training, songs, writing, measuring)
 _PAGE = files("charlstm.serve") / "page"
 
 
@@ -30,12 +32,14 @@ class Served:
     Attributes:
         root: where runs live.
         models: those that were opened.
+        desk: what the page asks for.
         engine: that writes.
         closing: set when the server is asked to end; whoever sends something endless stops.
     """
 
     root: Path
     models: Models
+    desk: Desk
     engine: Engine
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -45,6 +49,7 @@ class Served:
     async def __aexit__(self, *_: object) -> None:
         """End what goes on beside the answers."""
         self.engine.close()
+        await self.desk.close()
 
 
 def make_app(root: Path, rules: Rules, engine: Engine | None = None) -> Starlette:
@@ -60,6 +65,7 @@ def make_app(root: Path, rules: Rules, engine: Engine | None = None) -> Starlett
             Route("/", _index),
             Route("/page/{name}", _file),
             *completions.routes(),
+            *(route for room in _DESK for route in room.routes()),
         ],
         exception_handlers={
             Refused: _refused,
@@ -71,7 +77,9 @@ def make_app(root: Path, rules: Rules, engine: Engine | None = None) -> Starlett
         },
     )
     app.add_middleware(Guard, rules=rules)
-    app.state.served = Served(root, Models(root), engine or Engine())
+    models = Models(root)
+    app.state.desk = Desk(models)
+    app.state.served = Served(root, models, app.state.desk, engine or Engine())
     return app
 
 
