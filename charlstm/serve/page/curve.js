@@ -93,7 +93,7 @@ function path(of, x, y, kind) {
 
 // Ends of the axis on round figures, and the distance of its lines.
 function rounded(lowest, highest) {
-  const span = Math.max(highest - lowest, 0.05);
+  const span = Math.max(highest - lowest, 0.4);
   const rough = span / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);

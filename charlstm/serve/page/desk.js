@@ -1,7 +1,7 @@
 // The desk: a song in the middle, what the model proposes beside it, and every way it has taken.
 
 import { Refused, get, ofRun, post } from "./api.js";
-import { announce, button, download, el } from "./dom.js";
+import { announce, button, download, el, svg } from "./dom.js";
 import { Editor } from "./editor.js";
 import { shownFigure, shownPercent } from "./figures.js";
 import { formPanel } from "./form.js";
@@ -122,6 +122,7 @@ class Desk {
     this.songs = songsPanel(run.name, id, {
       onTrouble: (sentence) => this.banner(sentence, []),
       beforeRemove: () => this.#giveUp(),
+      onDownload: () => this.#download(),
     });
     this.keeping = new Keeping(run.name, id, () => this.#snapshot(), (state, sentence) =>
       this.#kept(state, sentence),
@@ -135,29 +136,33 @@ class Desk {
     this.notice = el("div", { class: "notice", role: "alert" });
     this.under = el("p", { class: "under" });
     this.sums = el("p", { class: "sums soft" });
-    this.undo = button(t("back"), () => this.#step("back"), { class: "act quiet", "aria-keyshortcuts": "Control+Z" });
-    this.redo = button(t("forward"), () => this.#step("on"), { class: "act quiet", "aria-keyshortcuts": "Control+Shift+Z" });
-    const save = () => download(`${fileName(this.editor.text) || this.id}.txt`, this.editor.text);
+    this.undo = this.#arrow("back", "back", "Control+Z", "M9 6 4 11l5 5M4.5 11H14a5 5 0 0 1 5 5v2");
+    this.redo = this.#arrow("on", "forward", "Control+Shift+Z", "M15 6l5 5-5 5M19.5 11H10a5 5 0 0 0-5 5v2");
     const bar = el(
       "div",
       { class: "song-bar" },
-      el("div", { class: "acts" }, this.undo, this.redo, this.#toggle("copies"), this.#toggle("surprisal"),
-        button(t("download"), save, { class: "act quiet" })),
+      el("div", { class: "acts" }, this.undo, this.redo, this.#toggle("copies"), this.#toggle("surprisal")),
       this.saved,
     );
     const wide = matchMedia("(min-width: 70rem)");
-    const past = el(
+    this.past = el(
       "details",
       { class: "panel past" },
       el("summary", {}, el("h2", {}, t("history"))),
       this.history.element,
     );
     const fold = () => {
-      for (const panel of [past, this.songs.element]) panel.open = wide.matches;
+      for (const panel of [this.past, this.songs.element]) panel.open = wide.matches;
     };
     fold();
     wide.addEventListener("change", fold, { signal: this.left });
     this.form.element.open = matchMedia("(min-width: 48rem)").matches;
+    this.beside = el(
+      "aside",
+      { class: "right", "aria-label": t("proposals-and-form") },
+      this.proposals.element,
+      this.form.element,
+    );
     const paper = el("div", { class: "paper" }, this.editor.element);
     paper.addEventListener("mousedown", (event) => {
       if (event.target !== paper) return;
@@ -170,17 +175,26 @@ class Desk {
       el("h1", { class: "unseen" }, t("desk-of", { name: this.run.name })),
       el("aside", { class: "left", "aria-label": t("songs-and-history") },
         el("a", { class: "run-name", href: "#/", dir: "auto", title: t("other-model") }, this.run.name),
-        this.songs.element, past),
+        this.songs.element, this.past),
       el("section", { class: "middle", "aria-label": t("the-song") }, bar, this.notice, paper,
         el("div", { class: "below" }, this.under, this.sums)),
-      el("aside", { class: "right", "aria-label": t("proposals-and-form") },
-        this.proposals.element, this.form.element),
+      this.beside,
     );
     this.element.addEventListener("keydown", (event) => {
       if (event.target.matches("input, select, textarea") || event.defaultPrevented) return;
       if (this.#key(event)) event.preventDefault();
     });
     room.append(this.element);
+  }
+
+  #arrow(way, name, keys, path) {
+    const icon = svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: path }));
+    const said = { "aria-label": t(name), title: t(name), "aria-keyshortcuts": keys };
+    return button(icon, () => this.#step(way), { class: "act quiet", ...said });
+  }
+
+  #download() {
+    download(`${fileName(this.editor.text) || this.id}.txt`, this.editor.text);
   }
 
   #toggle(name) {
@@ -207,7 +221,7 @@ class Desk {
 
   /** Open the song. */
   async begin() {
-    this.editor.readOnly = true;
+    this.#allow(false);
     this.songs.refresh().catch((problem) => this.banner(sentenceOf(problem), []));
     await this.#open(this.keeping.wasOurs);
   }
@@ -229,13 +243,23 @@ class Desk {
     // What this page had and the disk has not is the next step: both are kept.
     if (behind) this.tree.take(unsaved, "typed");
     this.form.show(told.settings);
-    this.editor.readOnly = false;
+    this.#allow(true);
     this.banner(told.problem ?? "", []);
     this.#kept("saved", "");
     if (behind) this.keeping.changed();
     this.editor.set(this.tree.text, this.tree.text.length);
     this.editor.field.focus({ preventScroll: true });
     this.#refresh(AT_ONCE);
+  }
+
+  // A song that is held elsewhere is shown and left alone.
+  #allow(writing) {
+    this.editor.readOnly = !writing;
+    for (const part of [this.beside, this.past]) part.inert = !writing;
+    if (writing) return;
+    for (const question of [this.#proposing, this.#continuing, this.#reading]) question.drop();
+    this.undo.disabled = true;
+    this.redo.disabled = true;
   }
 
   /** Leave the desk. */
@@ -265,14 +289,13 @@ class Desk {
   }
 
   #kept(state, sentence) {
-    const said = { saved: "saved", saving: "saving", waiting: "saving", gone: "not-saved", in_use: "not-saved", changed: "not-saved", refused: "not-saved" };
+    const said = { saved: "saved", saving: "saving", waiting: "saving", gone: "not-saved", in_use: "elsewhere", changed: "not-saved", refused: "not-saved" };
     this.saved.textContent = t(said[state]);
     this.saved.dataset.state = state;
-    const save = button(t("download"), () => download(`${this.id}.txt`, this.editor.text), { class: "act" });
+    const save = button(t("download"), () => this.#download(), { class: "act" });
     if (state === "gone") this.banner(t("gone-song"), [save]);
     else if (state === "in_use") {
-      this.editor.readOnly = true;
-      this.#proposing.drop();
+      this.#allow(false);
       const ours = this.keeping.held ? this.editor.text : null;
       this.banner(sentence || t("in-use"), [
         button(t("take-over"), () => this.#reopen(true, ours), { class: "act primary" }),

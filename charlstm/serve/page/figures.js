@@ -16,7 +16,7 @@ const clock = new Intl.DateTimeFormat(LANGUAGE, { timeStyle: "short" });
 export const shownWhole = (value) => whole.format(value);
 
 /** @param {number} value @returns {string} */
-export const shownShort = (value) => (value < 10_000 ? whole : short).format(value);
+export const shownShort = (value) => (value < 100_000 ? whole : short).format(value);
 
 /** @param {number} share 0 to 1 @returns {string} */
 export const shownPercent = (share) => percent.format(share);

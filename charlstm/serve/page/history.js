@@ -9,6 +9,8 @@ const ROW = 28;
 const LANE = 12;
 const LEFT = 10;
 const MOST_LANES = 8;
+// The drawing's units of one rem.
+const REM = 16;
 
 /**
  * Make the view of a tree.
@@ -37,12 +39,16 @@ export function historyView(onGo) {
     const had = list.contains(document.activeElement);
     list.replaceChildren(...places.map((place) => itemOf(tree, place, indent)));
     drawLanes(drawing, places, way, tree.current);
-    drawing.setAttribute("width", indent);
+    // In the size of the page's letters, as the rows are.
+    drawing.setAttribute("width", `${indent / REM}rem`);
+    drawing.setAttribute("height", `${(places.length * ROW) / REM}rem`);
+    drawing.setAttribute("viewBox", `0 0 ${indent} ${places.length * ROW}`);
     const now = list.querySelector("[aria-selected=true]");
     if (had) now?.focus();
     // The list alone is moved, not the page.
     const top = now.offsetTop;
-    if (top < element.scrollTop || top + ROW > element.scrollTop + element.clientHeight) {
+    const end = top + now.offsetHeight;
+    if (top < element.scrollTop || end > element.scrollTop + element.clientHeight) {
       element.scrollTop = top - element.clientHeight / 2;
     }
   };
@@ -70,7 +76,7 @@ function itemOf(tree, { step }, indent) {
     el("span", { class: "how" }, t(`how-${step.how}`)),
     el("span", { class: "what", dir: "auto" }, what),
   );
-  item.style.paddingInlineStart = `${indent}px`;
+  item.style.paddingInlineStart = `${indent / REM}rem`;
   return item;
 }
 
@@ -100,7 +106,6 @@ function drawLanes(drawing, places, way, current) {
     const now = step.id === current;
     dots.push(svg("circle", { cx: x(lane), cy: y(row), r: now ? 5 : 3, class: now ? "now" : kind }));
   }
-  drawing.setAttribute("height", places.length * ROW);
   // The way that was taken is drawn above the others.
   lines.sort((one, other) => one.classList.length - other.classList.length);
   drawing.replaceChildren(...lines, ...dots);

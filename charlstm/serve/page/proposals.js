@@ -31,6 +31,7 @@ export function proposalsPanel(on) {
     el("p", { class: "soft keys" }, t("proposal-keys")),
   );
   let shown = [];
+  modes.show("next");
   rove(list, ITEM);
   list.addEventListener("click", (event) => {
     const item = event.target.closest(ITEM);

@@ -10,7 +10,8 @@ import { t } from "./strings.js";
  * Make the list of a run's songs.
  * @param {string} run
  * @param {string} open the one that is on the desk
- * @param {{onTrouble: (sentence: string) => void, beforeRemove: (id: string) => Promise<void>}} on
+ * @param {{onTrouble: (sentence: string) => void, beforeRemove: (id: string) => Promise<void>,
+ *   onDownload: () => void}} on
  */
 export function songsPanel(run, open, on) {
   const list = el("ul", { class: "songs", "aria-label": t("songs") });
@@ -68,7 +69,7 @@ export function songsPanel(run, open, on) {
     { class: "panel" },
     el("summary", {}, el("h2", {}, t("songs"))),
     list,
-    begin,
+    el("div", { class: "acts" }, begin, button(t("download"), on.onDownload, { class: "act quiet" })),
   );
   /** Show the title of the open song as it is now, before it is saved. */
   const retitle = (text) => {

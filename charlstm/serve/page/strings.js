@@ -185,6 +185,7 @@ const TABLE = {
   "show-surprisal": ["Surprise", "意外"],
   saved: ["Saved", "已保存"],
   saving: ["Saving …", "保存中……"],
+  elsewhere: ["Open elsewhere", "在别处打开"],
   "not-saved": ["Not saved", "未保存"],
   "gone-song": [
     "The server does not answer. The song stays on this page, and is saved as soon as the server is back.",
