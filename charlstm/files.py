@@ -28,6 +28,8 @@ LARGEST_JSON = 32 << 20
 """No file that is parsed is longer than this, in bytes."""
 # Every machine has this much memory; finding out how much there is takes a moment.
 _SURELY_THERE = 64 << 20
+# Whoever only looks whether a lock is held has it for a moment, which is waited out.
+_LOOKED_AT_SECONDS = 0.2
 # How files are opened that may be anything: Windows has no such waiting, and would change bytes.
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 # Text is encoded and compressed this many characters at a time, so that it is never there twice.
@@ -90,9 +92,10 @@ def exclusive(path: Path, busy: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     # Not by the mere existence of the file, which would outlive a process that is killed.
-    lock = FileLock(path, fallback_to_soft=False)
+    # It may be given back in another thread than it was taken in.
+    lock = FileLock(path, fallback_to_soft=False, thread_local=False)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=_LOOKED_AT_SECONDS, poll_interval=_LOOKED_AT_SECONDS / 10)
     except Timeout:
         raise RunError(busy) from None
     except NotImplementedError as error:  # not every file system has locks
@@ -101,6 +104,25 @@ def exclusive(path: Path, busy: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Return whether somebody holds a lock; one that was never made is held by nobody.
+
+    Args:
+        path: of its file.
+    """
+    if not is_file(path):
+        return False
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(path, fallback_to_soft=False).acquire(blocking=False):
+            return False
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):  # whoever may not even look holds none there
+        return False
 
 
 def unwritable(path: Path, error: OSError) -> RunError:

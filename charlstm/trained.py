@@ -27,12 +27,8 @@ from charlstm.writing.drawer import first_seed
 from charlstm.writing.form import Form
 from charlstm.writing.learned import Learned
 from charlstm.writing.point import Point
-from charlstm.writing.sampler import (
-    Sampler,
-    SamplingSettings,
-    make_sampler,
-    open_network,
-)
+from charlstm.writing.sampler import Sampler, make_sampler, open_network
+from charlstm.writing.task import SamplingSettings
 from charlstm.writing.written import Writing, Written
 
 if TYPE_CHECKING:  # what a model that only writes does without, torch above all
@@ -54,7 +50,7 @@ class WritingSettings(TypedDict, total=False):
             in this order in the training text; ``None`` does not look.
         processors: what else may change the logits; see `charlstm.writing.decoding`.
         seed: the same one writes the same text; by default a random one.
-        unknown: see `charlstm.writing.sampler.SamplingSettings`.
+        unknown: see `charlstm.writing.task.SamplingSettings`.
         recall: the share of what is remembered of the training text, from 0, the network alone,
             to 1; the recipe's own where ``None``.
         label: what the model reads before a song, by the names of the labels that it learned:
@@ -79,7 +75,7 @@ class GenerationSettings(WritingSettings, total=False):
     """How a model continues a prefix; every part may be left out.
 
     Attributes:
-        length: see `charlstm.writing.sampler.SamplingSettings`, as for the next two.
+        length: see `charlstm.writing.task.SamplingSettings`, as for the next two.
         lines: see there.
         stop: see there.
         refrain: whether the stanza that comes back in the training songs does so in these too, and

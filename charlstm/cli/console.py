@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from charlstm.cli.streams import StandardError, be_quiet
 from charlstm.errors import OutputError
+from charlstm.text.told import left_out, text_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,8 +47,6 @@ if hasattr(signal, "SIGHUP"):  # Windows has none
 
 # This much of a long text is shown from its beginning and from its end.
 _ENDS = 30
-# This much of a line is shown of a text whose encoding was guessed.
-_SHOWN = 60
 # What is read in less time needs no bar.
 _PATIENCE_SECONDS = 0.5
 
@@ -58,36 +57,6 @@ def notes() -> "Console":
 
     plain = not is_terminal(sys.stderr)
     return Console(stderr=True, highlight=False, emoji=False, soft_wrap=plain)
-
-
-def text_lines(source: "Source") -> list[str]:
-    """Say in which encoding a file is read; if that was guessed, also what its text looks like."""
-    guess, read_as = source.guess, _read_as(source)
-    if guess is None:
-        return [f"{source.name} ({read_as})"]
-    others = f", else {' or '.join(guess.others)}" if guess.others else ""
-    line = guess.line if len(guess.line) <= _SHOWN else f"{guess.line[:_SHOWN]}…"
-    return [
-        f"{source.name} ({read_as}, guessed: {guess.sure:.0%} sure{others})",
-        f"  read as: {line}",
-    ]
-
-
-def _read_as(source: "Source") -> str:
-    """Say what a file is, where its text stands, and in which encoding it is read."""
-    form = source.format
-    if form.is_plain:
-        return source.encoding
-    fields = [name for name, _ in source.account.fields.most_common(3)]
-    where = f" with the text in {' and '.join(fields)}" if fields else ""
-    return f"{form.name}{where}" + (f", {source.encoding}" if form.name != "Word" else "")
-
-
-def left_out(sources: "Iterable[Source]") -> str:
-    """Say what was left out of files, of all together: ``2,113 timestamps, 3 tags``."""
-    from charlstm.text.formats.account import together
-
-    return ", ".join(together([source.account for source in sources]).told())
 
 
 def say_left_out(sources: "Iterable[Source]") -> None:

@@ -16,10 +16,8 @@ from tqdm import tqdm
 
 from charlstm.cli.console import (
     is_terminal,
-    left_out,
     notes,
     progress_bar,
-    text_lines,
     visible,
     write_result,
 )
@@ -33,6 +31,7 @@ from charlstm.sessions.remembering import Remembering
 from charlstm.sessions.session import Event, Sample, Session
 from charlstm.text.corpus import Corpus, Source
 from charlstm.text.separators import FILES, separator_named, separator_of
+from charlstm.text.told import left_out, text_lines
 from charlstm.training.events import EpochEnd, Finished, Step, Stopped, WentBack
 
 # More lines than this tell nobody more; history.jsonl has every epoch.

@@ -1,5 +1,6 @@
 """`charlstm serve`: the desk in the browser, and a server for other programs."""
 
+import os
 import sys
 import threading
 import webbrowser
@@ -43,6 +44,9 @@ def serve(
     ] = False,
 ) -> None:
     """Write, train and look in the browser; the same address serves other programs."""
+    # What is written together is multiplied row by row, by one thread: those of a matrix library
+    # would only wait for each other. It looks here when it is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with loading():
         try:
             from charlstm.serve.server import Server

@@ -154,10 +154,12 @@ class Matcher:
         another number needs another order.
         """
         known = len(passage) if known is None else known
-        if self._followers is None or self._followers.length != known:
-            self._followers = None  # lets go of the old order before the new one is made
-            self._followers = _Followers(self._text, self._codes, known)
-        return self._followers.after(passage)
+        followers = self._followers
+        if followers is None or followers.length != known:
+            # Lets go of the old order before the new one is made; another thread may ask meanwhile.
+            followers = self._followers = None
+            followers = self._followers = _Followers(self._text, self._codes, known)
+        return followers.after(passage)
 
     def _long_spans(
         self, compared: Compared, stretches: "_Stretches", most: int

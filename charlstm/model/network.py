@@ -13,6 +13,7 @@ At one character a step the cost is in the number of calls, so a step makes as f
 Shapes: ``N`` streams side by side, ``[N, ...]``; ``G`` blocks of H rows a cell.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,6 +24,9 @@ from numpy.typing import NDArray
 from charlstm.recipes.architecture import Architecture
 
 Array = NDArray[np.float32]
+
+Temperature = float | NDArray[np.float64]
+"""Of all streams, or ``[N]`` of each."""
 
 
 class _Cell(NamedTuple):
@@ -132,6 +136,8 @@ class Network:
             text of one piece. See `charlstm.model.charlm.CharLM`.
     """
 
+    _product: "Callable[[Array, Array, Array | None], Array]"
+
     def __init__(
         self,
         architecture: Architecture,
@@ -144,6 +150,7 @@ class Network:
         self.end = end
         self.line = 0
         self._cell = _CELLS[architecture.cell]
+        self._product = _product
         L = architecture.layers
 
         def stacked(kind: str, layer: int) -> Array:
@@ -175,9 +182,19 @@ class Network:
     def __repr__(self) -> str:
         return f"<Network: {self.architecture.title}>"
 
-    def at(self, _temperature: float) -> "Network":
+    def at(self, _temperature: Temperature) -> "Network":
         """Return the network itself: its logits are those of every temperature."""
         return self
+
+    def apart(self) -> "Network":
+        """Return the same network, in which no stream depends on those beside it, bit for bit.
+
+        A matrix library adds up a row's products in an order that depends on how many rows there
+        are. Here each row is multiplied by itself, which takes twice as long for many.
+        """
+        network = copy.copy(self)
+        network._product = _product_of_rows
+        return network
 
     def logits(self, state: State) -> Array:
         """Return ``[N, V]`` logits of the next character, as ``state.logits`` has them."""
@@ -191,7 +208,7 @@ class Network:
             h_and_one = np.zeros((streams, H + 1), dtype=np.float32)
             h_and_one[:, H] = 1.0
             c = np.zeros((streams, H), dtype=np.float32)
-            products = _product(h_and_one, stack)
+            products = self._product(h_and_one, stack, None)
             layers.append(_Layer(h_and_one, c, products, self.architecture.blocks, peephole))
         return State(layers)
 
@@ -209,7 +226,7 @@ class Network:
         for layer, (stack, peephole) in enumerate(zip(self._stacks, self._peepholes, strict=True)):
             h_and_one = np.stack([memory[layer].h_and_one[stream] for memory, stream in streams])
             c = np.stack([memory[layer].c[stream] for memory, stream in streams])
-            parts = (h_and_one, c, _product(h_and_one, stack))
+            parts = (h_and_one, c, self._product(h_and_one, stack, None))
             layers.append(_Layer(*parts, self.architecture.blocks, peephole))
         return State(layers)
 
@@ -228,7 +245,7 @@ class Network:
         share: Array = self._table[ids]
         for layer, stack in zip(state.layers, self._stacks, strict=True):
             self._cell.step(share, layer)
-            _product(layer.h_and_one, stack, layer.products)
+            self._product(layer.h_and_one, stack, layer.products)
             share = layer.above
         return share
 
@@ -260,12 +277,18 @@ class Network:
         return arranged.reshape(rows.shape)
 
 
-def _product(left: Array, right: Array, out: Array | None = None) -> Array:
+def _product(left: Array, right: Array, out: Array | None) -> Array:
     """Multiply two matrices."""
     # A matrix library's kernel may leave flags set by what lies beside its numbers.
     with np.errstate(invalid="ignore"):
         product: Array = np.matmul(left, right, out=out)
     return product
+
+
+def _product_of_rows(left: Array, right: Array, out: Array | None) -> Array:
+    """Multiply two matrices, each row of the first one as if it were alone."""
+    rows = left[:, None, :]
+    return _product(rows, right, None if out is None else out[:, None, :])[:, 0]
 
 
 # One step of each cell, in place: from the input's share `a` and the recurrent share `u` of the

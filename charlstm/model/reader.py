@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.model.network import Array
+from charlstm.model.network import Array, Temperature
 
 
 class Standing(Protocol):
@@ -40,8 +40,11 @@ class Reader(Protocol):
     end: int | None
     line: int
 
-    def at(self, temperature: float) -> "Reader":
-        """Return the same reader, whose logits will be divided by a temperature."""
+    def at(self, temperature: Temperature) -> "Reader":
+        """Return the same reader, whose logits will be divided by a temperature, or by N."""
+
+    def apart(self) -> "Reader":
+        """Return the same reader, in which no stream of several depends on those beside it."""
 
     def logits(self, state: Any) -> Array:
         """Return ``[N, V]`` logits of the next character at temperature 1."""

@@ -28,7 +28,8 @@ from charlstm.text.vocabulary import Vocabulary
 
 FILES = (
     *("run.json", "heldout.txt", "training.txt.bz2", "model.safetensors", "resume.safetensors"),
-    *("history.jsonl", "samples.txt", "curve.svg", "draft.txt", "draft.json", NAME, MARK),
+    *("history.jsonl", "samples.txt", "curve.svg", "draft.txt", "draft.json", "draft.tree.json"),
+    *(NAME, MARK),
 )
 """What is read of a run, and what tells of it."""
 LARGEST_HISTORY = 1 << 30

@@ -6,10 +6,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from charlstm.errors import CharLSTMError, Command, RunError, Setting
+from charlstm.errors import CharLSTMError, Command, Setting
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 (it is an answer, and nothing that went wrong here)
     """A request that is not answered as its sender wished.
 
     Args:
@@ -44,11 +44,10 @@ _KINDS = {
 
 
 def refusal(error: CharLSTMError) -> Refused:
-    """Return an error of the library as an answer: its sender can mend it."""
+    """Return an error of the library as an answer to who can mend it."""
     setting = next((part for part in error.message.parts if isinstance(part, Setting)), None)
     return Refused(
         error.message.told(named),
-        404 if isinstance(error, RunError) else 400,
         param=None if setting is None else setting.name,
     )
 

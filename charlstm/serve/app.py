@@ -13,10 +13,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from charlstm.errors import CharLSTMError
+from charlstm.serve import completions, measuring, runs, songs, texts, training, writing
 from charlstm.serve.answers import Refused, failed, refusal
+from charlstm.serve.desk import Desk
+from charlstm.serve.engine import Engine
 from charlstm.serve.guard import Guard, Rules
 from charlstm.serve.opened import Models
+from charlstm.serve.streams import Gone
 
+_DESK = (runs, texts, training, songs, writing, measuring)
 _PAGE = files("charlstm.serve") / "page"
 
 
@@ -27,11 +32,15 @@ class Served:
     Attributes:
         root: where runs live.
         models: those that were opened.
+        desk: what the page asks for.
+        engine: that writes.
         closing: set when the server is asked to end; whoever sends something endless stops.
     """
 
     root: Path
     models: Models
+    desk: Desk
+    engine: Engine = field(default_factory=Engine)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __aenter__(self) -> "Served":
@@ -39,6 +48,8 @@ class Served:
 
     async def __aexit__(self, *_: object) -> None:
         """End what goes on beside the answers."""
+        self.engine.close()
+        await self.desk.close()
 
 
 def make_app(root: Path, rules: Rules) -> Starlette:
@@ -52,16 +63,21 @@ def make_app(root: Path, rules: Rules) -> Starlette:
         routes=[
             Route("/", _index),
             Route("/page/{name}", _file),
+            *completions.routes(),
+            *(route for room in _DESK for route in room.routes()),
         ],
         exception_handlers={
             Refused: _refused,
             CharLSTMError: _mistaken,
             HTTPException: _not_there,
+            Gone: _unheard,
             Exception: _broken,
         },
     )
     app.add_middleware(Guard, rules=rules)
-    app.state.served = Served(root, Models(root))
+    models = Models(root)
+    app.state.desk = Desk(models)
+    app.state.served = Served(root, models, app.state.desk)
     return app
 
 
@@ -96,6 +112,10 @@ async def _not_there(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     told = f"There is nothing at {request.method} {request.url.path}."
     return failed(Refused(told, error.status_code))
+
+
+async def _unheard(_: Request, _error: Exception) -> Response:
+    return Response(status_code=499)  # which nobody hears
 
 
 async def _broken(_: Request, _error: Exception) -> Response:

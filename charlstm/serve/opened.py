@@ -2,13 +2,16 @@
 
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
+from charlstm.checks import shown
 from charlstm.errors import RunError
 from charlstm.files import is_file
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.known import names_told, runs_in, saved_at
 from charlstm.runs.names import check_name
+from charlstm.serve.answers import Refused
 from charlstm.trained import TrainedModel
 
 # More models than this are closed again, the one first that was not asked for longest.
@@ -35,19 +38,22 @@ class Models:
         """Return a run by its name, which is never a path.
 
         Raises:
-            RunError: there is none, or no run can be called so.
+            Refused: there is none, or no run can be called so.
         """
-        check_name(name)
-        path = self.root / name
-        if not is_file(path / "run.json"):
-            raise RunError(f"There is no run called {name}{names_told(self.root)}.")
-        return RunDirectory(path)
+        with suppress(RunError):
+            check_name(name)
+            path = self.root / name
+            if is_file(path / "run.json"):
+                return RunDirectory(path)
+        told = f"There is no run called {shown(name)}{names_told(self.root)}."
+        raise Refused(told, 404, param="model", code="model_not_found")
 
     def get(self, name: str) -> TrainedModel:
         """Return a model, opened anew where its files have changed.
 
         Raises:
-            RunError: there is no such run, or it is damaged.
+            Refused: there is no such run.
+            RunError: it is damaged.
         """
         directory = self.directory(name)
         state = state_of(directory.path)

@@ -7,6 +7,7 @@ import re
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -28,6 +29,8 @@ _TOKEN = ".serve-token"
 _PORTS = 20
 # What is being answered when the server is asked to end has so many seconds.
 _FINISHING_SECONDS = 10
+# A thread that computes lets others go first after so many seconds.
+_SWITCH_SECONDS = 0.001
 # More connections than the system would keep waiting are refused anyway.
 _WAITING = 512
 
@@ -95,6 +98,8 @@ class Server:
 
     def serve(self) -> None:
         """Serve until a signal ends it: Ctrl-C, SIGTERM or SIGHUP."""
+        # Whoever asks must not wait for what is being written for others.
+        sys.setswitchinterval(_SWITCH_SECONDS)
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:

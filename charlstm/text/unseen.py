@@ -104,7 +104,7 @@ def readable(
     Args:
         prefix: normalised.
         vocabulary: the model's.
-        unknown: see `charlstm.writing.sampler.SamplingSettings`. A character that nothing in the
+        unknown: see `charlstm.writing.task.SamplingSettings`. A character that nothing in the
             vocabulary resembles is read as ``<unk>`` with ``"map"``.
         what: what the error calls it.
         advice: the last sentence of the error: what to do.

@@ -160,7 +160,13 @@ class CandidateWriter:
         self._ids: dict[tuple[str, ...], NDArray[np.intp]] = {}
 
     def write(
-        self, point: Point, many: int, endings: frozenset[str] | None, *, warmth: float = 0.0
+        self,
+        point: Point,
+        many: int,
+        endings: frozenset[str] | None,
+        *,
+        warmth: float = 0.0,
+        coldly: bool = False,
     ) -> list[Row]:
         """Write candidates for the next line.
 
@@ -169,12 +175,15 @@ class CandidateWriter:
             many: how many.
             endings: the units that the line may end on; ``None`` for all.
             warmth: they are drawn at this temperature at least.
+            coldly: whether nothing is left to chance: each character is the likeliest.
 
         Returns:
             All of them; those that could not be finished have no `end`.
         """
-        decoding = replace(self._decoding, temperature=max(self._decoding.temperature, warmth))
-        rows = [Row(point.begun, chance) for chance in self._generator.random(many)]
+        temperature = 0.0 if coldly else max(self._decoding.temperature, warmth)
+        decoding = replace(self._decoding, temperature=temperature)
+        chances = np.full(many, 0.5) if coldly else self._generator.random(many)
+        rows = [Row(point.begun, chance) for chance in chances]
         state = self._sampler.network.take(point.state, [0] * many)
         if endings is None:
             self._run(point, rows, state, decoding)
@@ -309,7 +318,7 @@ class CandidateWriter:
 
     def _rule_out(self, point: Point, row: Row, logits: Array, spelling: Spelling | None) -> None:
         """Rule out, in place, what the form does not let follow."""
-        so_far = LineSoFar(point.lines, row.line, row.chance)
+        so_far = LineSoFar(point.lines, row.line, row.chance, point.after)
         closed = not any(closer in self._inside for closer in _unclosed(row.line, _IN_A_LINE))
         begun = any(map(counts, row.line))
         may_end = begun and closed and all(c.may_end(so_far) for c in self._constraints)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charlstm.errors import FormError, Part, RecipeError, Setting
 from charlstm.text.letters import letters
@@ -147,6 +148,29 @@ class Composer:
         shown = point.shown + line[len(point.begun) :] + "\n"
         return Point((*point.lines, line), "", state, point.read + rest, shown, point.given)
 
+    def begin(self, point: Point, begun: str) -> Point:
+        """Return the point at which the next line has a beginning already.
+
+        Args:
+            point: between two lines.
+            begun: the beginning, which may hold any characters.
+        """
+        assert not point.begun, "a line begins once"
+        begun = self._sampler.text.apply(begun)
+        read, state = self._sampler.prefix(begun, "map").read, point.state.copy()
+        self._sampler.network.read(state, self._sampler.vocabulary.encode(read))
+        return replace(
+            point, begun=begun, state=state, read=point.read + read, shown=point.shown + begun
+        )
+
+    def go_on(self, point: Point) -> str:
+        """Return what is likeliest to follow in the line, to its end, and quickly.
+
+        One way is tried, the same one for the same text; what rhymes is not looked for.
+        """
+        (row,) = self._writer.write(point, 1, None, coldly=True)
+        return row.line[len(point.begun) :]
+
     def stanza(self, point: Point) -> Point:
         """Return the point after an empty line, where the form begins again."""
         state = point.state.copy()
@@ -190,10 +214,20 @@ class Composer:
             raise self._none_found(point, missed)
         return new or list(fitting.values())
 
-    def choose(self, candidates: Sequence[Candidate], count: int = 1) -> list[Candidate]:
+    def choose(
+        self,
+        candidates: Sequence[Candidate],
+        count: int = 1,
+        likelihoods: NDArray[np.float64] | None = None,
+    ) -> list[Candidate]:
         """Draw `count` different candidates, as the model would among lines that fit.
 
         The likelier ones are favoured; see `_LIKELIER`.
+
+        Args:
+            candidates: among which.
+            count: how many.
+            likelihoods: for each, the logarithm of how likely what is known besides is with it.
         """
         weights = np.array(
             [
@@ -201,6 +235,8 @@ class Composer:
                 for candidate in candidates
             ]
         )
+        if likelihoods is not None:
+            weights = weights + likelihoods
         if self._decoding.temperature >= COLDEST:
             # The highest logarithms after this noise was added are a draw without replacement in
             # proportion to what they are logarithms of (Gumbel 1954).
@@ -243,7 +279,7 @@ class Composer:
         Raises:
             FormError: there are none.
         """
-        so_far = LineSoFar(point.lines, point.begun)
+        so_far = LineSoFar(point.lines, point.begun, after=point.after)
         asked = [
             (c.wish, endings)
             for c in self._constraints
@@ -262,7 +298,7 @@ class Composer:
         return shared
 
     def _unmet(self, point: Point, row: Row) -> list[Constraint]:
-        so_far = LineSoFar(point.lines, row.line, row.chance)
+        so_far = LineSoFar(point.lines, row.line, row.chance, point.after)
         return [constraint for constraint in self._constraints if not constraint.fits(so_far)]
 
     def _none_found(self, point: Point, missed: list[Row]) -> FormError:
@@ -270,7 +306,7 @@ class Composer:
         line = f"No line {len(point.lines) + 1}"
         if point.begun:
             line += f" that begins with {point.begun}"
-        so_far = LineSoFar(point.lines, point.begun)
+        so_far = LineSoFar(point.lines, point.begun, after=point.after)
         asked = [c.wish for c in self._constraints if c.allowed(so_far) is not None]
         if len(asked) > 1 and all(row.line == point.begun for row in missed):
             return FormError(f"{line} can go on as ", *_asking(asked), " together. Ask for less.")
@@ -323,7 +359,7 @@ def compose_form(
         processors: see there.
         read_processors: see there.
         generator: see there.
-        unknown: see `charlstm.writing.sampler.SamplingSettings`.
+        unknown: see `charlstm.writing.task.SamplingSettings`.
 
     Raises:
         CharLSTMError: as `Form.constraints`, and as `Composer.compose`.

@@ -32,11 +32,18 @@ class LineSoFar:
         text: what it has so far; for `Constraint.fits`, the whole line without its line break.
         chance: a number in [0, 1), the same from its first character to its last, for constraints
             that leave something to chance.
+        after: the lines below it that are there already, where it is written anew between others.
     """
 
     before: tuple[str, ...]
     text: str
     chance: float = 0.0
+    after: tuple[str, ...] = ()
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The other lines of the text that are there."""
+        return self.before + self.after
 
     @property
     def number(self) -> int:
@@ -328,13 +335,15 @@ class Rhyme(Constraint):
         return self.scheme.count(self.scheme[so_far.number % len(self.scheme)]) > 1
 
     def _to_answer(self, so_far: LineSoFar) -> list[str]:
-        """Return the lines before it with which it must rhyme."""
+        """Return the lines that are there with which it must rhyme."""
         place = so_far.number % len(self.scheme)
         first = so_far.number - place
+        # Without the line itself, those of the same rhyme and those of others stand in order.
+        scheme = self.scheme[:place] + self.scheme[place + 1 :]
         lines = [
-            so_far.before[first + other]
-            for other in range(place)
-            if self.scheme[other] == self.scheme[place]
+            line
+            for line, letter in zip(so_far.others[first:], scheme, strict=False)
+            if letter == self.scheme[place]
         ]
         # Lines of somebody's own may end on what nothing rhymes with, or not rhyme with each other:
         # then the last one that can be answered is.
@@ -388,7 +397,7 @@ class Must(Constraint):
         if self.line not in (None, so_far.number):
             return []
         new = [
-            word for word in self.words if not any(has_word(line, word) for line in so_far.before)
+            word for word in self.words if not any(has_word(line, word) for line in so_far.others)
         ]
         if self.line is not None:
             return new

@@ -46,7 +46,7 @@ class Drawer:
         row[UNKNOWN] = -np.inf
         if self._decoding.temperature < COLD:
             likeliest = int(row.argmax())
-            _check_left(row[likeliest])
+            check_left(row[likeliest])
             return likeliest
         cumulative = self._weigh(logits)[0].cumsum(dtype=np.float64)
         return int(cumulative.searchsorted(uniform * cumulative[-1], side="right"))
@@ -64,7 +64,7 @@ class Drawer:
         logits[:, UNKNOWN] = -np.inf
         if self._decoding.temperature < COLD:
             likeliest: NDArray[np.intp] = logits.argmax(axis=1)
-            _check_left(logits.max(axis=1).min())
+            check_left(logits.max(axis=1).min())
             return likeliest
         groups = self._weigh(logits).reshape(len(logits), -1, _GROUP)
         sums = (groups @ self._ones).cumsum(axis=1, dtype=np.float64)
@@ -87,7 +87,7 @@ class Drawer:
         # The maximum first: a tiny temperature then gives exp(-inf) = 0, never inf - inf.
         highest = logits.max(axis=1, keepdims=True)
         # Reducing one number takes as long as reducing many.
-        _check_left(highest[0, 0] if len(logits) == 1 else highest.min())
+        check_left(highest[0, 0] if len(logits) == 1 else highest.min())
         np.subtract(logits, highest, out=weights)
         if decoding.temperature != 1:
             weights /= np.float32(decoding.temperature)
@@ -102,7 +102,15 @@ class Drawer:
         return self._weights[: len(logits)]
 
 
-def _check_left(highest: np.floating) -> None:
+def check_left(highest: np.floating) -> None:
+    """Check that something may follow.
+
+    Args:
+        highest: of the logits.
+
+    Raises:
+        RecipeError: nothing may.
+    """
     if highest == -np.inf:
         raise RecipeError(
             "No character is left that may follow: ",

@@ -16,6 +16,7 @@ class Point:
         read: all that the model has read, including the context before the lines.
         shown: the same as a person sees it, each line on its own.
         given: how many characters of `shown` were given and not written.
+        after: the lines of the form that stand below the next line already.
     """
 
     lines: tuple[str, ...]
@@ -24,6 +25,7 @@ class Point:
     read: str
     shown: str
     given: int = 0
+    after: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,54 +18,23 @@ from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.text.corpus import TextOptions
 from charlstm.text.labels import Label
-from charlstm.text.letters import LONGEST, is_plain
-from charlstm.text.songs import END, Songs
+from charlstm.text.songs import Songs
 from charlstm.text.unseen import Prefix, stop_text
 from charlstm.text.vocabulary import Vocabulary
+from charlstm.writing.beginning import advance, marks_before, read_on
 from charlstm.writing.decoding import IN_DECODING, Decoding, Processor, without
-from charlstm.writing.drawer import Drawer, choose, first_seed, uniforms
+from charlstm.writing.drawer import Drawer, first_seed, uniforms
 from charlstm.writing.refrain import Refrain, Returning
 from charlstm.writing.stopping import End
+from charlstm.writing.task import SamplingSettings, Task
 from charlstm.writing.written import Texts, Writing, Written
 
 # At most this many texts are written side by side: more would cost memory and gain nothing.
 _AT_ONCE = 256
 # How many characters are written by default, or for each line where lines are counted.
 _LENGTH = 200
-# Whether a prefix begins a song or a line, so much of it decides.
-_DECIDES = 200
 # A song that has not ended by itself after so many times the length of the middle one is cut off.
 _SONGS = 4
-
-
-class SamplingSettings(TypedDict, total=False):
-    """How a prefix is continued; every part may be left out.
-
-    Attributes:
-        length: how many letters to write at most, not counting the prefix; by default 200, or that
-            many for each of `lines`. Of a model that learned songs it is four times the middle one
-            by default, since songs end by themselves. They are letters as people see them, see
-            `charlstm.text.letters`: no text ends inside one.
-        lines: how many lines to write, not counting empty ones; one that the prefix begins is the
-            first. No song ends before them.
-        stop: texts at which to end; they are not part of what is written.
-        decoding: how each character is drawn.
-        processors: what else may change the logits; see `charlstm.writing.decoding`.
-        refrain: the stanza that returns, and where; by default none does.
-        seed: the same one writes the same text; by default a random one.
-        unknown: what to do with characters of the prefix that the model has never seen:
-            ``"error"``, the default, ``"skip"`` them, or ``"map"`` them to the nearest that the
-            vocabulary has.
-    """
-
-    length: int | None
-    lines: int | None
-    stop: Sequence[str]
-    decoding: Decoding | None
-    processors: Sequence[Processor]
-    refrain: Refrain | None
-    seed: int | None
-    unknown: str
 
 
 @dataclass(frozen=True)
@@ -141,9 +110,7 @@ class Sampler:
             UnknownSettingError: there is no such setting.
             RecipeError: a setting is out of range, or leaves nothing to write.
         """
-        check_known(settings, SamplingSettings.__optional_keys__, IN_DECODING)
-        begun = self.prefix(prefix, settings.get("unknown", "error"))
-        steps, ends = self._write(begun, 1, **settings)
+        steps, ends = self._write(self.task(prefix, **settings), 1)
         return Writing((piece for (piece,) in steps if piece), ends)
 
     def generate(self, prefix: str | Prefix = "", **settings: Unpack[SamplingSettings]) -> str:
@@ -174,17 +141,14 @@ class Sampler:
             RecipeError: as in `stream`.
         """
         check_whole("samples", samples, 1)
-        check_known(settings, SamplingSettings.__optional_keys__, IN_DECODING)
-        begun = self.prefix(prefix, settings.get("unknown", "error"))
-        first = first_seed(settings.get("seed"))
+        task = self.task(prefix, **settings)
         texts: list[Written] = []
         for done in range(0, samples, _AT_ONCE):
             many = min(_AT_ONCE, samples - done)
-            settings["seed"] = first + done
-            steps, ends = self._write(begun, many, **settings)
+            steps, ends = self._write(replace(task, seed=task.seed + done), many)
             pieces = list(steps)
             for k in range(many):
-                text = begun.given + "".join(step[k] for step in pieces)
+                text = task.prefix.given + "".join(step[k] for step in pieces)
                 texts.append(Written(text, bool(ends) and ends[k].song))
         return texts
 
@@ -241,43 +205,26 @@ class Sampler:
             ``[len(text)]``, natural logarithms, at temperature 1.
         """
         state = self.read(prefix, unknown="map") if state is None else state.copy()
-        log_probabilities = np.empty(len(text))
-        for place, character in enumerate(self.vocabulary.encode(text)):
-            logits = self.network.logits(state)[0].astype(np.float64)
-            highest = logits.max()
-            log_sum = highest + np.log(np.exp(logits - highest).sum())
-            log_probabilities[place] = logits[character] - log_sum
-            self.network.step(state, int(character))
-        return log_probabilities
+        return advance(self, text, state)
 
     def _read(self, text: str, *, line: bool = False) -> Standing:
-        state: Standing = self.network.start()
-        self.network.read(state, self.vocabulary.encode(self._before(text, line=line) + text))
+        reading = read_on(self, text, line=line)
+        while (state := next(reading)) is None:
+            pass
         return state
 
-    def _before(self, text: str, *, line: bool = False) -> str:
-        """Return what the model reads before a text; see `read`."""
-        symbols = self.vocabulary.labels.symbols(self.label)
-        song = END + symbols
-        before = ["\n"] if "\n" in self.vocabulary else []
-        if symbols:  # a line has the label of its song
-            before = [song + mark for mark in before]
-        if self.songs is not None and not (line and before and not text):
-            before.insert(0, song)
-        if len(before) < 2 or not text:
-            return before[0] if before else ""
+    def task(self, prefix: str | Prefix = "", **settings: Unpack[SamplingSettings]) -> Task:
+        """Return what is to be written after `prefix`, with everything checked.
 
-        def likelihood(mark: str) -> float:
-            state = self.network.start()
-            self.network.read(state, self.vocabulary.encode(mark))
-            return float(self.log_probabilities(text[:_DECIDES], state=state).sum())
+        Raises:
+            CharLSTMError: as in `stream`.
+        """
+        check_known(settings, SamplingSettings.__optional_keys__, IN_DECODING)
+        return self._task(self.prefix(prefix, settings.get("unknown", "error")), **settings)
 
-        return max(before, key=likelihood)
-
-    def _write(
+    def _task(
         self,
         prefix: Prefix,
-        samples: int,
         *,
         length: int | None = None,
         lines: int | None = None,
@@ -287,8 +234,7 @@ class Sampler:
         refrain: Refrain | None = None,
         seed: int | None = None,
         unknown: str = "error",  # which the prefix was read with
-    ) -> tuple[Iterator[list[str]], list[End]]:
-        """Check what was asked for; return a piece of every text at each step, and their ends."""
+    ) -> Task:
         if length is not None:
             check_whole("length", length, 0)
         first = first_seed(seed)
@@ -299,22 +245,9 @@ class Sampler:
         stop = tuple(stop_text(text, self.text, self.vocabulary) for text in stop)
         if lines is not None and "\n" not in self.vocabulary:
             raise RecipeError("The model knows no line breaks, so it cannot count lines.")
-        begun = prefix.normalised
         may_end = self.songs is not None and lines is None
         if length is None:
             length = self.song_length if may_end else _LENGTH * (lines or 1)
-        # Where every character is a letter, and none is an end, they need not be looked at one by
-        # one.
-        known = self.vocabulary.characters
-        most = None if is_plain(known) and not may_end else length
-        ended = lines or stop or may_end or most is not None
-        ends = [
-            End(begun, lines, stop, most, known, songs=may_end)
-            for _ in range(samples if ended else 0)
-        ]
-        if most:
-            length = most * LONGEST + 1
-        texts = Texts([begun] * samples, list(range(samples)))
         decoding = decoding or Decoding()
         decoded = decoding.processors(self.vocabulary, self.network.line)
         if refrain is None:
@@ -326,10 +259,24 @@ class Sampler:
             never = never[never != self.vocabulary.end]
         if len(never):
             processors = (without(never), *processors)
-        generators = [np.random.default_rng(first + k) for k in range(samples)]
-        ids = self.at(decoding.temperature)._draw(
-            prefix.read, texts, length, decoding, processors, generators
+        return Task(
+            prefix,
+            self.label,
+            length,
+            lines,
+            stop,
+            may_end,
+            decoding,
+            tuple(processors),
+            first,
+            self.vocabulary,
         )
+
+    def _write(self, task: Task, samples: int) -> tuple[Iterator[list[str]], list[End]]:
+        """Return a piece of every text at each step, and their ends."""
+        ends = [end for _ in range(samples) if (end := task.end()) is not None]
+        texts = Texts([task.prefix.normalised] * samples, list(range(samples)))
+        ids = self.at(task.decoding.temperature)._draw(task, texts)
         return self._pieces(ids, texts, ends), ends
 
     def _pieces(
@@ -354,44 +301,30 @@ class Sampler:
         if ends:
             yield [end.rest() for end in ends]
 
-    def _draw(
-        self,
-        read: str,
-        texts: Texts,
-        length: int,
-        decoding: Decoding,
-        processors: Sequence[Processor],
-        generators: list[np.random.Generator],
-    ) -> "Iterator[Sequence[int] | NDArray[np.intp]]":
-        """Yield every stream's next id, after what the model reads of the prefix.
+    def _draw(self, task: Task, texts: Texts) -> "Iterator[Sequence[int] | NDArray[np.intp]]":
+        """Yield every text's next id, after what the model reads of the prefix.
 
         The caller keeps `texts` up to date; what is drawn for finished ones is ignored.
         """
-        network, streams = self.network, len(generators)
+        network, streams = self.network, len(texts.written)
+        generators = [task.generator(k) for k in range(streams)]
+        length = task.characters
         if not length:
             return
-        if read or self._before(""):
-            state = self._read(read).take([0] * streams)
+        if task.prefix.read or marks_before(self, ""):
+            state = self._read(task.prefix.read).take([0] * streams)
         else:
-            # Nothing to read, not even a line's beginning: draw by the training text's frequencies.
-            with np.errstate(divide="ignore"):
-                begins = np.log(np.array(self.vocabulary.counts, dtype=np.float32))
-            first = np.empty(streams, dtype=np.intp)
-            for stream, generator in enumerate(generators):
-                row = begins.copy()
-                for process in processors:
-                    process(texts.written[stream], row)
-                first[stream] = choose(row, Decoding(temperature=1.0), generator)
+            first = np.array([task.first(generator) for generator in generators])
             yield first
             length -= 1
             state = network.start(streams)
             network.step(state, first)
         drawn = uniforms(generators)
-        drawer = Drawer(decoding, network.vocabulary_size, streams)
+        drawer = Drawer(task.decoding, network.vocabulary_size, streams)
         logits = state.logits  # the same memory after every step
         for left in range(length, 0, -1):
             uniform = next(drawn)
-            for process in processors:
+            for process in task.processors:
                 for stream in texts.running:
                     process(texts.written[stream], logits[stream])
             if streams == 1:  # without the arrays, which would cost as much as the sums

@@ -101,6 +101,11 @@ class End:
         self._letters_left -= 1
         return self._letters_left < 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it has as many letters as it may."""
+        return self._letters_left is not None and self._letters_left <= 0
+
     def rest(self) -> str:
         """Return what was held back: the text has ended."""
         held, self._held, self.reached = self._held, "", True

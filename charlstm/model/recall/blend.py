@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.model.network import Array, Memory, Network, State
+from charlstm.model.network import Array, Memory, Network, State, Temperature
 from charlstm.model.recall.measured import strength_of
 from charlstm.model.recall.ngram import TINY, Contexts, Real
 from charlstm.model.recall.recall import Recall
@@ -96,7 +96,8 @@ class Blend:
         network: the network.
         recall: of its training text.
         share: of the n-gram model where nothing is read yet, above 0 to 1.
-        temperature: that the logits will be divided by.
+        temperature: that the logits will be divided by, those of each stream by its own if there
+            are several.
     """
 
     def __init__(
@@ -104,11 +105,15 @@ class Blend:
         network: Network,
         recall: Recall,
         share: float = SHARE,
-        temperature: float = 1.0,
+        temperature: Temperature = 1.0,
     ) -> None:
         self.network = network
         self.recall = recall
-        self.temperature = max(temperature, _COLDEST)
+        self.temperature: Temperature
+        if isinstance(temperature, np.ndarray):
+            self.temperature = np.maximum(temperature, _COLDEST)
+        else:
+            self.temperature = max(temperature, _COLDEST)
         self._asked = share
         self.share = share if recall.ngram is not None else 0.0
         self.strength = strength_of(share)
@@ -122,9 +127,16 @@ class Blend:
     def __repr__(self) -> str:
         return f"<Blend: {self.network}, {self.recall.ngram}, {self.share:.2f} of the second>"
 
-    def at(self, temperature: float) -> "Blend":
+    def at(self, temperature: Temperature) -> "Blend":
         """Return the same blend for another temperature; a state of one is one of the other."""
         return Blend(self.network, self.recall, self._asked, temperature)
+
+    def apart(self) -> "Blend":
+        """Return the same blend, in which no stream depends on those beside it, bit for bit.
+
+        Of two streams and more, that is: a single one is added up in another order.
+        """
+        return Blend(self.network.apart(), self.recall, self._asked, self.temperature)
 
     def logits(self, state: BlendState) -> Array:
         """Return ``[N, V]`` logits of the next character, at temperature 1."""
@@ -226,26 +238,34 @@ class Blend:
             sums = self._sums(expected)
             state.totals[part] = highest + np.log(sums)
             expected *= self._column(1 - shares[part]) / sums
-            self._recall(expected, state.contexts.take(part), state.said.part(part), shares[part])
+            self._recall(expected, part, state, shares[part])
             np.log(expected, out=expected)
-            expected *= self.temperature
+            expected *= self._of(self.temperature, part)
         return state
 
-    def _recall(self, expected: Array, contexts: Contexts, said: Said, shares: Real) -> None:
+    def _recall(self, expected: Array, part: slice, state: BlendState, shares: Real) -> None:
         """Turn what a network expects, times its shares, into what the model does, in place."""
+        contexts, said = state.contexts.take(part), state.said.part(part)
         if self.recall.ngram is not None:
             self.recall.ngram.add_to(expected, contexts, shares)
         # What has no probability, a label where only the n-gram model is asked, keeps next to none.
         expected += TINY
-        if self.temperature != 1:
+        # Where each stream has its own, what happens to one does not depend on those of the others.
+        if isinstance(self.temperature, np.ndarray) or self.temperature != 1:
             np.log(expected, out=expected)
             expected -= self._highest(expected)
-            expected *= 1 / self.temperature
+            expected *= self._of(1 / self.temperature, part)
             np.exp(expected, out=expected)
             expected *= 1 / self._sums(expected)
             expected += TINY
         ending = None if self.recall.ngram is None else self.recall.ngram.of_end(contexts)
         self.recall.so_far.add_to(expected, said, self.recall.pull, self.strength, ending)
+
+    def _of(self, temperature: Temperature, part: slice) -> Array | float:
+        """Return what each row is multiplied by, ``[N, 1]``, or all of them."""
+        if isinstance(temperature, np.ndarray):
+            return temperature[part].astype(np.float32)[:, None]
+        return temperature
 
     # Of one stream these take a third of the time that the general way does.
 

@@ -1,0 +1,62 @@
+"""How good a model is, and how much of some texts is copied from what it has learned."""
+
+from typing import Any
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from charlstm.serve.answers import Refused, answer, asked
+from charlstm.serve.desk import Desk, desk_of
+from charlstm.serve.parts import texts_of
+from charlstm.text.songs import as_read
+
+_MOST_CHARACTERS = 1_000_000
+# As for the command line: more would hardly change the figures.
+_HELD_OUT = 100_000
+
+
+def routes() -> list[Route]:
+    """Return what is answered here."""
+    return [
+        Route("/api/runs/{run}/measure", _measure, methods=["POST"]),
+        Route("/api/runs/{run}/novelty", _novelty, methods=["POST"]),
+    ]
+
+
+async def _measure(request: Request) -> Response:
+    await asked(request)
+    desk, run = desk_of(request), request.path_params["run"]
+    # It waits for a process and takes no time of this one.
+    return answer(await anyio.to_thread.run_sync(desk.measures.of, run))
+
+
+async def _novelty(request: Request) -> Response:
+    body, desk = await asked(request), desk_of(request)
+    texts = texts_of(body, "texts")
+    if not any(text.strip() for text in texts):
+        raise Refused('"texts" holds no text.', param="texts")
+    if sum(map(len, texts)) > _MOST_CHARACTERS:
+        told = f'"texts" may have {_MOST_CHARACTERS:,} characters together.'
+        raise Refused(told, 413, param="texts")
+    run = request.path_params["run"]
+    return answer(await anyio.to_thread.run_sync(_novel, desk, run, texts, limiter=desk.slow))
+
+
+def _novel(desk: Desk, run: str, texts: list[str]) -> dict[str, Any]:
+    model = desk.models.get(run)
+    plain = [as_read(model.info.recipe.text.apply(text)) for text in texts]
+    novelty = model.novelty(*plain)
+    training = model.learned.text
+    held_out = as_read(model.info.labels.stripped(model.directory.read_held_out(model.info)))
+    beside = None
+    if held_out:
+        compared = min(len(held_out), _HELD_OUT)
+        figures = model.novelty(held_out[:_HELD_OUT]).to_json()
+        beside = {"characters": len(held_out), "compared": compared, **figures}
+    answered = novelty.to_json()
+    for passage in answered["passages"]:
+        number, source = training.line_at(passage["place"])
+        passage |= {"line": number, "source": source.strip()}
+    return {**answered, "network_alone": None, "held_out": beside, "run": run}
