@@ -308,8 +308,12 @@ class Desk {
       ]);
     } else if (state === "refused") {
       this.banner(sentence, [button(t("again"), () => this.keeping.changed(), { class: "act" }), save]);
-    } else if (this.notice.querySelector("button")) this.banner("", []);
-    if (state === "saved") this.#retell();
+    } else if (sentence || this.notice.querySelector("button")) this.banner(sentence, []);
+    if (state === "saved") {
+      this.#retell();
+      if (this.wasGone) this.#refresh(0); // what was asked meanwhile was not answered
+    }
+    this.wasGone = state === "gone" || (this.wasGone && state !== "saved");
   }
 
   async #reopen(takeOver, ours, forget = false) {
@@ -324,7 +328,7 @@ class Desk {
   }
 
   #retell() {
-    this.songs.retitle(this.editor.text);
+    this.songs.retell(this.editor.text);
     const first = this.editor.text.split("\n").find((line) => line.trim());
     document.title = `${first ? shortened(first.trim(), 30) : t("untitled")} – charlstm`;
   }

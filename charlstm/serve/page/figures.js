@@ -7,7 +7,7 @@ const short = new Intl.NumberFormat(LANGUAGE, {
   notation: "compact",
   maximumSignificantDigits: 3,
 });
-const percent = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumFractionDigits: 0 });
+const percent = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumSignificantDigits: 2 });
 const tenths = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumFractionDigits: 1 });
 const day = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium" });
 const clock = new Intl.DateTimeFormat(LANGUAGE, { timeStyle: "short" });

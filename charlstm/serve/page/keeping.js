@@ -23,6 +23,7 @@ export class Keeping {
   #stopped = new AbortController();
   #attempts = 0;
   #lost = false;
+  #problem = ""; // with what was saved, which was saved all the same
 
   /**
    * @param {string} run
@@ -120,7 +121,7 @@ export class Keeping {
     try {
       await pause(rest, signal);
       while (this.#dirty) await this.#saveOnce(signal);
-      this.onState("saved", "");
+      this.onState("saved", this.#problem);
     } catch (problem) {
       if (!signal.aborted && problem.name !== "AbortError") this.#stuck(problem);
     } finally {
@@ -135,7 +136,9 @@ export class Keeping {
       this.#dirty = false;
       this.onState("saving", "");
       const body = { client: CLIENT, revision: this.#revision, ...song };
-      this.#revision = (await post(this.#at("save"), body, { signal })).revision;
+      const told = await post(this.#at("save"), body, { signal });
+      this.#revision = told.revision;
+      this.#problem = told.problem ?? "";
       this.#saved = song.text;
       this.#attempts = 0;
       sessionStorage.removeItem(this.#store);

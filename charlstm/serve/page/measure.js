@@ -195,7 +195,9 @@ function novelty(text, told) {
   ];
 }
 
-function passageSays({ text }) {
+function passageSays({ text, line, source }) {
   const count = countLetters(text);
-  return t("n-characters", { n: shownWhole(count), count });
+  const said = t("n-characters", { n: shownWhole(count), count });
+  if (!source) return said;
+  return `${said}, ${t("from-line", { n: shownWhole(line), source })}`;
 }

@@ -206,7 +206,7 @@ function choosing(look, begin, train) {
  */
 export function chooseTime(offered, usual) {
   const own = el("input", {
-    type: "number", min: 0.1, max: 100000, step: "any", value: usual, class: "own-minutes",
+    type: "number", min: 0.01, max: 100000, step: "any", value: usual, class: "own-minutes",
     "aria-label": t("own-minutes"),
   });
   const choice = (value, ...label) =>
@@ -230,7 +230,7 @@ export function chooseTime(offered, usual) {
   own.addEventListener("focus", () => (element.querySelector("[value=own]").checked = true));
   const minutes = () => {
     const chosen = element.querySelector("[name=minutes]:checked")?.value ?? String(usual);
-    return chosen === "own" ? Math.max(0.05, Number(own.value) || usual) : Number(chosen);
+    return chosen === "own" ? Number(own.value) || usual : Number(chosen);
   };
   return { element, minutes };
 }

@@ -69,7 +69,8 @@ export function proposalsPanel(on) {
     show(proposals, sentence) {
       const had = list.contains(document.activeElement);
       shown = proposals;
-      list.replaceChildren(...proposals.map(itemOf));
+      const best = Math.max(...proposals.map(({ probability }) => probability));
+      list.replaceChildren(...proposals.map((proposal, place) => itemOf(proposal, place, best)));
       const first = list.querySelector(ITEM);
       if (first) reach(list, ITEM, first);
       if (had) (first ?? other).focus();
@@ -99,11 +100,12 @@ function modeChoice(onMode) {
   return { element, show };
 }
 
-function itemOf(proposal, place) {
+// The bar compares the lines with each other; how likely each is by itself, the figure says.
+function itemOf(proposal, place, best) {
   const label = spoken(proposal, place);
   const bar = el("span", { class: "bar" }, el("span", { class: "filled" }));
   // A share of the bar cannot be written in a style sheet; this is not an inline style of markup.
-  bar.firstChild.style.inlineSize = `${Math.max(2, Math.round(proposal.probability * 100))}%`;
+  bar.firstChild.style.inlineSize = `${Math.max(2, Math.round((proposal.probability / best) * 100))}%`;
   return el(
     "li",
     {},

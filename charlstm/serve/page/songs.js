@@ -1,10 +1,14 @@
 // The songs that are being written with a model: a list, new ones, and those given up.
 
-import { get, ofRun, post } from "./api.js";
+import { CLIENT, get, ofRun, post } from "./api.js";
 import { announce, button, el } from "./dom.js";
 import { shownWhen } from "./figures.js";
 import { ask, sentenceOf } from "./questions.js";
 import { t } from "./strings.js";
+
+function about(lines, saved) {
+  return `${t("n-lines", { n: lines })} · ${shownWhen(saved)}`;
+}
 
 /**
  * Make the list of a run's songs.
@@ -36,7 +40,7 @@ export function songsPanel(run, open, on) {
       const title = song.title || t("untitled");
       if (!(await ask(t("remove-song?", { title }), t("remove-song-detail"), t("remove")))) return;
       if (song.id === open) await on.beforeRemove(song.id);
-      await post(ofRun(run, "songs", song.id, "remove"));
+      await post(ofRun(run, "songs", song.id, "remove"), { client: CLIENT });
       announce(t("removed", { name: title }));
       if (song.id === open) location.hash = `#/desk/${place}`;
       else await refresh();
@@ -54,7 +58,7 @@ export function songsPanel(run, open, on) {
           "aria-current": here ? "page" : null,
         },
         el("span", { class: "title", dir: "auto" }, title),
-        el("span", { class: "soft" }, `${t("n-lines", { n: song.lines })} · ${shownWhen(song.saved)}`),
+        el("span", { class: "soft" }, about(song.lines, song.saved)),
       ),
       button("×", removing(song), { class: "remove", "aria-label": t("remove-song", { title }) }),
     );
@@ -71,11 +75,13 @@ export function songsPanel(run, open, on) {
     list,
     el("div", { class: "acts" }, begin, button(t("download"), on.onDownload, { class: "act quiet" })),
   );
-  /** Show the title of the open song as it is now, before it is saved. */
-  const retitle = (text) => {
-    const title = list.querySelector(".here .title");
-    const first = text.split("\n").find((line) => line.trim());
-    if (title) title.textContent = first?.trim() || t("untitled");
+  /** Tell of the open song what it is now. */
+  const retell = (text) => {
+    const here = list.querySelector(".here");
+    if (!here) return;
+    const lines = text.split("\n").filter((line) => line.trim());
+    here.querySelector(".title").textContent = lines[0]?.trim() || t("untitled");
+    here.querySelector(".soft").textContent = about(lines.length, Date.now() / 1000);
   };
-  return { element, refresh, retitle };
+  return { element, refresh, retell };
 }

@@ -284,6 +284,7 @@ const TABLE = {
   "this-text": ["This text", "这段文字"],
   "held-out-text": ["Text set aside", "留出的文字"],
   "longest-copies": ["The longest copies", "最长的照抄"],
+  "from-line": ["line {n} of what it learned: “{source}”", "出自学过的第 {n} 行：“{source}”"],
   "no-copies": ["Nothing of four characters or more is copied.", "没有四个字以上的照抄。"],
 };
 

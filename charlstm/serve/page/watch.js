@@ -116,6 +116,7 @@ function viewOf(page) {
   const figures = el("dl", { class: "figures" });
   const chart = curve();
   const acts = el("div", { class: "acts" });
+  const notes = el("ul", { class: "notes" });
   const samples = el("div", { class: "samples" });
   const writing = el("section", { class: "writes" }, el("h2", {}, t("what-it-writes")), samples);
   page.append(
@@ -124,6 +125,7 @@ function viewOf(page) {
     away,
     el("div", { class: "progress" }, bar, state),
     acts,
+    notes,
     el("div", { class: "watching" }, el("div", {}, chart.element, figures), writing),
   );
   let shownState = null;
@@ -161,6 +163,9 @@ function viewOf(page) {
       if (training.progress === null || training.state === "starting") bar.removeAttribute("value");
       else bar.value = OVER.includes(training.state) && training.state === "finished" ? 1 : training.progress;
       state.textContent = sayState(training);
+      if (notes.childElementCount !== (training.notes ?? []).length) {
+        notes.replaceChildren(...training.notes.map((note) => el("li", {}, note)));
+      }
       if (training.problem) failed.say(training.problem);
       if (shownState !== training.state) {
         acts.replaceChildren(...actsOf(training));
