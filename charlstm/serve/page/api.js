@@ -4,12 +4,13 @@
 export class Refused extends Error {
   /**
    * @param {number} status
-   * @param {{message?: string, code?: string|null}} error
+   * @param {{message?: string, code?: string|null, param?: string|null}} error
    */
   constructor(status, error) {
     super(error.message ?? `${status}`);
     this.status = status;
     this.code = error.code ?? null;
+    this.param = error.param ?? null;
   }
 }
 

@@ -8,7 +8,7 @@ import { formPanel } from "./form.js";
 import { historyView } from "./history.js";
 import { Keeping } from "./keeping.js";
 import { Latest } from "./latest.js";
-import { copyAt, marksOf } from "./marks.js";
+import { copiedShare, copyAt, marksOf } from "./marks.js";
 import { proposalsPanel } from "./proposals.js";
 import { sentenceOf, trouble } from "./questions.js";
 import { songsPanel } from "./songs.js";
@@ -109,6 +109,7 @@ class Desk {
       onGhost: (text, rest) => this.#continued(text, rest),
       onDismiss: () => this.#dismiss(),
       onStep: (way) => this.#step(way),
+      onGrey: () => this.#say(),
     });
     this.proposals = proposalsPanel({
       onTake: (line) => this.#take(line),
@@ -127,7 +128,7 @@ class Desk {
     this.keeping = new Keeping(run.name, id, () => this.#snapshot(), (state, sentence) =>
       this.#kept(state, sentence),
     );
-    this.shown = { copies: stored("copies", true) && run.is_kept, surprisal: stored("surprisal", false) };
+    this.shown = { copies: stored("copies", true) && run.is_kept, surprisal: stored("surprisal", false), rhymes: stored("rhymes", false) };
     this.#lay(room);
   }
 
@@ -141,7 +142,7 @@ class Desk {
     const bar = el(
       "div",
       { class: "song-bar" },
-      el("div", { class: "acts" }, this.undo, this.redo, this.#toggle("copies"), this.#toggle("surprisal")),
+      el("div", { class: "acts" }, this.undo, this.redo, this.#toggle("copies"), this.#toggle("surprisal"), this.#toggle("rhymes")),
       this.saved,
     );
     const wide = matchMedia("(min-width: 70rem)");
@@ -290,7 +291,8 @@ class Desk {
 
   #kept(state, sentence) {
     const said = { saved: "saved", saving: "saving", waiting: "saving", gone: "not-saved", in_use: "elsewhere", changed: "not-saved", refused: "not-saved" };
-    this.saved.textContent = t(said[state]);
+    // With words that were saved, a sentence tells why the form was not; the form says it too.
+    this.saved.textContent = t(state === "saved" && sentence ? "saved-words" : said[state]);
     this.saved.dataset.state = state;
     const save = button(t("download"), () => this.#download(), { class: "act" });
     if (state === "gone") this.banner(t("gone-song"), [save]);
@@ -308,7 +310,7 @@ class Desk {
       ]);
     } else if (state === "refused") {
       this.banner(sentence, [button(t("again"), () => this.keeping.changed(), { class: "act" }), save]);
-    } else if (sentence || this.notice.querySelector("button")) this.banner(sentence, []);
+    } else if (this.notice.querySelector("button")) this.banner("", []);
     if (state === "saved") {
       this.#retell();
       if (this.wasGone) this.#refresh(0); // what was asked meanwhile was not answered
@@ -473,6 +475,7 @@ class Desk {
       return;
     }
     this.proposals.waiting(true);
+    this.form.blame(null);
     const seen = known?.seen ?? [];
     const question = {
       client: this.keeping.client,
@@ -495,6 +498,7 @@ class Desk {
       (problem) => {
         this.proposals.waiting(false);
         this.proposals.show(known?.proposals ?? [], sentenceOf(problem));
+        this.form.blame(problem.param ?? null);
       },
     );
   }
@@ -503,7 +507,10 @@ class Desk {
     this.#shownFor = place;
     this.proposals.waiting(false);
     const sentences = [problem ?? ""];
-    if (place.mode === "next" && end !== null && end > 0.2) {
+    const { lines } = this.form.settings;
+    if (place.mode === "next" && lines && stanzaBefore(place.before) >= lines) {
+      sentences.push(t("form-full", { n: lines }));
+    } else if (place.mode === "next" && end !== null && end > 0.2) {
       sentences.push(t("may-end", { likely: shownPercent(end) }));
     }
     this.proposals.show(proposals, sentences.filter(Boolean).join(" "));
@@ -532,7 +539,7 @@ class Desk {
 
   #read(rest) {
     const { text } = this.editor;
-    if (!(this.shown.copies || this.shown.surprisal) || !text.trim()) {
+    if (!Object.values(this.shown).some(Boolean) || !text.trim()) {
       this.#reading.drop();
       this.#say();
       return;
@@ -543,7 +550,9 @@ class Desk {
       (signal) => post(ofRun(this.run.name, "read"), { text, label: this.form.settings.label }, { signal }),
       (read) => {
         this.reading = { text, read };
-        this.editor.mark(marksOf(text, read), this.shown);
+        const marks = marksOf(text, read);
+        this.copied = copiedShare(marks);
+        this.editor.mark(marks, this.shown);
         this.#say();
       },
       () => {}, // shades come with the next change
@@ -552,20 +561,30 @@ class Desk {
 
   // Below the song: the copy under the cursor, and the figures of the whole.
   #say() {
+    if (!this.under) return;
     const copy = this.shown.copies ? copyAt(this.editor.marks, this.editor.cursor) : null;
-    this.under.replaceChildren(
-      ...(copy ? [t("copy-here", { text: copy.text.replaceAll("\n", " ⏎ "), source: copy.source })] : []),
-    );
+    this.under.classList.toggle("soft", Boolean(this.editor.ghost));
+    if (this.editor.ghost) this.under.textContent = t("ghost-hint");
+    else if (copy) {
+      this.under.textContent = t("copy-here", { text: copy.text.replaceAll("\n", " ⏎ "), source: copy.source });
+    } else this.under.textContent = "";
     const read = this.reading?.read;
     const fresh = read && this.editor.text.trim();
     const said = [];
-    if (fresh && this.shown.copies && read.copied_share !== null && read.copied_share !== undefined) {
-      said.push(t("copied-share", { share: shownPercent(read.copied_share) }));
+    if (fresh && this.shown.copies && read.copies && this.copied !== null) {
+      said.push(t("copied-share", { share: shownPercent(this.copied) }));
     }
     if (fresh && this.shown.copies && read.copies_problem) said.push(read.copies_problem);
+    if (fresh && this.shown.rhymes && read.rhymes === null) said.push(t("no-rhymes"));
     if (fresh && this.shown.surprisal) said.push(t("bits", { n: shownFigure(read.bits_per_character, 2) }));
     this.sums.textContent = said.join(" · ");
   }
+}
+
+// How many lines there are since the last empty one.
+function stanzaBefore(before) {
+  const lines = before.replace(/\n$/, "").split("\n");
+  return lines.length - 1 - lines.findLastIndex((line) => !line.trim());
 }
 
 function stored(name, usual) {

@@ -12,19 +12,21 @@ import { t } from "./strings.js";
 /**
  * The editor of a song.
  *
- * @fires input when the person changed the text: `onInput(text)`
- * @fires cursor when the cursor went elsewhere or the text changed: `onCursor()`
- * @fires key before a key does what it does: `onKey(event)`; returns whether it was used
+ * It tells what happens by `onInput(text)`, when the person changed the text; `onCursor()`, when the
+ * cursor went elsewhere or the text changed; `onKey(event)`, before a key does what it does, which
+ * returns whether the key was used; `onStep(way)`, for a step back or on that the browser asks for;
+ * `onGhost(text)` and `onDismiss()`, when grey text was taken or let go; `onGrey()`, when there is
+ * some or no longer.
  */
 export class Editor {
   #composing = false;
   #lines = [];
   #ghost = "";
   #marks = null;
-  #shown = { copies: false, surprisal: false };
+  #shown = { copies: false, surprisal: false, rhymes: false };
   #cursor = -1;
 
-  /** @param {{onInput: Function, onCursor: Function, onKey: Function, onGhost: Function}} on */
+  /** @param {Object<string, Function>} on */
   constructor(on) {
     this.on = on;
     this.mirror = el("div", { class: "mirror", "aria-hidden": "true" });
@@ -187,6 +189,7 @@ export class Editor {
     if (this.#composing || this.selecting || document.activeElement !== this.field) return;
     this.#ghost = text;
     this.#draw();
+    this.on.onGrey();
   }
 
   /** Show no grey text. */
@@ -194,6 +197,7 @@ export class Editor {
     if (!this.#ghost) return;
     this.#ghost = "";
     this.#draw();
+    this.on.onGrey();
   }
 
   /** The grey text. */
@@ -204,7 +208,7 @@ export class Editor {
   /**
    * Show shades and underlines.
    * @param {import("./marks.js").Marks|null} marks
-   * @param {{copies: boolean, surprisal: boolean}} shown
+   * @param {{copies: boolean, surprisal: boolean, rhymes: boolean}} shown
    */
   mark(marks, shown) {
     this.#marks = marks;

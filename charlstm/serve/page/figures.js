@@ -8,7 +8,11 @@ const short = new Intl.NumberFormat(LANGUAGE, {
   maximumSignificantDigits: 3,
 });
 const percent = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumSignificantDigits: 2 });
-const tenths = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumFractionDigits: 1 });
+const tenths = new Intl.NumberFormat(LANGUAGE, {
+  style: "percent",
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+});
 const day = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium" });
 const clock = new Intl.DateTimeFormat(LANGUAGE, { timeStyle: "short" });
 

@@ -110,6 +110,19 @@ export function formPanel(run, onChange) {
   const sayRest = () => (rest.textContent = shortForm(settings));
   return {
     element,
+    /** Mark the field that asks for what cannot be; nothing marks none. */
+    blame(name) {
+      for (const input of element.querySelectorAll("input")) {
+        const blamed = name !== null && input.id === `form-${name}`;
+        if (blamed) {
+          input.setAttribute("aria-invalid", "true");
+          input.setAttribute("aria-describedby", "proposals-note");
+        } else {
+          input.removeAttribute("aria-invalid");
+          input.removeAttribute("aria-describedby");
+        }
+      }
+    },
     get settings() {
       return settings;
     },

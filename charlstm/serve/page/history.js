@@ -80,9 +80,19 @@ function itemOf(tree, { step }, indent) {
   return item;
 }
 
-// The line in which a step differs from the one before it.
+const known = new WeakMap(); // of steps, which are many and hardly ever change
+
 function whatChanged(tree, step) {
   const before = tree.steps.get(step.parent)?.text ?? "";
+  const told = known.get(step);
+  if (told && told.before === before && told.text === step.text) return told.what;
+  const what = changedLine(before, step);
+  known.set(step, { before, text: step.text, what });
+  return what;
+}
+
+// The line in which a step differs from the one before it.
+function changedLine(before, step) {
   const start = sharedStart(before, step.text);
   const end = step.text.length - sharedEnd(before, step.text, start);
   const changed = step.text.slice(start, end).trim();

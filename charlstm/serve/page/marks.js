@@ -1,13 +1,14 @@
 // What is shown on a text: how much each letter surprised the model, and what is a copy.
 
-import { letters, sharedEnd, sharedStart, unitsOfPoints } from "./text.js";
+import { countLetters, letters, saysSomething, sharedEnd, sharedStart, unitsOfPoints } from "./text.js";
 
 // Up to this many bits, this shade; the command line's page has the same steps.
 const SHADES = [1, 2, 4, 6, 9];
+const RHYME_COLOURS = 6;
 
 /**
  * @typedef {{text: string, bits: (number|null)[], copies: {start: number, end: number,
- *   source: string, text: string}[]}} Marks offsets and bits by UTF-16 units
+ *   source: string, text: string}[], rhymes: {start: number, end: number, number: number}[]}} Marks offsets and bits by UTF-16 units
  */
 
 /**
@@ -22,12 +23,25 @@ export function marksOf(text, read) {
   (read.surprisal ?? []).forEach((value, point) => {
     if (point < units.length - 1) bits[units[point]] = value;
   });
-  const copies = (read.copies ?? []).map((copy) => ({
+  const telling = (copy) => saysSomething(copy.text, countLetters(copy.text));
+  const copies = (read.copies ?? []).filter(telling).map((copy) => ({
     ...copy,
     start: units[Math.max(0, copy.start)] ?? text.length,
     end: units[Math.min(units.length - 1, copy.end)] ?? text.length,
   }));
-  return { text, bits, copies };
+  return { text, bits, copies, rhymes: rhymesOf(read.rhymes, units, text) };
+}
+
+// Ends of lines that rhyme with another one; each sound has a number.
+function rhymesOf(told, units, text) {
+  const ends = told ?? [];
+  const many = ends.filter(({ group }) => ends.filter((other) => other.group === group).length > 1);
+  const groups = [...new Set(many.map(({ group }) => group))];
+  return many.map(({ start, end, group }) => ({
+    start: units[start] ?? text.length,
+    end: units[end] ?? text.length,
+    number: groups.indexOf(group) % RHYME_COLOURS,
+  }));
 }
 
 /**
@@ -47,12 +61,13 @@ export function carried(marks, text) {
     ...between,
     ...marks.bits.slice(marks.bits.length - end),
   ];
-  const copies = marks.copies.flatMap((copy) => {
-    if (copy.end <= start) return [copy];
-    if (copy.start < marks.text.length - end) return [];
-    return [{ ...copy, start: copy.start + shift, end: copy.end + shift }];
-  });
-  return { text, bits, copies };
+  const kept = (one) => {
+    if (one.end <= start) return [one];
+    if (one.start < marks.text.length - end) return [];
+    return [{ ...one, start: one.start + shift, end: one.end + shift }];
+  };
+  const [copies, rhymes] = [marks.copies.flatMap(kept), marks.rhymes.flatMap(kept)];
+  return { text, bits, copies, rhymes };
 }
 
 /**
@@ -60,11 +75,11 @@ export function carried(marks, text) {
  * @param {string} line
  * @param {number} start where it stands in the text
  * @param {Marks|null} marks
- * @param {{copies: boolean, surprisal: boolean}} shown
+ * @param {{copies: boolean, surprisal: boolean, rhymes: boolean}} shown
  * @returns {{text: string, kind: string}[]}
  */
 export function pieces(line, start, marks, shown) {
-  if (!marks || !(shown.copies || shown.surprisal)) return line ? [{ text: line, kind: "" }] : [];
+  if (!marks || !(shown.copies || shown.surprisal || shown.rhymes)) return line ? [{ text: line, kind: "" }] : [];
   const cut = [];
   for (const { letter, at } of letters(line)) {
     const kind = kindOf(start + at, start + at + letter.length, marks, shown);
@@ -84,6 +99,8 @@ function kindOf(from, to, marks, shown) {
   if (shown.copies && marks.copies.some((copy) => copy.start < to && copy.end > from)) {
     kinds.push("copied");
   }
+  const rhyme = shown.rhymes && marks.rhymes.find((one) => one.start < to && one.end > from);
+  if (rhyme) kinds.push("rhymed", `r${rhyme.number}`);
   return kinds.join(" ");
 }
 
@@ -94,6 +111,17 @@ function shadeOf(bits) {
   const sum = known.reduce((one, other) => one + other, 0);
   const step = SHADES.findIndex((most) => sum <= most);
   return step < 0 ? SHADES.length : step;
+}
+
+/**
+ * Return which share of a text's letters is marked as copied, white space aside.
+ * @param {Marks} marks
+ * @returns {number|null} nothing for a text without letters
+ */
+export function copiedShare(marks) {
+  const all = letters(marks.text).filter(({ letter }) => letter.trim());
+  const copied = all.filter(({ at }) => marks.copies.some((copy) => copy.start <= at && at < copy.end));
+  return all.length ? copied.length / all.length : null;
 }
 
 /**

@@ -3,7 +3,7 @@
 import { get, ofRun, post } from "./api.js";
 import { button, el } from "./dom.js";
 import { shownFigure, shownTenths, shownWhole } from "./figures.js";
-import { marksOf, pieces } from "./marks.js";
+import { copiedShare, marksOf, pieces } from "./marks.js";
 import { sentenceOf, trouble } from "./questions.js";
 import { t } from "./strings.js";
 import { countLetters } from "./text.js";
@@ -151,7 +151,7 @@ function surprise(text, read) {
   const marks = marksOf(text, read);
   let start = 0;
   const lines = text.split("\n").map((line) => {
-    const cut = pieces(line, start, marks, { copies: true, surprisal: true });
+    const cut = pieces(line, start, marks, { copies: true, surprisal: true, rhymes: false });
     start += line.length + 1;
     const drawn = cut.map((piece) => el("span", { class: piece.kind || null }, piece.text));
     return el("div", { dir: "auto" }, ...(drawn.length ? drawn : ["\u00a0"]));
@@ -162,7 +162,7 @@ function surprise(text, read) {
     t("bits", { n: shownFigure(read.bits_per_character, 2) }),
   ];
   if (read.copies_problem) said.push(read.copies_problem);
-  else if (Number.isFinite(read.copied_share)) said.push(t("copied-share", { share: shownTenths(read.copied_share) }));
+  else said.push(t("copied-share", { share: shownTenths(copiedShare(marks) ?? 0) }));
   if (read.unknown?.length) said.push(t("n-unknown", { n: read.unknown.length }));
   return [
     el("p", { class: "counts" }, said.join(" · ")),

@@ -3,7 +3,7 @@
 import { get, ofRun, post } from "./api.js";
 import { announce, button, el } from "./dom.js";
 import { shownBytes, shownFigure, shownShort, shownWhen } from "./figures.js";
-import { ask, sentenceOf, trouble } from "./questions.js";
+import { asSentence, ask, sentenceOf, trouble } from "./questions.js";
 import { t } from "./strings.js";
 
 /**
@@ -117,7 +117,7 @@ function itemOf(run, refresh, failed) {
 
 function stateOf(run) {
   if (run.problem) return run.problem;
-  if (run.state === "ready") return run.finished || "";
+  if (run.state === "ready") return run.finished ? asSentence(run.finished) : "";
   return t(`state-${run.state}`);
 }
 

@@ -2,7 +2,7 @@
 
 import { button, el, reach, rove } from "./dom.js";
 import { shownPercent } from "./figures.js";
-import { countLetters, letters, unitsOfPoints } from "./text.js";
+import { countLetters, letters, saysSomething, unitsOfPoints } from "./text.js";
 import { t } from "./strings.js";
 
 const ITEM = ".proposal";
@@ -17,7 +17,7 @@ export function proposalsPanel(on) {
   const title = el("h2", { id: "proposals-title" }, t("proposals"));
   const modes = modeChoice(on.onMode);
   const list = el("ol", { class: "proposals", "aria-labelledby": "proposals-title" });
-  const note = el("p", { class: "note", role: "status" });
+  const note = el("p", { class: "note", id: "proposals-note", role: "status" });
   const other = button(t("other"), on.onOther, { class: "act", "aria-keyshortcuts": "Alt+0" });
   other.append(el("kbd", { "aria-hidden": "true" }, "0"));
   const more = button(t("more"), on.onMore, { class: "act" });
@@ -121,7 +121,9 @@ function itemOf(proposal, place, best) {
 }
 
 // The line in pieces: what is copied, what rhymes, never within a letter.
-function marked({ line, copied, rhyme }) {
+function marked(proposal) {
+  const { line, rhyme, rhymes_with: other } = proposal;
+  const copied = isTelling(proposal) ? proposal.copied : null;
   const units = unitsOfPoints(line);
   const within = (part, from, to) => {
     if (!part) return false;
@@ -132,12 +134,17 @@ function marked({ line, copied, rhyme }) {
   const cut = [];
   for (const { letter, at } of letters(line)) {
     const end = at + letter.length;
-    const kinds = [within(copied, at, end) && "copied", within(rhyme, at, end) && "rhyming"];
+    const kinds = [within(copied, at, end) && "copied", other && within(rhyme, at, end) && "rhyming"];
     const kind = kinds.filter(Boolean).join(" ");
     if (cut.at(-1)?.kind === kind) cut.at(-1).text += letter;
     else cut.push({ text: letter, kind });
   }
   return cut.map(({ text, kind }) => (kind ? el("span", { class: kind }, text) : text));
+}
+
+// Whether a person would call it a copy.
+function isTelling({ line, copied, verbatim }) {
+  return copied !== null && (verbatim || saysSomething(line, copied.end - copied.start));
 }
 
 function copiedLetters({ line, copied }) {
@@ -152,7 +159,7 @@ function metaOf(proposal) {
   if (proposal.rhymes_with) {
     parts.push(el("span", { class: "rhymes" }, t("rhymes-with", { line: proposal.rhymes_with })));
   }
-  if (proposal.copied) {
+  if (isTelling(proposal)) {
     parts.push(el("span", { class: "copies" }, copySentence(proposal)));
   }
   return parts;
@@ -171,6 +178,6 @@ function spoken(proposal, place) {
     likely: shownPercent(proposal.probability),
   })];
   if (proposal.rhymes_with) parts.push(t("rhymes-with", { line: proposal.rhymes_with }));
-  if (proposal.copied) parts.push(copySentence(proposal));
+  if (isTelling(proposal)) parts.push(copySentence(proposal));
   return parts.join(". ");
 }

@@ -50,6 +50,15 @@ export function sentenceOf(problem) {
 }
 
 /**
+ * Begin what the server tells in words as a sentence begins, and end it so.
+ * @param {string} told
+ */
+export function asSentence(told) {
+  const begun = told.charAt(0).toUpperCase() + told.slice(1);
+  return /[.!?。！？…]$/.test(begun) ? begun : `${begun}.`;
+}
+
+/**
  * Make a place where sentences about failures appear, and are read out.
  * @returns {HTMLElement & {say: (sentence: string) => void}}
  */

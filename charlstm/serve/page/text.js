@@ -42,6 +42,20 @@ export function countLetters(text) {
   return letters(text).length;
 }
 
+// Few words of an alphabet have more letters, and no word is anybody's own.
+const OWN = 15;
+const WORDS_OF_ONE = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u;
+
+/**
+ * Return whether a passage that stands in two texts is more than a word or two that both use: where
+ * a letter is hardly less than a word, as in Chinese, any that was found, else a longer one.
+ * @param {string} text where it stands
+ * @param {number} count its letters
+ */
+export function saysSomething(text, count) {
+  return WORDS_OF_ONE.test(text) || count >= OWN;
+}
+
 /**
  * Return the first word of a text, with what stands before it.
  * @param {string} text

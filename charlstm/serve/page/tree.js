@@ -2,6 +2,8 @@
 
 // The server keeps this many; the oldest ends of branches go first.
 const MOST = 500;
+// In UTF-16 units, of all steps together: all of it is sent when the song is saved.
+const MOST_TEXT = 1_000_000;
 // Typing goes on in one step until it rests, or until the line is another one.
 const REST = 4;
 
@@ -117,7 +119,7 @@ export class Tree {
   }
 
   #prune() {
-    while (this.steps.size > MOST) {
+    while (this.steps.size > MOST || (this.steps.size > 2 && this.#size() > MOST_TEXT)) {
       const parents = new Set([...this.steps.values()].map((step) => step.parent));
       const leaves = [...this.steps.values()].filter(
         (step) => !parents.has(step.id) && step.id !== this.current,
@@ -125,6 +127,10 @@ export class Tree {
       if (leaves.length) this.#forget(leaves.reduce((one, other) => (other.at < one.at ? other : one)));
       else this.#shorten();
     }
+  }
+
+  #size() {
+    return [...this.steps.values()].reduce((sum, step) => sum + step.text.length, 0);
   }
 
   #forget(leaf) {
@@ -138,7 +144,7 @@ export class Tree {
   // One long way without branches: what was first is forgotten, and the second is the start.
   #shorten() {
     const first = [...this.steps.values()].find((step) => step.parent === null);
-    const second = this.steps.get(this.ways.get(first.id));
+    const second = [...this.steps.values()].find((step) => step.parent === first.id);
     this.steps.delete(first.id);
     this.ways.delete(first.id);
     second.parent = null;

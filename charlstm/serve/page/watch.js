@@ -8,7 +8,7 @@ import { curve } from "./curve.js";
 import { announce, button, el } from "./dom.js";
 import { shownDuration, shownFigure, shownPercent, shownShort } from "./figures.js";
 import { chooseTime } from "./new.js";
-import { sentenceOf, trouble } from "./questions.js";
+import { asSentence, sentenceOf, trouble } from "./questions.js";
 import { t } from "./strings.js";
 
 const OVER = ["finished", "stopped", "failed"];
@@ -117,6 +117,8 @@ function viewOf(page) {
   const chart = curve();
   const acts = el("div", { class: "acts" });
   const notes = el("ul", { class: "notes" });
+  const how = el("details", { class: "how-it-learns" }, el("summary", {}, t("how-it-learns")), notes);
+  how.hidden = true;
   const samples = el("div", { class: "samples" });
   const writing = el("section", { class: "writes" }, el("h2", {}, t("what-it-writes")), samples);
   page.append(
@@ -125,8 +127,7 @@ function viewOf(page) {
     away,
     el("div", { class: "progress" }, bar, state),
     acts,
-    notes,
-    el("div", { class: "watching" }, el("div", {}, chart.element, figures), writing),
+    el("div", { class: "watching" }, el("div", {}, chart.element, figures, how), writing),
   );
   let shownState = null;
   let shownKey = null;
@@ -164,6 +165,7 @@ function viewOf(page) {
       else bar.value = OVER.includes(training.state) && training.state === "finished" ? 1 : training.progress;
       state.textContent = sayState(training);
       if (notes.childElementCount !== (training.notes ?? []).length) {
+        how.hidden = false;
         notes.replaceChildren(...training.notes.map((note) => el("li", {}, note)));
       }
       if (training.problem) failed.say(training.problem);
@@ -174,6 +176,7 @@ function viewOf(page) {
       }
       chart.draw(training.history);
       figures.replaceChildren(...figuresOf(training));
+      writing.hidden = !training.samples.length && OVER.includes(training.state);
       const key = training.samples.length;
       if (key !== shownKey) {
         samples.replaceChildren(...samplesOf(training.samples));
@@ -205,7 +208,7 @@ function sayState(training) {
     return t("training-left", { done, time: shownDuration(training.seconds_left) });
   }
   if (training.state === "finished" || training.state === "stopped") {
-    return training.reason || t(`training-${training.state}`);
+    return training.reason ? asSentence(training.reason) : t(`training-${training.state}`);
   }
   return t(`training-${training.state}`);
 }
