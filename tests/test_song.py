@@ -11,6 +11,7 @@ from charlstm.evaluation.novelty import TrainingText
 from charlstm.text.letters import counted
 from charlstm.trained import TrainedModel
 from charlstm.writing.alike import Lines
+from charlstm.writing.between import log_likelihoods
 from charlstm.writing.decoding import Decoding
 from charlstm.writing.form import Form
 from charlstm.writing.rhyme import rhyme
@@ -477,3 +478,97 @@ def test_a_limit_on_copies_cannot_be_kept_without_a_training_text(begin: Begin) 
     with pytest.raises(RecipeError):
         song.change(max_copy=6)
     assert song.max_copy == 0
+
+
+# Lines that are begun, lines between others, and what would follow.
+
+
+def test_a_line_that_is_begun_keeps_its_beginning_and_is_weighed_without_it(begin: Begin) -> None:
+    song = begin()
+    song.write(LINES[:2])
+    sampler, point = song._sampler, song._points[-1]
+    for proposal in song.propose(begun="他在"):
+        assert proposal.line.startswith("他在")
+        read = proposal.line + proposal.candidate.end
+        likely = sampler.log_probabilities(read, state=point.state)[2:]
+        assert proposal.probability == pytest.approx(math.exp(likely.mean()))
+        copied = proposal.copied
+        if copied is not None:
+            written = "".join(song.text[copied.start :] if copied.start < 0 else "")
+            whole = written + proposal.line
+            assert whole[max(copied.start, 0) :].startswith(copied.text)
+    assert song.text == "".join(line + "\n" for line in LINES[:2])
+
+
+def test_how_likely_a_text_follows_is_what_the_model_says_of_it(begin: Begin) -> None:
+    song = begin()
+    song.write(LINES[0])
+    composer, point = song._composer, song._points[-1]
+    points = [composer.after(point, line) for line in LINES[1:4]]
+    following = LINES[4] + "\n"
+    together = log_likelihoods(song._sampler, points, following)
+    alone = [
+        song._sampler.log_probabilities(following, state=point.state).sum() for point in points
+    ]
+    assert together == pytest.approx(alone, abs=1e-3)
+    assert points[0].read.endswith(LINES[1] + "\n")  # which were read and stay as they were
+
+
+def test_between_two_lines_those_that_lead_on_are_preferred(
+    begin: Begin, model: TrainedModel
+) -> None:
+    # In the training text each of these lines is followed by the next.
+    gained = []
+    for at in range(4, 40, 6):
+        song = begin(seed=at)
+        song.write(LINES[at - 1])
+        point = song._points[-1]
+        best = {}
+        for following in ("", LINES[at + 1] + "\n"):
+            song.reseed(at)
+            found = song.propose(3, following=following)
+            points = [song._composer.after(point, one.line) for one in found]
+            best[following] = log_likelihoods(song._sampler, points, LINES[at + 1]).mean()
+        gained.append(best[LINES[at + 1] + "\n"] - best[""])
+    assert np.mean(gained) > 0
+
+
+def test_a_line_that_is_answered_below_rhymes_with_what_answers_it(begin: Begin) -> None:
+    song = begin(form=Form(rhyme="ABAB"))
+    song.write(LINES[0])
+    below = f"{LINES[6]}\n{LINES[9]}\n\n{LINES[20]}\n"
+    for proposal in song.propose(following=below):
+        assert rhyme(proposal.line, LINES[9])
+    # A word that has come already, above or below, need not come again.
+    song = begin(form=Form(must=("花下",)))
+    assert any("花下" not in line for line in shown(song.propose(following="他在花下不相见\n")))
+
+
+def test_what_would_follow_is_the_same_each_time_and_as_long_as_the_form_has_it(
+    begin: Begin,
+) -> None:
+    song = begin(form=Form(line_length="7"))
+    song.write(LINES[:2])
+    text = song.go_on("他在")
+    assert len("他在" + text) == 7
+    song.propose()
+    assert song.go_on("他在") == text == begin_again(begin).go_on("他在")
+    assert len(song.go_on()) == 7
+
+
+def begin_again(begin: Begin) -> Song:
+    song = begin(form=Form(line_length="7"), seed=77)
+    song.write(LINES[:2])
+    return song
+
+
+def test_a_song_that_is_reseeded_proposes_the_same_again(begin: Begin) -> None:
+    song = begin()
+    song.write(LINES[:3])
+    song.reseed(4)
+    first = song.propose()
+    assert shown(song.propose()) != shown(first)
+    song.reseed(4)
+    assert song.propose() == first
+    with pytest.raises(RecipeError, match="seed must be a whole number from 0 up"):
+        song.reseed(-1)

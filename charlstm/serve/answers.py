@@ -6,7 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from charlstm.errors import CharLSTMError, Command, Setting
+from charlstm.errors import CharLSTMError, Command, Setting, UnknownCharactersError
 
 
 class Refused(Exception):  # noqa: N818 (it is an answer, and nothing that went wrong here)
@@ -46,10 +46,10 @@ _KINDS = {
 def refusal(error: CharLSTMError) -> Refused:
     """Return an error of the library as an answer to who can mend it."""
     setting = next((part for part in error.message.parts if isinstance(part, Setting)), None)
-    return Refused(
-        error.message.told(named),
-        param=None if setting is None else setting.name,
-    )
+    param = None if setting is None else setting.name
+    if isinstance(error, UnknownCharactersError):
+        param = "prompt"
+    return Refused(error.message.told(named), param=param)
 
 
 def named(part: Setting | Command) -> str:

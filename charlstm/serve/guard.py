@@ -143,7 +143,7 @@ class Guard:
             return
         raise Refused(
             "This server is not called so: use localhost, its address in numbers, or the name "
-            "that it was started with by --host.",
+            "that it was told to listen at.",
             421,
             code="unknown_host",
         )
@@ -152,7 +152,7 @@ class Guard:
         own = f"{scope['scheme']}://{headers['host']}"
         if origin != own and origin not in self._rules.origins:
             raise Refused(
-                "Pages of this origin may not ask: start the server with --allow-origin for it.",
+                "Pages of this origin may not ask: the server must be started so that it allows it.",
                 403,
                 code="origin_not_allowed",
             )

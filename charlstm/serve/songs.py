@@ -1,6 +1,7 @@
 """The songs of a run: opened in one tab at a time, and kept where `charlstm write` keeps them."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -146,7 +147,7 @@ def _saved(desk: Desk, run: str, song: str, body: dict[str, Any]) -> dict[str, A
             problems.append(_sentence(error))
     if body.get("tree") is not None:
         try:
-            tree = Tree.from_json(body["tree"])
+            tree = Tree.from_json(body["tree"]).grown(text, time.time())
         except (CharLSTMError, KeyError, TypeError) as error:
             known_error = isinstance(error, CharLSTMError)
             problems.append(_sentence(error) if known_error else '"tree" is not one.')

@@ -64,8 +64,9 @@ def _job(desk: Desk, body: dict[str, Any]) -> dict[str, Any]:
     upload = desk.uploads.find(text_of(body, "text"))
     name = optional(body, "name", text_of) or upload.name
     check_name(name)
-    upload.keep()
-    return {"name": name, "places": upload.places(), "resume": False}
+    places = upload.places()
+    desk.uploads.learning(upload)
+    return {"name": name, "places": places, "resume": False}
 
 
 def _busy(error: BusyError | None) -> Refused:

@@ -75,11 +75,6 @@ class Upload:
             return "text"
         return name
 
-    def keep(self) -> None:
-        """Keep it for another day, until a run needs it."""
-        with contextlib.suppress(OSError):
-            os.utime(self.path)
-
     def places(self) -> list[str]:
         """Return what is to be read of it: its files, as if they were named in a terminal.
 
@@ -135,6 +130,8 @@ class Uploads:
         self._root = root
         self._path = Path(os.path.abspath(root / DIRECTORY))  # noqa: PTH100, no link is followed
         self._arriving: dict[str, _Arriving] = {}
+        # The one that was learned last: its run may still have to be made.
+        self._learned_last: str | None = None
 
     def begin(self) -> str:
         """Make a text without files; return its number.
@@ -162,6 +159,12 @@ class Uploads:
             told = "This text is not here any more: drop it once more."
             raise Refused(told, 404, param="text")
         return Upload(path)
+
+    def learning(self, upload: Upload) -> None:
+        """Keep a text while a model begins to learn it."""
+        self._learned_last = upload.path.name
+        with contextlib.suppress(OSError):
+            os.utime(upload.path)  # for another day
 
     def receive(self, name: str, files: object) -> dict[str, int]:
         """Keep pieces of files.
@@ -237,6 +240,8 @@ class Uploads:
     def forget(self, names: list[str]) -> None:
         """Forget texts that no run needs any more."""
         for name in names:
+            if name == self._learned_last:
+                self._learned_last = None
             with contextlib.suppress(Refused):
                 self.remove(name)
 
@@ -265,7 +270,8 @@ class Uploads:
         return [path.name for path in self._path.iterdir() if _ID.fullmatch(path.name)]
 
     def _is_needed(self, name: str) -> bool:
-        return any(name in self.learned_by(run) for run in runs_in(self._root))
+        runs = runs_in(self._root)
+        return name == self._learned_last or any(name in self.learned_by(run) for run in runs)
 
     def _forget_old(self) -> None:
         for name in self._names():

@@ -1,17 +1,16 @@
 """What a model reads before a text, and how it reads a text bit by bit."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.model.network import Array
-from charlstm.model.reader import Standing
-from charlstm.text.songs import END
-
-if TYPE_CHECKING:  # whose methods these are
-    from charlstm.writing.sampler import Sampler
+from charlstm.model.reader import Reader, Standing
+from charlstm.text.labels import Label
+from charlstm.text.songs import END, Songs
+from charlstm.text.vocabulary import Vocabulary
 
 # Whether a prefix begins a song or a line, so much of it decides.
 _DECIDES = 200
@@ -19,8 +18,28 @@ _DECIDES = 200
 _AT_ONCE = 4096
 
 
+class Model(Protocol):
+    """What reads: a `charlstm.writing.sampler.Sampler`, whose attributes these are."""
+
+    @property
+    def network(self) -> Reader:
+        """See there, as for the next three."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """See there."""
+
+    @property
+    def songs(self) -> Songs | None:
+        """See there."""
+
+    @property
+    def label(self) -> Label:
+        """See there."""
+
+
 def read_on(
-    sampler: "Sampler",
+    model: Model,
     text: str,
     *,
     line: bool = False,
@@ -30,7 +49,7 @@ def read_on(
     """Read a text bit by bit, so that other things can be done in between.
 
     Args:
-        sampler: the model.
+        model: what reads.
         text: as it reads it.
         line: see `charlstm.writing.sampler.Sampler.read`.
         at_once: how many characters are a bit.
@@ -40,8 +59,8 @@ def read_on(
     Yields:
         Where the model stands after all of it, once it does; ``None`` before.
     """
-    network, vocabulary = sampler.network, sampler.vocabulary
-    marks = marks_before(sampler, text, line=line)
+    network, vocabulary = model.network, model.vocabulary
+    marks = marks_before(model, text, line=line)
     if len(marks) > 1:
         likelihoods = []
         for mark in marks:
@@ -50,7 +69,7 @@ def read_on(
             likely = 0.0
             for start in range(0, min(len(text), _DECIDES), at_once):
                 bit = text[start : min(start + at_once, _DECIDES)]
-                likely += float(advance(sampler, bit, state).sum())
+                likely += float(advance(model, bit, state).sum())
                 yield None
             likelihoods.append(likely)
         marks = [marks[likelihoods.index(max(likelihoods))]]
@@ -70,28 +89,28 @@ def read_on(
     yield state
 
 
-def marks_before(sampler: "Sampler", text: str, *, line: bool = False) -> list[str]:
+def marks_before(model: Model, text: str, *, line: bool = False) -> list[str]:
     """Return what a model may read before a text, of which the likeliest is taken.
 
     Few songs begin in the middle, so a text may be the beginning of a song or of a line.
     """
-    symbols = sampler.vocabulary.labels.symbols(sampler.label)
+    symbols = model.vocabulary.labels.symbols(model.label)
     song = END + symbols
-    marks = ["\n"] if "\n" in sampler.vocabulary else []
+    marks = ["\n"] if "\n" in model.vocabulary else []
     if symbols:  # a line has the label of its song
         marks = [song + mark for mark in marks]
-    if sampler.songs is not None and not (line and marks and not text):
+    if model.songs is not None and not (line and marks and not text):
         marks.insert(0, song)
     return marks if text else marks[:1]
 
 
-def advance(sampler: "Sampler", text: str, state: Standing) -> NDArray[np.float64]:
+def advance(model: Model, text: str, state: Standing) -> NDArray[np.float64]:
     """Read a text in the only stream; return how likely each character was, ``[len(text)]``."""
     log_probabilities = np.empty(len(text))
-    for place, character in enumerate(sampler.vocabulary.encode(text)):
-        logits = sampler.network.logits(state)[0].astype(np.float64)
+    for place, character in enumerate(model.vocabulary.encode(text)):
+        logits = model.network.logits(state)[0].astype(np.float64)
         highest = logits.max()
         log_sum = highest + np.log(np.exp(logits - highest).sum())
         log_probabilities[place] = logits[character] - log_sum
-        sampler.network.step(state, int(character))
+        model.network.step(state, int(character))
     return log_probabilities

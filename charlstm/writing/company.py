@@ -20,7 +20,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.model.network import Array
 from charlstm.model.reader import Reader, Standing
 from charlstm.text.vocabulary import UNKNOWN
-from charlstm.writing.beginning import read_on
+from charlstm.writing.beginning import marks_before, read_on
 from charlstm.writing.decoding import Decoding
 from charlstm.writing.drawer import Drawer, check_left, uniforms
 from charlstm.writing.sampler import Sampler
@@ -115,10 +115,17 @@ class Text:
 
 @dataclass
 class _Arriving:
-    """Texts of one task, whose prefix is being read."""
+    """Texts of one task, whose prefix is being read.
+
+    Attributes:
+        texts: themselves.
+        reading: see `charlstm.writing.beginning.read_on`.
+        begins: whether there is anything to read, if only a line's beginning.
+    """
 
     texts: list[Text]
     reading: Iterator[Standing | None]
+    begins: bool
 
 
 class Company:
@@ -181,7 +188,8 @@ class Company:
                 text.reason = "length"
             return texts
         reading = read_on(sampler, task.prefix.read, at_once=_READ_AT_ONCE, hear=hear)
-        self._arriving.append(_Arriving(texts, reading))
+        begins = bool(task.prefix.read or marks_before(sampler, ""))
+        self._arriving.append(_Arriving(texts, reading, begins))
         return texts
 
     def leave(self, text: Text) -> None:
@@ -216,12 +224,25 @@ class Company:
                 for text in group.texts:
                     text.reason = "length"
                 changed += group.texts
-            else:
+            elif group.begins:
                 memory = state.remember()
                 self._read += [(text, memory) for text in group.texts]
+            else:
+                for text in group.texts:
+                    self._begin(text)
+                changed += group.texts
             if time.perf_counter() > until:
                 break
         return changed
+
+    def _begin(self, text: Text) -> None:
+        """Draw the first character of a text that goes on from nothing."""
+        network = self._sampler.network
+        first = text.task.first(text.generator)
+        state = network.start()
+        network.step(state, first)
+        text.push(self._names[first])
+        self._read.append((text, state.remember()))
 
     def _many_idle(self) -> bool:
         idle = sum(text.is_over for text in self._rows)
