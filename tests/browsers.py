@@ -1,38 +1,16 @@
-"""A server in a process of its own and a real browser before it, as a songwriter has them."""
+"""Somebody at the desk with a real browser, and what one does there."""
 
-import os
 import re
-import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from docs.pictures.browser import Serving, chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-# No sandbox, because tests may run as root; and nothing that asks others by itself.
-_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 # How long to wait for what takes a moment, in seconds: a busy machine takes longer.
 PATIENCE = 60
-
-
-def chromium() -> str | None:
-    """Return where the browser is, or nothing."""
-    return next((found for name in _NAMES if (found := shutil.which(name))), None)
 
 
 def missing() -> str | None:
@@ -41,81 +19,11 @@ def missing() -> str | None:
         import playwright  # noqa: F401
     except ModuleNotFoundError:
         return "Playwright is not installed: pip install playwright"
-    if chromium() is None:
-        return f"none of these is installed: {', '.join(_NAMES)}"
+    try:
+        chromium()
+    except FileNotFoundError as error:
+        return f"Chromium is not there: {error}"
     return None
-
-
-class Serving:
-    """A server that can be killed and started again at the same address.
-
-    Args:
-        where: the directory that it runs in, with the runs in its ``checkpoints``.
-    """
-
-    def __init__(self, where: Path) -> None:
-        self.where = where
-        self._process: subprocess.Popen[str] | None = None
-        self._port = 0
-        self.start()
-
-    def start(self) -> None:
-        """Start it, and wait until it listens."""
-        command = [sys.executable, "-m", "charlstm", "serve", "--no-browser", "--port"]
-        log = (self.where / "serve.log").open("a", encoding="utf-8")
-        with log:
-            self._process = subprocess.Popen(
-                [*command, str(self._port)],
-                cwd=self.where,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                # Whatever it starts ends with it.
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-            )
-        assert self._process.stdout is not None
-        self.address = self._process.stdout.readline().strip()
-        told = (self.where / "serve.log").read_text(encoding="utf-8")
-        assert self.address.startswith("http://"), told
-        self._port = urlsplit(self.address).port or 0
-
-    @property
-    def base(self) -> str:
-        """The address without the token."""
-        return f"http://127.0.0.1:{self._port}/"
-
-    def kill(self) -> None:
-        """Kill it and all that it has started, without a word."""
-        assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._end()
-
-    def end(self) -> None:
-        """End it as Ctrl-C does."""
-        assert self._process is not None
-        if self._process.poll() is None:
-            self._process.terminate()
-        self._end()
-
-    def _end(self) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        self._process.wait(PATIENCE)
-        self._process.stdout.close()
-
-
-@contextmanager
-def browsing() -> Iterator["Browser"]:
-    """Start a browser."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=_ARGUMENTS)
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 class Visitor:

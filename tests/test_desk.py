@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browsers import PATIENCE, Desk, Serving, Visitor, browsing, missing
+from browsers import PATIENCE, Desk, Visitor, missing
 
 import charlstm
 from charlstm.writing.rhyme import rhyme
+from docs.pictures.browser import Serving, browsing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

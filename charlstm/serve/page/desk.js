@@ -340,7 +340,7 @@ class Desk {
   #typed(text) {
     this.#dismissed = false;
     this.#typedLine = this.editor.line.index;
-    this.tree.type(text, this.#typedLine);
+    this.tree.type(text);
     this.keeping.changed();
     this.#refresh(WHILE_TYPING);
   }

@@ -1,5 +1,7 @@
 // The undo tree of a song: every step is kept, and going back and taking another way keeps both.
 
+import { lineAt, sharedStart } from "./text.js";
+
 // The server keeps this many; the oldest ends of branches go first.
 const MOST = 500;
 // In UTF-16 units, of all steps together: all of it is sent when the song is saved.
@@ -46,12 +48,13 @@ export class Tree {
   }
 
   /**
-   * Take what was typed; it belongs to the step before while nobody rests.
+   * Take what was typed; it belongs to the step before while nobody rests, and a line break belongs
+   * to the line that it ends.
    * @param {string} text
-   * @param {number} line where it was typed
    */
-  type(text, line) {
+  type(text) {
     if (text === this.text) return;
+    const line = lineAt(text, sharedStart(this.text, text)).index;
     const now = Date.now() / 1000;
     const step = this.steps.get(this.current);
     const same = this.typing && this.typing.id === this.current && this.typing.line === line;
