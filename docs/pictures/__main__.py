@@ -36,6 +36,9 @@ def make(
             "curve.svg": workshop.curve,
             "compare.svg": workshop.compare,
             "lengths.svg": workshop.lengths,
+            "desk.png": workshop.desk,
+            "desk-dark.png": workshop.desk_dark,
+            "watch.png": workshop.watch,
             "cell.svg": lambda: draw_cell().encode(),
             "flow.svg": lambda: draw_flow().encode(),
         }

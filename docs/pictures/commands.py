@@ -1,6 +1,5 @@
 """The pictures of what the commands show and write."""
 
-import io
 import os
 import re
 import shutil
@@ -12,6 +11,8 @@ from PIL import Image, ImageChops
 
 from charlstm.runs.directory import RunDirectory
 from charlstm.text.songs import END
+from docs.pictures.browser import chromium, png
+from docs.pictures.desk import draw_desk, draw_desk_dark, draw_watching
 from docs.pictures.lengths import draw_lengths
 from docs.pictures.terminal import Row, shell, text_of
 from docs.pictures.window import draw_window
@@ -25,7 +26,6 @@ _EPOCH, _LEFT_OUT = 26, (*range(3, 12), *range(15, 24))
 # How many songs are written to see how long they are.
 _WRITTEN = 200
 _COMPARED = "--cells lstm,gru,rnn --epochs 8"
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Of the page, in its own pixels, each of which is two of the picture's.
 _PAGE_WIDTH, _PAGE_MARGIN, _PAGE_COLORS = 540, 24, 128
 
@@ -55,9 +55,7 @@ class Workshop:
 
     def write(self) -> bytes:
         """Draw a song that is written together: a line of one's own, one taken, the next ones."""
-        self._trained()
-        for draft in self._run.glob("draft*"):
-            draft.unlink()  # or it would ask whether to go on with it
+        self._without_drafts()  # or it would ask whether to go on with it
         with shell(self._where, columns=_COLUMNS, rows=60) as window:
             command = f"charlstm write --rhyme AABA --line-length 6-9 --seed {_WRITE_SEED}"
             for typed in (command, _FIRST_LINE, _TAKEN):
@@ -103,6 +101,27 @@ class Workshop:
         lengths = {f"{len(of)} {what}": list(map(len, of)) for what, of in many.items()}
         return draw_lengths(lengths).encode()
 
+    def desk(self) -> bytes:
+        """Photograph the desk with a song on it."""
+        self._without_drafts()
+        return draw_desk(self._where, _LYRICS.stem)
+
+    def desk_dark(self) -> bytes:
+        """Photograph it in the dark."""
+        self._without_drafts()
+        return draw_desk_dark(self._where, _LYRICS.stem)
+
+    def watch(self) -> bytes:
+        """Photograph a model that learns."""
+        where = self._where / "watching"
+        shutil.rmtree(where, ignore_errors=True)
+        return draw_watching(_furnished(where), where / "data" / _LYRICS.name)
+
+    def _without_drafts(self) -> None:
+        self._trained()
+        for draft in self._run.glob("draft*"):
+            draft.unlink()
+
     def _trained(self) -> None:
         if not (self._run / "curve.svg").exists():
             self.train()
@@ -134,17 +153,14 @@ def _shortened(rows: Sequence[Row]) -> list[Row | None]:
 
 def _photograph(page: Path) -> bytes:
     """Return a PNG of a page as a browser shows it, without the empty part below it."""
-    browser = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
-    if browser is None:
-        raise FileNotFoundError(f"none of these is installed: {', '.join(_BROWSERS)}")
-    png = page.with_suffix(".png")
+    photograph = page.with_suffix(".png")
     subprocess.run(
         [
-            browser,
+            chromium(),
             *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--lang=zh-CN"),
             f"--window-size={_PAGE_WIDTH},3000",
             "--force-device-scale-factor=2",
-            f"--screenshot={png}",
+            f"--screenshot={photograph}",
             page.as_uri(),
         ],
         env={**os.environ, "LANG": "zh_CN.UTF-8"},
@@ -152,12 +168,10 @@ def _photograph(page: Path) -> bytes:
         capture_output=True,
         timeout=120,
     )
-    with Image.open(png) as opened:
+    with Image.open(photograph) as opened:
         image = opened.convert("RGB")
     ground = Image.new("RGB", image.size, image.getpixel((0, 0)))
     box = ImageChops.difference(image, ground).getbbox()
     assert box is not None, "the page is empty"
     image = image.crop((0, 0, image.width, min(image.height, box[3] + 2 * _PAGE_MARGIN)))
-    with io.BytesIO() as file:
-        image.quantize(_PAGE_COLORS, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
-        return file.getvalue()
+    return png(image, _PAGE_COLORS)
