@@ -65,7 +65,8 @@ class Text:
         seen: the prefix, and all that was drawn: what a processor sees.
         drawn: each character that was drawn, if that is told; there may be more than in `written`.
         read: each character of the prefix as the model read it, if that is told.
-        reason: why it has ended: ``"song"``, ``"stop"`` or ``"length"``; ``None`` while it has not.
+        reason: why it has ended: ``"song"``, ``"stop"``, ``"length"``, or ``"left"`` where nobody
+            waits for it any more; ``None`` while it has not.
         error: why it cannot go on.
     """
 
@@ -87,6 +88,11 @@ class Text:
     def is_over(self) -> bool:
         """Whether nothing follows any more."""
         return self.reason is not None or self.error is not None
+
+    def leave(self) -> None:
+        """Do not go on with it: nobody waits any more."""
+        if not self.is_over:
+            self.reason = "left"
 
     def uniform(self) -> float:
         """Return the next number to draw by."""
@@ -183,11 +189,6 @@ class Company:
         begins = bool(task.prefix.read or marks_before(sampler, ""))
         self._arriving.append(_Arriving(texts, reading, begins))
         return texts
-
-    def leave(self, text: Text) -> None:
-        """Do not go on with a text."""
-        if not text.is_over:
-            text.reason = "left"
 
     def advance(self) -> list[Text]:
         """Read on in what new texts begin with, and write the next character of all others.
