@@ -64,11 +64,6 @@ export class Keeping {
     return told;
   }
 
-  /** How the server knows this tab. */
-  get client() {
-    return CLIENT;
-  }
-
   /** Give up what this tab could not save. */
   forget() {
     sessionStorage.removeItem(this.#store);
