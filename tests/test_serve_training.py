@@ -70,11 +70,12 @@ def test_a_dropped_text_is_learned_watched_stopped_and_goes_on(tmp_path: Path) -
                 server.post("/api/training/stop")
                 seen.append("stop")
         assert seen[0] == "training"
-        assert {"state", "step", "epoch", "saved"} <= set(seen)
+        assert {"state", "step", "epoch", "sample", "saved"} <= set(seen)
         assert (changed["run"], changed["state"]) == ("歌", "stopped")
         told = server.get("/api/training")
         assert told["reason"] == f"stopped at step {told['step']:,} and saved"
         assert 0 < told["progress"] < 1
+        assert server.get("/api/runs/歌")["samples"] == [one["text"] for one in told["samples"]]
         (run,) = server.get("/api/runs")["runs"]
         assert (run["state"], run["can_resume"]) == ("stopped", True)
 

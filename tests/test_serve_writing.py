@@ -92,6 +92,11 @@ def test_the_form_is_kept_and_what_cannot_be_asked_for_is_told(page: Page) -> No
         ({"lines": 0}, '"lines" must be a whole number from 1 up, not 0.'),
     ):
         assert why in page.refused(f"{RUN}/propose", {"before": "", "settings": settings})
+    # The part of the form that is wrong is named, so that the page can show which.
+    wrong: dict[str, Any] = {"settings": {"must": ["我"], "line_length": "x"}}
+    assert page.post(f"{RUN}/propose", wrong, 400)["error"]["param"] == "line_length"
+    wrong = {"settings": {"rhyme": "AABB", "lines": 1}}
+    assert page.post(f"{RUN}/propose", wrong, 400)["error"]["param"] == "lines"
     # No line at all is no mistake, and says why.
     none = {"rhyme": "AA", "line_length": "1", "acrostic": "我你"}
     told = proposed(page, settings=none, before=f"{LINES[0]}\n")

@@ -504,14 +504,15 @@ def test_how_likely_a_text_follows_is_what_the_model_says_of_it(begin: Begin) ->
     song = begin()
     song.write(LINES[0])
     composer, point = song._composer, song._points[-1]
-    points = [composer.after(point, line) for line in LINES[1:4]]
+    lines = [LINES[1], LINES[2][:3], LINES[3] + LINES[4]]
+    points = [composer.after(point, line) for line in lines]
     following = LINES[4] + "\n"
-    together = log_likelihoods(song._sampler, points, following)
-    alone = [
-        song._sampler.log_probabilities(following, state=point.state).sum() for point in points
-    ]
+    before = expected_next(song)
+    read = [line + "\n" for line in lines]
+    together = log_likelihoods(song._sampler, point.state, read, following)
+    alone = [song._sampler.log_probabilities(following, state=one.state).sum() for one in points]
     assert together == pytest.approx(alone, abs=1e-3)
-    assert points[0].read.endswith(LINES[1] + "\n")  # which were read and stay as they were
+    assert expected_next(song) == before
 
 
 def test_between_two_lines_those_that_lead_on_are_preferred(
@@ -527,8 +528,9 @@ def test_between_two_lines_those_that_lead_on_are_preferred(
         for following in ("", LINES[at + 1] + "\n"):
             song.reseed(at)
             found = song.propose(3, following=following)
-            points = [song._composer.after(point, one.line) for one in found]
-            best[following] = log_likelihoods(song._sampler, points, LINES[at + 1]).mean()
+            read = [one.line + "\n" for one in found]
+            likely = log_likelihoods(song._sampler, point.state, read, LINES[at + 1])
+            best[following] = likely.mean()
         gained.append(best[LINES[at + 1] + "\n"] - best[""])
     assert np.mean(gained) > 0
 
@@ -572,3 +574,8 @@ def test_a_song_that_is_reseeded_proposes_the_same_again(begin: Begin) -> None:
     assert song.propose() == first
     with pytest.raises(RecipeError, match="seed must be a whole number from 0 up"):
         song.reseed(-1)
+
+
+def test_what_would_follow_is_short_where_no_line_ends(model: TrainedModel) -> None:
+    song = Song(model.sampler, form=Form(line_length="90"))
+    assert 20 < len(song.go_on("我")) <= 40

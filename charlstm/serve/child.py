@@ -103,7 +103,9 @@ def _train(job: dict[str, Any], tell: Tell, ending: Ending) -> None:
         session = resume_session(job["name"], material, Wish(settings=longer), Machine(), root=root)
     else:
         wish = Wish(settings={} if minutes is None else {"minutes": minutes})
-        session = start_session(material, wish, Machine(), Keeping(job["name"], root))
+        # Somebody watches: there is something to read after every pass.
+        keeping = Keeping(job["name"], root, sample_every=1)
+        session = start_session(material, wish, Machine(), keeping)
     ending.of(session)
     tell(
         {

@@ -40,7 +40,10 @@ class Measures:
                 return kept[1]
             heard: list[dict[str, Any]] = []
             job = {"do": "measure", "root": str(self._models.root), "name": name}
-            self._work = Work(job, heard.append, lambda _: None)
+            try:
+                self._work = Work(job, heard.append, lambda _: None)
+            except OSError as error:
+                raise RunError(f"Nothing can be measured: {error.strerror}.") from None
             self._work.wait()
             self._work = None
             event: dict[str, Any] = heard[-1] if heard else {"problem": BROKEN}

@@ -3,7 +3,8 @@
 from typing import Any
 
 from charlstm.checks import check_real, check_whole, shown
-from charlstm.serve.answers import Refused
+from charlstm.errors import RecipeError
+from charlstm.serve.answers import Refused, named
 from charlstm.serve.parts import texts_of
 from charlstm.writing.decoding import Decoding
 from charlstm.writing.draft import Settings
@@ -37,13 +38,32 @@ def settings_of(body: dict[str, Any]) -> Settings:
     check_whole("max_copy", max_copy, 0)
     temperature = given.get("temperature")
     must = tuple(word for word in texts_of(given, "must") if word.strip())
+    parts = {**{name: _clean(texts[name]) for name in texts}, "lines": given.get("lines")}
     return Settings(
-        Form(lines=given.get("lines"), must=must, **{name: _clean(texts[name]) for name in texts}),
+        _form({**parts, "must": must}),
         Decoding(TEMPERATURE if temperature is None else temperature),
         max_copy,
         label_of(given),
         recall,
     )
+
+
+def _form(parts: dict[str, Any]) -> Form:
+    """Return a form.
+
+    Raises:
+        Refused: a part of it cannot be, and which.
+        RecipeError: two cannot be combined.
+    """
+    try:
+        return Form(**parts)
+    except RecipeError:
+        for name, part in parts.items():
+            try:
+                Form(**{name: part})
+            except RecipeError as error:
+                raise Refused(error.message.told(named), param=name) from None
+        raise
 
 
 def label_of(body: dict[str, Any]) -> dict[str, str]:

@@ -6,13 +6,16 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, RunError
 from charlstm.serve.work import Work
 
 # So many seconds a training has to finish its step and to save when the server ends.
 _SAVING_SECONDS = 60.0
 # Whoever watches and has missed more events than this is told everything anew.
 _REMEMBERED = 400
+
+# Of what a model writes while it learns, so much is kept here; its run has all.
+_SAMPLES = 40
 
 BROKEN = "Something in charlstm is broken; what, stands where charlstm serve was started."
 """What is said of a mistake that is nobody's but ours."""
@@ -72,6 +75,7 @@ class Trainings:
 
         Raises:
             BusyError: a training is running.
+            RunError: no process can be started.
         """
         job = {
             "do": "train",
@@ -103,7 +107,11 @@ class Trainings:
             }
             self._events.clear()
             self._happened({"type": "training", **self._told})
-            self._work = Work(job, self._hear, self._ended)
+            try:
+                self._work = Work(job, self._hear, self._ended)
+            except OSError as error:
+                self._told = None
+                raise RunError(f"No training can be started: {error.strerror}.") from None
             return dict(self._told)
 
     def stop(self) -> None:
@@ -166,6 +174,7 @@ class Trainings:
             for name in ("history", "samples", "notes"):
                 if name in event:
                     self._told[name] = [*self._told[name], *event[name]]
+            del self._told["samples"][:-_SAMPLES]
             self._told |= {name: event[name] for name in event if name not in _LISTS}
             if ends is not None:
                 self._told["ends"] = ends

@@ -167,6 +167,7 @@ class CandidateWriter:
         *,
         warmth: float = 0.0,
         coldly: bool = False,
+        longest: int = _LONGEST,
     ) -> list[Row]:
         """Write candidates for the next line.
 
@@ -176,6 +177,7 @@ class CandidateWriter:
             endings: the units that the line may end on; ``None`` for all.
             warmth: they are drawn at this temperature at least.
             coldly: whether nothing is left to chance: each character is the likeliest.
+            longest: more characters than this are not written.
 
         Returns:
             All of them; those that could not be finished have no `end`.
@@ -186,7 +188,7 @@ class CandidateWriter:
         rows = [Row(point.begun, chance) for chance in chances]
         state = self._sampler.network.take(point.state, [0] * many)
         if endings is None:
-            self._run(point, rows, state, decoding)
+            self._run(point, rows, state, decoding, longest=longest)
             return rows
         snapshots: list[_Snapshot] = []
         self._run(point, rows, state, decoding, snapshots=snapshots)
@@ -216,6 +218,7 @@ class CandidateWriter:
         *,
         snapshots: list[_Snapshot] | None = None,
         spelling: Spelling | None = None,
+        longest: int = _LONGEST,
     ) -> None:
         """Continue every row until it ends, or until no character is left that may follow.
 
@@ -226,6 +229,7 @@ class CandidateWriter:
             decoding: how each character is drawn.
             snapshots: collects what the model remembers before every character, and for which rows.
             spelling: leads the last units to the endings that are allowed.
+            longest: more characters than this are not written.
         """
         network = self._sampler.network
         drawer = Drawer(decoding, network.vocabulary_size, len(rows))
@@ -258,7 +262,7 @@ class CandidateWriter:
                 kept = sum(row.log_shares)
                 if row.end is not None:
                     best = max(best, kept)
-                elif len(row.log_shares) < _LONGEST and kept > best - _HOPELESS:
+                elif len(row.log_shares) < longest and kept > best - _HOPELESS:
                     going_on.append((stream, character))
             if not going_on:
                 return

@@ -39,6 +39,8 @@ _PLACINGS = 4
 _PAUSES = ("，", "；", "、", "：")
 # So many lines of a text are looked at for one that a new one would repeat.
 _LOOKED_AT = 200
+# What would follow in a line is told as far as this many characters.
+_SOON = 40
 # An error shows at most this many letters of a line.
 _SHOWN = 60
 # Of lines that fit equally well the likelier one is taken more often, by this power of the
@@ -166,10 +168,13 @@ class Composer:
     def go_on(self, point: Point) -> str:
         """Return what is likeliest to follow in the line, to its end, and quickly.
 
-        One way is tried, the same one for the same text; what rhymes is not looked for.
+        One way is tried, the same one for the same text; what rhymes is not looked for. A line that
+        does not end soon is told to the end of a word.
         """
-        (row,) = self._writer.write(point, 1, None, coldly=True)
-        return row.line[len(point.begun) :]
+        (row,) = self._writer.write(point, 1, None, coldly=True, longest=_SOON)
+        text = row.line[len(point.begun) :]
+        words = text.rpartition(" ")[0]
+        return text if row.end is not None or not words.strip() else words
 
     def stanza(self, point: Point) -> Point:
         """Return the point after an empty line, where the form begins again."""

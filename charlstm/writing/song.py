@@ -32,7 +32,7 @@ from charlstm.writing.sampler import Sampler
 # At most this many of the lines proposed together end on the same unit, unless there are no others.
 _SAME_ENDING = 2
 # Of the lines that might stand between two others, so many are looked past.
-_LOOKED_PAST = 24
+_LOOKED_PAST = 16
 # A copy is followed back over this many characters of the song before a line.
 _BEFORE = 500
 
@@ -245,8 +245,8 @@ class Song:
         new = [candidate for candidate in candidates if candidate.line not in without]
         if following and new:
             new = self._composer.choose(new, _LOOKED_PAST)
-            points = [self._composer.after(point, one.line, one.end) for one in new]
-            likelihoods = log_likelihoods(self._sampler, points, following)
+            read = [one.line[len(point.begun) :] + one.end for one in new]
+            likelihoods = log_likelihoods(self._sampler, point.state, read, following)
             ranked = self._composer.choose(new, len(new), likelihoods)
         else:
             ranked = self._composer.choose(new, len(new))
