@@ -313,6 +313,24 @@ def test_a_server_that_dies_and_comes_back_loses_nothing(visit: Visit, where: Pa
     assert desk.page.locator(".notice").inner_text() == ""
 
 
+def test_a_song_that_was_changed_on_disk_is_not_written_over(visit: Visit, where: Path) -> None:
+    visitor = visit(allowed=REFUSED)
+    desk = Desk(visitor.page, visitor.server.base).open(RUN)
+    line = desk.take(1)
+    other = f"{line}\n别人写的\n"
+    (where / "checkpoints" / RUN / "draft.txt").write_text(other, encoding="utf-8")
+    desk.song.focus()
+    desk.page.keyboard.type("我写的")
+    keep = desk.page.get_by_role("button", name="Keep mine")
+    keep.wait_for()
+    assert on_disk(where) == other
+    keep.click()
+    desk.wait()
+    assert on_disk(where) == f"{line}\n我写的"
+    # What stood on disk is a way of its own.
+    assert desk.page.locator(".steps").get_by_text("别人写的").count() == 1
+
+
 def test_songs_are_begun_and_given_up(desk: Desk, where: Path) -> None:
     page = desk.page
     line = desk.take(1)

@@ -9,6 +9,8 @@ const LEFT = 44;
 const RIGHT = 12;
 const TOP = 12;
 const BOTTOM = 30;
+// Distances of the marks below, in seconds; up to a day and a half.
+const STEPS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18_000, 36_000];
 
 /**
  * Make a drawing that follows a training.
@@ -65,11 +67,13 @@ function drawn(history, width) {
       svg("text", { x: LEFT - 8, y: y(loss) + 4, class: "tick", "text-anchor": "end" }, shownFigure(loss, step < 0.1 ? 2 : 1)),
     );
   }
-  for (const part of width > 480 ? [0, 1 / 3, 2 / 3, 1] : [0, 1]) {
-    const anchor = part === 0 ? "start" : part === 1 ? "end" : "middle";
-    const said = part ? shownDuration(most * part) : "0";
+  const each = STEPS.find((seconds) => most / seconds <= (width > 480 ? 4 : 2)) ?? most;
+  for (let seconds = 0; seconds <= most; seconds += each) {
+    // A label that would reach beyond the drawing ends with it.
+    const anchor = seconds === 0 ? "start" : width - x(seconds) < 40 ? "end" : "middle";
+    const said = seconds ? shownDuration(seconds) : "0";
     drawing.append(
-      svg("text", { x: x(most * part), y: HEIGHT - 8, class: "tick", "text-anchor": anchor }, said),
+      svg("text", { x: x(seconds), y: HEIGHT - 8, class: "tick", "text-anchor": anchor }, said),
     );
   }
   drawing.append(path(training, x, y, "line training"), path(held, x, y, "line held-out"));

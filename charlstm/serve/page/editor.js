@@ -123,11 +123,10 @@ export class Editor {
 
   #acceptGhost(text) {
     const at = this.field.selectionStart;
-    const rest = this.#ghost.slice(text.length);
     this.hideGhost();
     const whole = this.text.slice(0, at) + text + this.text.slice(at);
     this.set(whole, at + text.length);
-    this.on.onGhost(whole, rest);
+    this.on.onGhost(whole);
   }
 
   /** Whether an input method is at work. */
@@ -173,6 +172,10 @@ export class Editor {
     this.field.setSelectionRange(at, at);
     this.#cursor = at;
     this.#draw();
+  }
+
+  get readOnly() {
+    return this.field.readOnly;
   }
 
   /** @param {boolean} readOnly */

@@ -5,6 +5,7 @@
 // loaded again, and it is saved when the server is back.
 
 import { CLIENT, Gone, Refused, ofRun, patience, pause, post } from "./api.js";
+import { sentenceOf } from "./questions.js";
 
 const SOON = 500;
 const ALIVE = 20_000;
@@ -62,11 +63,6 @@ export class Keeping {
     this.held = true;
     sessionStorage.setItem("held", this.#store);
     return told;
-  }
-
-  /** How the server knows this tab. */
-  get client() {
-    return CLIENT;
   }
 
   /** Give up what this tab could not save. */
@@ -170,7 +166,7 @@ export class Keeping {
     sessionStorage.setItem(this.#store, this.snapshot().text);
     if (state === "in_use") sessionStorage.removeItem("held");
     this.#lost = true;
-    this.onState(state, problem.message);
+    this.onState(state, sentenceOf(problem));
   }
 
   /** Whether everything is on the server's disk. */
@@ -209,6 +205,7 @@ export class Keeping {
     removeEventListener("pagehide", this.#leave);
     removeEventListener("beforeunload", this.#warn);
     if (this.held && !this.#lost) await this.settle();
+    if (this.#dirty) sessionStorage.setItem(this.#store, this.snapshot().text);
     this.#stopped.abort();
     this.#close();
   }

@@ -58,9 +58,9 @@ export function proposalsPanel(on) {
       return shown.map(({ line }) => line);
     },
     /** Say what is proposed for. */
-    about(line, mode, begun) {
+    about(line, mode) {
       title.textContent = titleOf(line, mode);
-      modes.show(mode, begun);
+      modes.show(mode);
     },
     waiting(is) {
       list.setAttribute("aria-busy", String(is));

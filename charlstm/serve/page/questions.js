@@ -46,7 +46,8 @@ export function ask(question, detail, yes) {
  * @returns {string}
  */
 export function sentenceOf(problem) {
-  return problem instanceof Gone ? t("gone") : problem.message;
+  if (problem instanceof Gone) return t("gone");
+  return problem.status === 401 ? t("no-key") : problem.message;
 }
 
 /**

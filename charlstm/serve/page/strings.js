@@ -11,6 +11,10 @@ const TABLE = {
   measure: ["Measure", "衡量"],
   training: ["Training", "学习"],
   gone: ["The server does not answer. Is charlstm serve still running?", "服务器没有回应。charlstm serve 还在运行吗？"],
+  "no-key": [
+    "This page has lost its key. Open the whole address that charlstm serve has printed.",
+    "这个页面丢了钥匙。请打开 charlstm serve 打印的完整网址。",
+  ],
   again: ["Try again", "再试一次"],
   cancel: ["Cancel", "取消"],
   done: ["Done", "好了"],
@@ -49,7 +53,7 @@ const TABLE = {
   watch: ["Watch", "看看"],
   look: ["Look", "看看"],
   write: ["Write", "写歌"],
-  "go-on": ["Learn on", "继续学习"],
+  "go-on": ["Keep learning", "继续学习"],
   rename: ["Rename", "改名"],
   "new-name": ["New name", "新名字"],
   renamed: ["It is called {name} now.", "现在叫“{name}”。"],
@@ -72,7 +76,7 @@ const TABLE = {
   "saved-at": ["Saved", "保存于"],
   "state-ready": ["", ""],
   "state-training": ["is learning", "正在学习"],
-  "state-stopped": ["was stopped; it can learn on", "中途停下，可以继续学习"],
+  "state-stopped": ["was stopped, and can go on learning", "中途停下，可以继续学习"],
   "state-empty": ["has learned nothing yet", "还什么都没学"],
   "state-damaged": ["is damaged", "已损坏"],
 
@@ -108,7 +112,7 @@ const TABLE = {
   name: ["Name", "名字"],
   "how-long": ["How long may it learn?", "让它学多久？"],
   "how-long-hint": [
-    "Five minutes are right for most texts. It can be stopped at any time, and learn on later.",
+    "Five minutes are right for most texts. It can be stopped at any time, and go on later.",
     "一般五分钟就好。随时可以停下，以后也可以接着学。",
   ],
   own: ["or", "或者"],
@@ -151,8 +155,8 @@ const TABLE = {
   "after-pass": ["after pass {n}", "第 {n} 遍之后"],
   "a-sample": ["a sample", "一段样本"],
   "no-training": ["Nothing is learning", "现在没有模型在学习"],
-  "no-training-how": ["Begin with a new model, or let one that you have learn on.", "做一个新模型，或者让已有的模型继续学习。"],
-  "go-on-with": ["{name}: learn on", "“{name}”：继续学习"],
+  "no-training-how": ["Begin with a new model, or let one that you have keep learning.", "做一个新模型，或者让已有的模型继续学习。"],
+  "go-on-with": ["{name}: keep learning", "“{name}”：继续学习"],
 
   // The desk.
   "desk-of": ["A song with {name}", "用“{name}”写歌"],

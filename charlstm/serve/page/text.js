@@ -111,6 +111,23 @@ export function lineAt(text, place) {
 }
 
 /**
+ * Return the first line with words in it, or nothing.
+ * @param {string} text
+ */
+export function firstLine(text) {
+  return text.split("\n").find((line) => line.trim())?.trim() ?? "";
+}
+
+/**
+ * Return a name for a song's file that no file system stumbles over, or nothing.
+ * @param {string} text
+ */
+export function fileName(text) {
+  const plain = firstLine(text).replace(/[\\/:*?"<>|\u0000-\u001f]/g, " ").trim();
+  return shortened(plain, 40).replace(/^\.+|[.…]+$/g, "");
+}
+
+/**
  * Cut what is too long for a label, between two letters.
  * @param {string} text
  * @param {number} most letters

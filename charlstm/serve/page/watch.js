@@ -196,7 +196,7 @@ function viewOf(page) {
       );
     },
     failed(problem) {
-      failed.say(problem.message);
+      failed.say(sentenceOf(problem));
     },
   };
 }
