@@ -26,7 +26,7 @@ import typer
 
 import charlstm
 from benchmarks.measure import Row, faster, show
-from charlstm.serve.asked import MOST_CHARACTERS
+from charlstm.serve.programs.asked import MOST_CHARACTERS
 
 LYRICS = Path(__file__).parent.parent / "data" / "lyrics_zh.txt"
 HIDDEN, STREAMS = 256, 64
@@ -39,7 +39,7 @@ def serve_eagerly(root: Path) -> None:
     import torch
 
     from benchmarks.textbook import TextbookLibrary, write_eagerly
-    from charlstm.serve.engine import Asking, Engine
+    from charlstm.serve.programs.engine import Asking, Engine
     from charlstm.serve.server import Server
     from charlstm.writing.company import Text
 

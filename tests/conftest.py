@@ -39,7 +39,7 @@ LONG = (
     "test_elastic.py",
     "test_session.py",
     "test_benchmarks.py",
-    "test_serve_training.py",
+    "test_desk_training.py",
     "test_cli.py",
 )
 

@@ -271,6 +271,12 @@ def test_an_error_names_what_was_wrong_for_programs_too(server: Served) -> None:
     assert "newer, older" in missing.error
 
 
+def test_half_a_character_is_none_and_breaks_nothing(server: Served) -> None:
+    for body in (b'{"prompt": "\\ud83d"}', b'{"logit_bias": {"\\ud83d": 1}}', b'{"\\ud83d": 1}'):
+        answer = server.ask("/v1/completions", body)
+        assert (answer.status, bool(answer.error)) == (400, True)
+
+
 def test_an_error_in_a_stream_is_its_last_event(server: Served) -> None:
     # After 40 different pairs of characters there is none left that was not written before.
     body = {"no_repeat": 1, "max_tokens": 400, "lines": 90, "stream": True, "seed": 1}

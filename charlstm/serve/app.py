@@ -13,12 +13,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from charlstm.errors import CharLSTMError
-from charlstm.serve import completions, measuring, runs, songs, texts, training, writing
 from charlstm.serve.answers import Refused, failed, refusal
-from charlstm.serve.desk import Desk
-from charlstm.serve.engine import Engine
+from charlstm.serve.desk import measuring, runs, songs, texts, training, writing
+from charlstm.serve.desk.shared import Desk
 from charlstm.serve.guard import Guard, Rules
 from charlstm.serve.opened import Models
+from charlstm.serve.programs import completions
+from charlstm.serve.programs.engine import Engine
 from charlstm.serve.streams import Gone
 
 _DESK = (runs, texts, training, songs, writing, measuring)

@@ -16,8 +16,8 @@ import uvicorn
 
 from charlstm.errors import RecipeError, RunError, Setting
 from charlstm.serve.app import Served, make_app
-from charlstm.serve.engine import Engine
 from charlstm.serve.guard import rules
+from charlstm.serve.programs.engine import Engine
 
 HOST = "127.0.0.1"
 """Where it listens by default: on this machine alone."""

@@ -1,4 +1,4 @@
-"""A process beside the server, and what it says; see `charlstm.serve.child`."""
+"""A process beside the server, and what it says; see `charlstm.serve.desk.child`."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ class Work:
     """A process that does one job.
 
     Args:
-        job: what; see `charlstm.serve.child`.
+        job: what; see `charlstm.serve.desk.child`.
         hear: called with each event, in a thread of its own.
         ended: called with the exit code, after the last event.
 
@@ -40,7 +40,7 @@ class Work:
         # What lies in the folder that the server was started in is no program of ours. A terminal
         # that is closed, or Ctrl-C in it, is for the server alone.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "charlstm.serve.child"],
+            [sys.executable, "-P", "-m", "charlstm.serve.desk.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**environment, "PYTHONPATH": os.pathsep.join(paths)},
