@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commandline import module
+from commandline import module, python
 from faults.patience import HANGS_AFTER
 from faults.serving import serve_and_disturb
 from servers import Answer, Served, serving
@@ -193,6 +193,19 @@ def test_others_can_reach_it_only_with_a_key(where: Path) -> None:
     with serving(where, *options) as server:
         assert server.token == "a-long-key"
         assert server.ask("/v1/models").status == 200
+
+
+@pytest.mark.parametrize("library", ["uvicorn", "starlette"])
+def test_what_has_to_be_installed_is_told(library: str, tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.modules[{library!r}] = None; sys.argv = ['charlstm', 'serve'];"
+        "from charlstm.cli import main; main()"
+    )
+    refused = python("-c", code, where=tmp_path)
+    assert refused.code == 1
+    assert refused.stderr == (
+        "error: The desk needs libraries that are not installed: pip install 'charlstm[serve]'.\n"
+    )
 
 
 def test_a_port_that_is_taken_is_told(where: Path, server: Served) -> None:
