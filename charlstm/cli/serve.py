@@ -51,7 +51,7 @@ def serve(
         try:
             from charlstm.serve.server import Server
         except ModuleNotFoundError as error:
-            if error.name not in ("starlette", "uvicorn", "anyio"):
+            if str(error.name).partition(".")[0] not in ("starlette", "uvicorn", "anyio"):
                 raise
             raise MissingLibraryError(
                 "The desk needs libraries that are not installed: pip install 'charlstm[serve]'."
