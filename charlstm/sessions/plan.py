@@ -10,7 +10,6 @@ from charlstm.sessions.remembering import Remembering
 from charlstm.text.corpus import Corpus
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.clock import Budget
-from charlstm.training.distributed import Workers
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,8 @@ class Plan:
         return self.seconds / self.step_seconds / self.epoch_steps
 
 
-def how_workers_differ(recipe: Recipe, workers: Workers) -> tuple[Message, ...]:
-    """Say what makes the training of several workers another one than that of one process."""
+def how_workers_differ(recipe: Recipe, workers: int) -> tuple[Message, ...]:
+    """Say what makes the training of so many workers another one than that of one process."""
     settings: list[Setting] = []
     differs = []
     if recipe.compress is not None:
@@ -152,7 +151,7 @@ def how_workers_differ(recipe: Recipe, workers: Workers) -> tuple[Message, ...]:
     named: list[Part] = [settings[0]]
     for setting in settings[1:]:
         named += [" and ", setting]
-    if workers.count == 1:
+    if workers == 1:
         does = "does" if len(settings) == 1 else "do"
         return (Message("One process has nobody to tell, so ", *named, f" {does} nothing here."),)
     told = f"Not exact: {' and '.join(differs)}, so the model is not quite that of one process ("

@@ -101,7 +101,8 @@ def resume_session(
     elif origin is not None:
         trainer.begin_from(origin.weights())
     _check_more_to_do(directory, trainer)
-    notes = (*_how_to_go_on(directory, trainer), *how_workers_differ(fitted.recipe, workers))
+    notes = _how_to_go_on(directory, trainer)
+    notes = (*notes, *how_workers_differ(fitted.recipe, workers.count))
     if info.tensorboard and not has_tensorboard():
         note = "TensorBoard is not installed here any more, so nothing is written for it."
         notes, info = (*notes, Message(note)), replace(info, tensorboard=False)

@@ -153,7 +153,7 @@ def start_session(
             *_unlearned(fitted),
             *fitted.notes,
             *timed.notes,
-            *how_workers_differ(fitted.recipe, workers),
+            *how_workers_differ(fitted.recipe, workers.count),
             *made.notes,
         ),
         resumed_step=None,
