@@ -79,7 +79,8 @@ def main(
         small = ("--hidden", "8", "--batch", "4") if quick else ()
         arguments = ("text.txt", *SETTINGS, "--steps", str(steps), *small)
         peaks(root, [*arguments, "--recall", "0"])  # makes the ids, which the others find
-        for title, options in (("the network alone", ("--recall", "0")), ("with recall", ())):
+        kinds = (("the network alone", ("--recall", "0")), ("with recall", ()))
+        for title, options in kinds[:1] if quick else kinds:
             (one,) = peaks(root, [*arguments, *options])
             for rank, worker in enumerate(peaks(root, [*arguments, *options, "--workers", "2"])):
                 for kind, field in (("its own", "Anonymous"), ("with shared pages", "Rss")):

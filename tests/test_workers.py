@@ -19,6 +19,7 @@ from charlstm.errors import CorpusError, RecipeError, WorkerError
 from charlstm.sessions.fitting import Material
 from charlstm.sessions.following import check_shared, follow
 from charlstm.sessions.versions import check_versions, versions
+from charlstm.text.mapped import DIRECTORY
 from charlstm.training.distributed import ALONE, Workers
 from charlstm.training.joining import is_one_of_several, join_workers
 from charlstm.training.meetings import MOMENTUM, RATE, Rhythm
@@ -397,6 +398,8 @@ def test_a_run_is_led_by_one_and_is_resumed_by_any_number(
     assert [one["step"] for one in (leader, *followers)] == [SECOND + 1] * 3
     assert leader["workers"] == 3
     last = jobs.running(ALONE, stop=-1, resumed=True, **_run(where))
+    # All of them read the text from one file, whose pages are in memory once.
+    assert len(list((where / "checkpoints" / DIRECTORY).glob("*.ids"))) == 1
     assert last["events"][-2:] == ["Finished", "Saved"]
     # It is the run that one process makes.
     alone = {**_run(where), "root": str(tmp_path / "alone")}

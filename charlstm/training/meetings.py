@@ -116,6 +116,8 @@ class Meetings:
             if moment is not None and moment.ndim  # Adam's count of steps is the same for all
         ]
         changes = [w - before for w, before in zip(weights, self._before, strict=True)]
+        # However long the others take for their steps: only what is told is hurried.
+        self._workers.meet()
         told = self._share * torch.cat([part.flatten() for part in (*changes, *moments)])
         sums = self._sum(told, numbers)
         parts = torch.split(told, [part.numel() for part in (*weights, *moments)])
