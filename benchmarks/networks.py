@@ -4,7 +4,8 @@
 
 Each worker lives in a network namespace of its own (Linux, as root). The cable between the two is a
 program: it holds every packet back for as long as it would be on its way. Against one worker of one
-thread with the same batch, alone. Everything is removed afterwards.
+thread with the same batch, alone. On the slowest one they also train in the two ways that are not
+exact. Everything is removed afterwards.
 """
 
 import fcntl
@@ -141,7 +142,7 @@ def apart(root: Path, arguments: Sequence[str]) -> float:
 
 def main(
     rounds: Annotated[int, typer.Option(min=1)] = 3,
-    steps: Annotated[int, typer.Option(min=2)] = 20,
+    steps: Annotated[int, typer.Option(min=2)] = 24,
     file: Annotated[Path | None, typer.Option("--json")] = None,
 ) -> None:
     """Measure workers with a slow network between them."""
@@ -152,16 +153,23 @@ def main(
         text = letters(root / "letters.txt")
         settings = ("--precision", "float32", "--threads", "1", "--steps", str(steps))
         arguments = ("train", str(text), *LARGE, *PLAIN, *settings)
-        for cable, reach in (
-            (Cable(1000, 1), 1.5),
-            (Cable(1000, 20), None),
-            (Cable(100, 1), None),
+        for cable, way, reach in (
+            (Cable(1000, 1), (), 1.5),
+            (Cable(1000, 20), (), None),
+            (Cable(100, 1), (), None),
+            (Cable(100, 1), ("--compress", "bfloat16"), None),
+            (Cable(100, 1), ("--sync-every", "8"), None),
+            (Cable(100, 1), ("--compress", "bfloat16", "--sync-every", "8"), None),
         ):
             with connected(cable):
-                pairs = [(apart(root, arguments), trained(root, arguments)) for _ in range(rounds)]
+                pairs = [
+                    (apart(root, [*arguments, *way]), trained(root, arguments))
+                    for _ in range(rounds)
+                ]
             ratio = statistics.median(one / two for two, one in pairs)
             two, one = (statistics.median(times) for times in zip(*pairs, strict=True))
-            rows.append(Row(f"2 workers, {cable}", "1 worker", two, one, "ms", ratio, reach))
+            title = " ".join([f"2 workers, {cable}", *way])
+            rows.append(Row(title, "1 worker", two, one, "ms", ratio, reach))
     title = f"Networks, V 65, H 512, B 64, T 100, float32 ({time.perf_counter() - began:.0f} s)"
     show(title, rows, file)
 

@@ -90,7 +90,8 @@ def train(
         progress: whether to show a bar on standard error where that is a terminal or a notebook.
         on_event: called with everything that happens; see `charlstm.sessions.session`.
         settings: whatever should differ from the recipe, by the names of
-            `charlstm.recipes.recipe.Recipe`: ``minutes=5``, ``hidden=512``, ``limit=10_000``.
+            `charlstm.recipes.recipe.Recipe`: ``minutes=5``, ``hidden=512``, ``limit=10_000``; with
+            several workers also ``compress="bfloat16"`` and ``sync_every=8``, which are not exact.
 
     Raises:
         CharLSTMError: one of its children, each message saying what to do.

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -48,6 +49,7 @@ WORKS = {
         "the slowest of 4 to begin, with recall": "ms",
     },
     "workers": {"2 workers, tiny": "ms"},
+    "memory": {"worker 0 of 2, the network": "MB", "worker 1 of 2, the network": "MB"},
 }
 
 
@@ -79,3 +81,18 @@ def test_a_benchmark_measures_what_it_says_on_both_sides_and_compares_the_two(
         assert row["ratio"] == pytest.approx(expected), row
     assert found == {work: unit for work, unit in works.items() if work in found}
     assert all("bfloat16" in work for work in works if work not in found)
+
+
+def test_the_price_of_not_training_exactly_is_told_for_each_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("Who is there?\nNobody, I said, and went on.\n" * 200, encoding="utf-8")
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.setattr(sys, "argv", ["prices", str(text), "--quick", "--seeds", "1"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("benchmarks.prices", run_name="__main__")
+    assert not end.value.code
+    *_, exact, rarely, _ = capsys.readouterr().out.splitlines()
+    assert re.search(r"\| every step together \| \d\.\d{3} \|  \|$", exact)
+    assert re.search(r"\| --sync-every 8 \| \d\.\d{3} \| ([+-]0\.\d{3}) \(\1 to \1\) \|$", rarely)

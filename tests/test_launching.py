@@ -118,6 +118,30 @@ def test_two_workers_show_what_one_does_and_come_to_the_same(where: Path, start:
     assert last_loss(where, "two") == pytest.approx(last_loss(where, "one"), abs=1e-4)
 
 
+def test_workers_that_do_not_train_exactly_say_so_and_go_on_in_the_same_way(where: Path) -> None:
+    inexact = ("--compress", "bfloat16", "--sync-every", "4", "--no-index")
+    two = module(*TRAIN, *inexact, "--epochs", "2", *TWO, where=where)
+    assert two.code == 0, two.stderr
+    told = " ".join(two.stderr.split())
+    assert (
+        "Not exact: what workers tell each other is rounded to bfloat16 and they meet once in 4 "
+        "steps, so the model is not quite that of one process (--compress bfloat16 and "
+        "--sync-every 4)." in told
+    )
+    again = module("train", "--resume", "--epochs", "3", *TWO, where=where)
+    assert again.code == 0, again.stderr
+    assert "they meet once in 4 steps" in " ".join(again.stderr.split())
+    one = module("train", "--resume", "--epochs", "4", "--threads", "1", where=where)
+    assert one.code == 0, one.stderr
+    assert (
+        "One process has nobody to tell, so --compress bfloat16 and --sync-every 4 do nothing "
+        "here." in " ".join(one.stderr.split())
+    )
+    changed = module("train", "--resume", "--sync-every", "2", "--epochs", "5", where=where)
+    assert changed.code == 1
+    assert "was trained with another --sync-every; a resumed run keeps" in changed.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_launcher_saves_once_and_leaves_no_process_behind(
     where: Path, number: signal.Signals

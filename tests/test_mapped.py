@@ -555,6 +555,8 @@ def test_a_training_from_a_file_is_that_from_memory_also_when_it_is_resumed(
             assert 0 < (session.plan.resumed_step or 0) < session.plan.total_steps
             assert session.plan.corpus.file_bytes
         list(session.events())
+        # Where the text is read again it is found.
+        assert len(list((tmp_path / mapped.DIRECTORY).glob("*.ids"))) == (not longest)
         found[name] = learned(tmp_path / name)
     assert found["file"] == found["memory"]
     assert found["resumed"] == found["memory"]

@@ -20,13 +20,18 @@ from trainings import is_step, resume_session, start_session
 import charlstm
 from charlstm.cli.names import option
 from charlstm.errors import MissingLibraryError, RecipeError, RunError, TrainingError
+from charlstm.machine import Machine
+from charlstm.model.devices import prepare
 from charlstm.model.recall.followers import LENGTHS
 from charlstm.model.recall.so_far import Pull
 from charlstm.recipes.named import auto
-from charlstm.sessions.plan import Plan
+from charlstm.recipes.recipe import training_bytes
+from charlstm.sessions.fitting import Fitted, check_memory
+from charlstm.sessions.plan import Plan, Teamwork
 from charlstm.sessions.remembering import _again
 from charlstm.sessions.session import Session
 from charlstm.sessions.tensorboard import TensorBoardLog
+from charlstm.training.distributed import Workers
 from charlstm.training.events import EpochEnd
 from charlstm.training.trainer import Trainer
 
@@ -602,6 +607,32 @@ def test_a_training_that_does_not_fit_into_memory_is_refused_before_anything_is_
     V, weights, logits = (int(number.replace(",", "")) for number in found.groups())
     assert (weights, logits) == (V * 8, V * 4 * 16)
     assert not root.exists()
+
+
+def test_workers_of_one_machine_must_fit_into_its_memory_together(
+    first: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = begin(first, root, start_from=None, settings=OLD).plan
+    learned = plan.training_characters
+    fitted = Fitted(plan.corpus, plan.recipe, learned, plan.vocabulary)
+    computing = prepare(Machine(device="cpu"), plan.recipe.architecture)
+    there = int(1.5 * plan.memory_bytes)
+    monkeypatch.setattr("charlstm.sessions.fitting.machine_bytes", lambda: there)
+    check_memory(fitted, computing)
+    check_memory(dataclasses.replace(fitted, workers=Workers(0, 2, here=1)), computing)
+    here = dataclasses.replace(fitted, workers=Workers(0, 2, here=2))
+    with pytest.raises(RecipeError, match=r"GB of memory for the 2 workers of this machine, and "):
+        check_memory(here, computing)
+    # So are they in the plan.
+    team = Teamwork(2, 1, 2, 1.0, 1.0, 0.1)
+    apart = dataclasses.replace(plan, teamwork=team)
+    together = dataclasses.replace(plan, teamwork=dataclasses.replace(team, here=2))
+    assert together.memory_bytes == 2 * apart.memory_bytes > 1.9 * plan.memory_bytes
+    # Each has half of the rows, and what goes to the other.
+    rarely = dataclasses.replace(plan.recipe, sync_every=8)
+    assert training_bytes(rarely, 99, 2) > training_bytes(plan.recipe, 99, 2)
+    large = plan.recipe.override(batch=512, window=512)
+    assert training_bytes(large, 99) - training_bytes(large, 99, 2) > 4 * 256 * 512 * 12 * 8
 
 
 def test_a_text_that_cannot_be_counted_in_memory_may_be_trained_without(

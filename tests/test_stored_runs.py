@@ -20,7 +20,10 @@ NETWORK, BLEND = 3.183482217545412, 2.4879201880219033
 RECORDED = {NETWORK: NETWORK, BLEND: 2.58630602791988}
 ALONE = "The hb\n eg dlneeeant猜lh响  h  nachnne  s o d egnuir tngoh oe do好h"
 BLENDED = "The luleob wseooontt洞外\n机o s  hewins  ot a weobowad ing s  oaun好l"
-FORMATS = {"format-2": (NETWORK, ALONE), "format-3": (NETWORK, ALONE), "format-4": (BLEND, BLENDED)}
+FORMATS = {
+    **dict.fromkeys(("format-2", "format-3", "format-5"), (NETWORK, ALONE)),
+    "format-4": (BLEND, BLENDED),
+}
 
 
 @pytest.fixture(params=FORMATS)
@@ -53,7 +56,7 @@ def test_a_stored_run_opens_with_its_vocabulary_and_its_texts(stored: Path) -> N
 def test_a_stored_run_writes_the_text_that_it_wrote_then(stored: Path) -> None:
     run = charlstm.load(stored)
     assert run.generate("The ", length=60, seed=7) == FORMATS[stored.name][1]
-    # All three learned the same weights from the same text.
+    # All of them learned the same weights from the same text.
     assert run.generate("The ", length=60, seed=7, recall=0) == ALONE
 
 
@@ -107,4 +110,7 @@ def test_a_stored_run_goes_on_as_it_would_have_then(stored: Path) -> None:
     assert value["format"] == FORMAT
     assert value["recipe"]["recall"] == before.recipe.recall == (0.4 if is_blended(stored) else 0)
     assert resumed.info.recall == before.recall
+    # How several workers would have gone on.
+    told = (value["recipe"]["compress"], value["recipe"]["sync_every"])
+    assert told == (("bfloat16", 8) if stored.name == "format-5" else (None, 1))
     assert (stored / "recall.safetensors").exists() == is_blended(stored)

@@ -17,6 +17,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ from charlstm.sessions.fitting import Material
 from charlstm.sessions.following import follow
 from charlstm.sessions.resume import resume_session
 from charlstm.sessions.start import Keeping, start_session
+from charlstm.sessions.versions import check_versions, versions
 from charlstm.text import mapped
 from charlstm.training import distributed
 from charlstm.training.batches import Labelled
@@ -89,6 +91,8 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "sgd": {"optimizer": "sgd", "learning_rate": 1.0, "cell": "gru", "backend": "torch"},
     "short": {"batch": 3, "window": 100, "steps": 20, "optimizer": "adamw", "weight_decay": 0.1},
 }
+# Of workers that meet after steps 8, 16, 24, 32, at the end of the epoch, 36, and so on.
+MEETING: Mapping[str, Any] = {"sampling": "songs", "labelled": True, "sync_every": 8}
 
 
 def trainer_of(
@@ -182,9 +186,49 @@ def partly(workers: Workers, before: str, until: int, after: str) -> Results:
         return made(trainer, events)
 
 
-def going_back(workers: Workers) -> Results:
+def meeting(workers: Workers, before: str = "", until: int = -1, after: str = "") -> Results:
+    """Train in float64, or go on, meeting now and then; to where the last worker wishes to stop."""
+    with float64():
+        trainer = trainer_of(workers, **MEETING)
+        if workers.leads and before:
+            trainer.restore(Snapshot.unpacked(Path(before).read_bytes()))
+        events, possible = [], []
+        for event in trainer.run():
+            events.append(event)
+            if isinstance(event, Step):
+                possible.append((event.step, trainer.may_be_saved))
+                if event.step == 10 and workers.leads:
+                    trainer.prepare_to_save()
+            if is_step(event, until) and is_last(workers):
+                trainer.stop()
+        if workers.leads and after:
+            Path(after).write_bytes(trainer.snapshot().packed())
+        saved = [step for step, may in possible if may]
+        return {**made(trainer, events), "saved": saved}
+
+
+def rounding(workers: Workers, every: int) -> Results:
+    """Train with what workers tell each other rounded; sum numbers that show how."""
+    trainer = trainer_of(workers, **CASES["labels"], compress="bfloat16", sync_every=every)
+    results = made(trainer, list(trainer.run()))
+    values = torch.tensor([1.0, 1 + 2**-9, 256.0, 3.0, 1e-30])
+    numbers = torch.tensor([2.0**40 + workers.rank, 0.1], dtype=torch.float64)
+    workers.sum_rounded(values, numbers)
+    return {**results, "values": values.tolist(), "numbers": numbers.tolist()}
+
+
+def other_versions(workers: Workers) -> Results:
+    """Have another torch than the others, on the last worker."""
+    ours = versions()
+    patched = {**ours, "torch": "2.7.1+cpu"} if is_last(workers) else ours
+    with patch("charlstm.sessions.versions.versions", lambda: patched):
+        check_versions(workers)
+    return {}
+
+
+def going_back(workers: Workers, every: int = 1) -> Results:
     """Train, and spoil the weights of the last worker once."""
-    trainer = trainer_of(workers, **CASES["labels"])
+    trainer = trainer_of(workers, **CASES["labels"], sync_every=every)
     events: list[TrainerEvent] = []
     for event in trainer.run():
         if is_step(event, 40) and is_last(workers) and len(events) == 40:
@@ -213,12 +257,16 @@ def losing_patience(workers: Workers) -> Results:
         return made(trainer, list(trainer.run()))
 
 
-def by_the_clock(workers: Workers) -> Results:
+def by_the_clock(workers: Workers, every: int = 1) -> Results:
     """Train for minutes that only the first worker's clock knows; each step takes it a second."""
     now = [0.0]
-    trainer = trainer_of(
-        workers, clock=Clock(lambda: now[0]), minutes=1, steps=999, epochs=99, schedule="cosine"
-    )
+    endless: dict[str, Any] = {
+        "steps": 999,
+        "epochs": 99,
+        "schedule": "cosine",
+        "sync_every": every,
+    }
+    trainer = trainer_of(workers, clock=Clock(lambda: now[0]), minutes=1, **endless)
     rates = []
     for event in trainer.run():
         now[0] += 1.0 if workers.leads else 1000.0
@@ -331,6 +379,7 @@ JOBS: Mapping[str, Callable[..., Results]] = {
     for job in (
         *(exactly, roundly, partly, going_back, giving_up, losing_patience, by_the_clock),
         *(saving_between, running, other_texts, too_many, mixed, failing),
+        *(meeting, rounding, other_versions),
     )
 }
 

@@ -26,6 +26,38 @@ ThreadsOption = Annotated[
     int | None,
     typer.Option(min=1, help="Processor threads for torch.", show_default="as is fastest"),
 ]
+
+_WORKERS = "Several workers"
+
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processes on this machine that train together, each with threads of its own; "
+        "torchrun starts them on several machines.",
+        show_default="1",
+        rich_help_panel=_WORKERS,
+    ),
+]
+CompressOption = Annotated[
+    Literal["bfloat16"] | None,
+    typer.Option(
+        help="For slow networks: round what they tell each other, to half its size. Not exact.",
+        show_default=False,
+        rich_help_panel=_WORKERS,
+    ),
+]
+SyncEveryOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="For slow networks: let each make K steps of its own before they meet. Not exact, "
+        "unless K is 1.",
+        metavar="K",
+        show_default="1",
+        rich_help_panel=_WORKERS,
+    ),
+]
 EncodingOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -7,11 +7,14 @@ import typer
 from charlstm.cli.console import loading, reading_bar
 from charlstm.cli.options import (
     BackendOption,
+    CompressOption,
     DeviceOption,
     EncodingOption,
     FieldOption,
     QuietOption,
+    SyncEveryOption,
     ThreadsOption,
+    WorkersOption,
     recall_option,
     told_encoding,
 )
@@ -97,15 +100,6 @@ def train(
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Processes on this machine that train together, each with threads of its own; "
-            "torchrun starts them on several machines.",
-            show_default="1",
-        ),
-    ] = None,
     encoding: EncodingOption = None,
     field: FieldOption = None,
     newline: Annotated[
@@ -338,6 +332,9 @@ def train(
             rich_help_panel=_TRAINING,
         ),
     ] = False,
+    workers: WorkersOption = None,
+    compress: CompressOption = None,
+    sync_every: SyncEveryOption = None,
 ) -> None:
     """Train a model on your own text and save it in checkpoints/."""
     if not corpus and not resume:
@@ -374,6 +371,8 @@ def train(
         "clip": clip,
         "precision": precision,
         "seed": seed,
+        "compress": compress,
+        "sync_every": sync_every,
     }
     if resume:
         _refuse_with_resume(

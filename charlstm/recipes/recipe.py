@@ -19,6 +19,7 @@ from charlstm.text.corpus import TextOptions
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 SAMPLINGS = ("consecutive", "songs", "random")
+COMPRESSIONS = ("bfloat16",)
 
 # What Python and torch take before anything is trained.
 _PROCESS_BYTES = 430_000_000
@@ -29,7 +30,7 @@ class Recipe:
     """How a model is trained.
 
     With a corpus, a backend, a machine and its number of threads, a recipe determines the weights,
-    bit for bit on a CPU, once ``precision`` is not ``"auto"``.
+    bit for bit on a CPU, once ``precision`` is not ``"auto"``; so it does with a number of workers.
 
     Attributes:
         name: the recipe's name, for the record.
@@ -66,6 +67,11 @@ class Recipe:
         recall: the share of what is remembered of the training text in what the model expects,
             see `charlstm.model.recall.blend`; 0 for the network alone.
         seed: of the weights, the order of the windows and the dropout.
+        compress: ``"bfloat16"``: several workers tell each other numbers that are rounded to it;
+            ``None``: as they are.
+        sync_every: after how many steps several workers meet, see `charlstm.training.meetings`; 1
+            makes each step together, which is the training of one process. A single worker makes
+            that one whatever this and `compress` are.
         text: how the text is normalised.
     """
 
@@ -91,6 +97,8 @@ class Recipe:
     precision: str = "float32"
     recall: float = 0.0
     seed: int = 0
+    compress: str | None = None
+    sync_every: int = 1
     text: TextOptions = field(default_factory=TextOptions)
 
     def __post_init__(self) -> None:
@@ -120,6 +128,9 @@ class Recipe:
         check_choice("precision", self.precision, PRECISIONS)
         check_real("recall", self.recall, 0, 1)
         check_whole("seed", self.seed, 0, 2**63 - 1)
+        if self.compress is not None:
+            check_choice("compress", self.compress, COMPRESSIONS)
+        check_count("sync_every", self.sync_every, 1)
         if self.weight_decay and self.optimizer != "adamw":
             raise RecipeError(
                 Setting("weight_decay"),
@@ -164,18 +175,30 @@ SETTINGS = tuple(
 """What a person can choose, by the names of the recipe and of its two parts."""
 
 
-def training_bytes(recipe: Recipe, vocabulary_size: int) -> int:
-    """Return about how much memory a training takes, not counting the text."""
+def training_bytes(recipe: Recipe, vocabulary_size: int, workers: int = 1) -> int:
+    """Return about how much memory a training takes in one process, not counting the text.
+
+    Args:
+        recipe: of the training.
+        vocabulary_size: V.
+        workers: how many processes share its batch.
+    """
     architecture = recipe.architecture
     weights = architecture.parameter_count(vocabulary_size)
     moments = 0 if recipe.optimizer == "sgd" else 2
     # Weights, gradients and moments; the best weights; then the weights and moments three times:
     # to go back to, to be saved, and as the bytes of the file.
     kept = 4 * weights * (2 + moments + 1 + 3 * (1 + moments))
+    if workers > 1:
+        # What goes to the others. Where they meet now and then that is weights and moments, beside
+        # those of the last meeting and the outer momentum, which is kept three times as well.
+        apart = recipe.sync_every > 1
+        kept += 4 * weights * (2 * (1 + moments) + 1 + 4 if apart else 1)
     # Logits, their logarithms and their gradient; a layer's gates, their gradients and its states.
     widest = 3 * vocabulary_size + 12 * architecture.hidden * architecture.layers
     widest += 3 * (architecture.embedding or 0)
-    return _PROCESS_BYTES + kept + 4 * recipe.batch * recipe.window * widest
+    rows = -(-recipe.batch // workers)
+    return _PROCESS_BYTES + kept + 4 * rows * recipe.window * widest
 
 
 def recipe_to_json(recipe: Recipe) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,8 @@ class Snapshot:
         moments: of the optimiser, ``<weight>/<moment>``.
         state: ``h`` and ``c``, ``[L, B, H]``, as they go into the next window.
         position: the counters and sums.
+        outer: the momentum of workers that meet now and then, by the names of the weights; see
+            `charlstm.training.meetings`. Nothing where every step is made together.
     """
 
     weights: Arrays
@@ -112,10 +114,16 @@ class Snapshot:
     moments: Arrays
     state: Arrays
     position: Position
+    outer: Arrays = field(default_factory=dict)
 
     def tensors(self) -> Arrays:
         """Return what goes into ``resume.safetensors``: all but the best weights."""
-        parts = {"weights": self.weights, "moments": self.moments, "state": self.state}
+        parts = {
+            "weights": self.weights,
+            "moments": self.moments,
+            "state": self.state,
+            "outer": self.outer,
+        }
         return {
             f"{part}/{name}": array
             for part, arrays in parts.items()
@@ -146,7 +154,8 @@ class Snapshot:
             best_weights,
             _under("moments/", tensors),
             _under("state/", tensors),
-            position=position,
+            position,
+            _under("outer/", tensors),
         )
 
 
@@ -184,6 +193,8 @@ def resume_shapes(info: RunInfo, *, moved: bool) -> Shapes:
         for name, shape in weights.items():
             of_adam = {"step": (), "exp_avg": shape, "exp_avg_sq": shape}
             shapes |= {f"moments/{name}/{moment}": size for moment, size in of_adam.items()}
+    if recipe.sync_every > 1:
+        shapes |= {f"outer/{name}": shape for name, shape in weights.items()}
     state = (recipe.architecture.layers, recipe.batch, recipe.architecture.hidden)
     shapes |= {f"state/{name}": state for name in recipe.architecture.state_names}
     return shapes | {"log": None}

@@ -277,28 +277,32 @@ def check_prefixes(prefixes: Sequence[str], vocabulary: Vocabulary, options: Tex
 
 
 def check_memory(fitted: Fitted, computing: Computing) -> None:
-    """Check that a training could fit into memory at all.
+    """Check that a training could fit into memory at all, with all workers of this machine.
 
     Raises:
         RecipeError: it could not.
     """
-    recipe, V = fitted.recipe, len(fitted.vocabulary)
+    recipe, V, workers = fitted.recipe, len(fitted.vocabulary), fitted.workers
     there = machine_bytes()
-    counting = counting_bytes(fitted.cut) if recipe.recall else 0
+    of_all = f" for the {workers.here} workers of this machine" if workers.here > 1 else ""
+    counting = workers.here * counting_bytes(fitted.cut) if recipe.recall else 0
     if there is not None and counting > there:
         raise RecipeError(
             f"Counting what is to be remembered of this text would take about "
-            f"{counting / 1e9:,.1f} GB of memory, and there are {there / 1e9:,.1f}: ",
+            f"{counting / 1e9:,.1f} GB of memory{of_all}, and there are {there / 1e9:,.1f}: ",
             Setting("recall", 0),
             " trains the network alone.",
         )
-    needed = training_bytes(recipe, V) + fitted.corpus.memory_bytes
-    if computing.device.type == "cuda":
+    needed = training_bytes(recipe, V, workers.count) + fitted.corpus.memory_bytes
+    if computing.device.type != "cuda":
+        needed *= workers.here
+    else:  # each has a GPU of its own
+        of_all = ""
         there = torch.cuda.get_device_properties(computing.device).total_memory
     if there is not None and needed > there:
         raise RecipeError(
-            f"This training would take about {needed / 1e9:,.1f} GB of memory, and there are "
-            f"{there / 1e9:,.1f}: with a vocabulary of {V:,} its head has "
+            f"This training would take about {needed / 1e9:,.1f} GB of memory{of_all}, and there "
+            f"are {there / 1e9:,.1f}: with a vocabulary of {V:,} its head has "
             f"{V * recipe.architecture.hidden:,} weights and its batches "
             f"{V * recipe.batch * recipe.window:,} logits. Lower ",
             Setting("hidden"),

@@ -22,6 +22,7 @@ from charlstm.sessions.fitting import Fitted, Material, check_memory
 from charlstm.sessions.probe import choose_threads, rehearse, repeatable
 from charlstm.sessions.rereading import reread
 from charlstm.sessions.session import RELEASE_STEPS
+from charlstm.sessions.versions import check_versions
 from charlstm.text.corpus import Corpus
 from charlstm.text.mapped import DIRECTORY
 from charlstm.training.distributed import Workers
@@ -82,10 +83,11 @@ def follow(
     Raises:
         CorpusError: the text cannot be read here.
         RecipeError: this machine cannot follow the recipe.
-        WorkerError: the text is not that of the one that leads, or another worker is gone or has
-            failed.
+        WorkerError: the text is not that of the one that leads, its charlstm or torch is another
+            version, or another worker is gone or has failed.
     """
     machine = machine or Machine()
+    check_versions(workers)
     info = _told(workers.tell(b""), workers.leader)
     if machine.deterministic:
         repeatable(info.recipe)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from charlstm.errors import Message
+from charlstm.errors import Message, Part, Setting
 from charlstm.model.recall.recall import counting_bytes
 from charlstm.recipes.recipe import Recipe, training_bytes
 from charlstm.runs.directory import RunDirectory
@@ -18,6 +18,7 @@ class Teamwork:
 
     Attributes:
         workers: how many they are.
+        here: how many of them are on this machine.
         threads: of the processors of this machine, which one process could use.
         alone_seconds: what a step takes in such a process.
         step_seconds: what it takes with all workers.
@@ -25,6 +26,7 @@ class Teamwork:
     """
 
     workers: int
+    here: int
     threads: int
     alone_seconds: float
     step_seconds: float
@@ -113,11 +115,13 @@ class Plan:
 
     @property
     def memory_bytes(self) -> int:
-        """About how much memory it will take."""
-        most = training_bytes(self.recipe, len(self.vocabulary))
+        """About how much memory it will take on this machine, with all workers that are here."""
+        team = self.teamwork
+        workers, here = (1, 1) if team is None else (team.workers, team.here)
+        most = training_bytes(self.recipe, len(self.vocabulary), workers)
         if self.remembering is not None and self.resumed_step is None:
             most = max(most, counting_bytes(self.training_characters))  # before it trains
-        return most + self.corpus.memory_bytes
+        return here * (most + self.corpus.memory_bytes)
 
     @property
     def seconds(self) -> float:
@@ -128,3 +132,27 @@ class Plan:
     def passes(self) -> float:
         """How often the text will be read in that time."""
         return self.seconds / self.step_seconds / self.epoch_steps
+
+
+def how_workers_differ(recipe: Recipe, workers: int) -> tuple[Message, ...]:
+    """Say what makes the training of so many workers another one than that of one process."""
+    settings: list[Setting] = []
+    differs = []
+    if recipe.compress is not None:
+        settings.append(Setting("compress", recipe.compress))
+        differs.append(f"what workers tell each other is rounded to {recipe.compress}")
+    if recipe.sync_every > 1:
+        settings.append(Setting("sync_every", recipe.sync_every))
+        differs.append(
+            f"{'they' if differs else 'workers'} meet once in {recipe.sync_every:,} steps"
+        )
+    if not settings:
+        return ()
+    named: list[Part] = [settings[0]]
+    for setting in settings[1:]:
+        named += [" and ", setting]
+    if workers == 1:
+        does = "does" if len(settings) == 1 else "do"
+        return (Message("One process has nobody to tell, so ", *named, f" {does} nothing here."),)
+    told = f"Not exact: {' and '.join(differs)}, so the model is not quite that of one process ("
+    return (Message(told, *named, ")."),)

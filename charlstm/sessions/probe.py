@@ -96,8 +96,11 @@ def rehearse(fitted: Fitted, computing: Computing, alone_seconds: float = 0.0) -
         waited = workers.waited
         steps.append((trainer.time_step(), workers.waited - waited))
     seconds, telling = min(steps[1:])
+    # Each of these steps has ended with a meeting, of which there will be fewer.
+    rarely = telling / fitted.recipe.sync_every
+    seconds, telling = seconds - telling + rarely, rarely
     threads = torch.get_num_threads() * workers.here
-    return Teamwork(workers.count, threads, alone_seconds, seconds, telling)
+    return Teamwork(workers.count, workers.here, threads, alone_seconds, seconds, telling)
 
 
 def choose_threads(fitted: Fitted, computing: Computing) -> Threads:

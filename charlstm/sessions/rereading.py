@@ -34,6 +34,7 @@ def reread(info: RunInfo, material: Material, cache: Path) -> Corpus:
             parted=None if info.songs is None else info.songs.parted,
             formats=formats,
             suffixes=info.suffixes,
+            asked=info.recipe.text.songs,
         ),
     )
     options = info.recipe.text if info.songs else replace(info.recipe.text, songs="off")

@@ -21,7 +21,7 @@ from charlstm.runs.remembered import NAME, gram_bytes
 from charlstm.sessions.fitting import Fitted, Material, check_memory, check_prefixes, shrink
 from charlstm.sessions.following import check_shared, lead
 from charlstm.sessions.origin import Origin
-from charlstm.sessions.plan import Plan
+from charlstm.sessions.plan import Plan, how_workers_differ
 from charlstm.sessions.probe import (
     choose_threads,
     rehearse,
@@ -32,8 +32,8 @@ from charlstm.sessions.probe import (
 from charlstm.sessions.remembering import Remembering
 from charlstm.sessions.rereading import reread
 from charlstm.sessions.session import Session
-from charlstm.sessions.start import versions
 from charlstm.sessions.tensorboard import has_tensorboard
+from charlstm.sessions.versions import check_versions, versions
 from charlstm.text.corpus import Corpus
 from charlstm.text.mapped import DIRECTORY
 from charlstm.text.splitting import may_be_split
@@ -77,6 +77,7 @@ def resume_session(
         info = directory.read_info()
     material = material or Material(())
     check_shared(material, workers)
+    check_versions(workers)
     corpus = _read_again(directory, info, material)
     wished = _longer(info.recipe, wish)
     if machine.deterministic:
@@ -101,6 +102,7 @@ def resume_session(
         trainer.begin_from(origin.weights())
     _check_more_to_do(directory, trainer)
     notes = _how_to_go_on(directory, trainer)
+    notes = (*notes, *how_workers_differ(fitted.recipe, workers.count))
     if info.tensorboard and not has_tensorboard():
         note = "TensorBoard is not installed here any more, so nothing is written for it."
         notes, info = (*notes, Message(note)), replace(info, tensorboard=False)

@@ -1,7 +1,5 @@
 """How a new training begins: the text is read, the recipe fitted to it, and the run made."""
 
-import importlib.metadata
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +18,7 @@ from charlstm.runs.remembered import Remembered, gram_bytes
 from charlstm.sessions.fitting import Fitted, Material, check_memory, check_prefixes, fit_recipe
 from charlstm.sessions.following import check_shared, lead
 from charlstm.sessions.origin import Origin
-from charlstm.sessions.plan import Plan
+from charlstm.sessions.plan import Plan, how_workers_differ
 from charlstm.sessions.probe import (
     Timed,
     choose_precision,
@@ -34,6 +32,7 @@ from charlstm.sessions.probe import (
 from charlstm.sessions.remembering import Remembering
 from charlstm.sessions.session import Session
 from charlstm.sessions.tensorboard import require_tensorboard
+from charlstm.sessions.versions import check_versions, versions
 from charlstm.text.corpus import Corpus
 from charlstm.text.mapped import DIRECTORY
 from charlstm.text.reading import Encodings
@@ -106,6 +105,7 @@ def start_session(
     """
     assert workers.leads, "the others follow"
     check_shared(material, workers)
+    check_versions(workers)
     wish, machine, keeping = wish or Wish(), machine or Machine(), keeping or Keeping()
     origin = Origin.of(wish.start_from, keeping.root)
     if origin is not None:
@@ -153,6 +153,7 @@ def start_session(
             *_unlearned(fitted),
             *fitted.notes,
             *timed.notes,
+            *how_workers_differ(fitted.recipe, workers.count),
             *made.notes,
         ),
         resumed_step=None,
@@ -304,15 +305,3 @@ def _alike(corpus: Corpus) -> tuple[Message, ...]:
     """Say which characters of the text look like others, or like nothing."""
     learned = set(SPACES) & set(corpus.alphabet.characters)
     return alike(corpus.changed, corpus.counts() if learned and not corpus.options.tidy else {})
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that decide about weights."""
-    libraries = ("charlstm", "torch", "numpy", "safetensors")
-    known = {"python": platform.python_version()}
-    for library in libraries:
-        try:
-            known[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:  # run from a source tree
-            known[library] = "unknown"
-    return known

@@ -12,7 +12,7 @@ import json
 import mmap
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -76,10 +76,12 @@ def open_corpus(
         if reading.bytes <= LONGEST_IN_MEMORY:
             return held_in_memory(reading)
         described = cache / f"{_key(reading)}.json"
+        before = cache / f"{_key_before(reading)}.json"
         try:
             cache.mkdir(parents=True, exist_ok=True)
             with FileLock(cache / ".lock"):
-                return _open(described, reading) or _make(described, reading)
+                known = _open(described, reading) or _open_as_before(before, reading)
+                return known or _make(described, reading)
         except (OSError, NotImplementedError) as error:  # not every file system has locks
             reason = getattr(error, "strerror", None) or str(error)
             raise CorpusError(
@@ -89,9 +91,19 @@ def open_corpus(
 
 
 def _key(reading: Reading) -> str:
+    return _key_of(reading, reading.options, reading.earlier.parted)
+
+
+def _key_before(reading: Reading) -> str:
+    """Return the key that a text had when it was first read, and nobody knew what parts songs."""
+    asked = reading.earlier.asked or reading.options.songs
+    return _key_of(reading, replace(reading.options, songs=asked), None)
+
+
+def _key_of(reading: Reading, options: TextOptions, parted: str | None) -> str:
     encodings = [found.encoding for found in reading.found]
     formats = [asdict(form) for form in reading.formats]
-    form = [asdict(reading.options), reading.earlier.apart, reading.earlier.parted]
+    form = [asdict(options), reading.earlier.apart, parted]
     # The folders are part of the text only where songs are labelled with them.
     folders = reading.folders if FOLDER in reading.options.labels else []
     labels = [reading.earlier.labels.to_json(), folders]
@@ -129,6 +141,19 @@ def _make(described: Path, reading: Reading) -> Corpus:
     sources = reading.sources(reading.characters, reading.accounts)
     form = (reading.options, reading.sha256, mapped, reading.parted, reading.changed)
     return Corpus(ids, alphabet, sources, *form, reading.labels)
+
+
+def _open_as_before(described: Path, reading: Reading) -> Corpus | None:
+    """Return the corpus that was made when a text was first read, if it is what is to come again.
+
+    So the other workers of a training map the file of the one that leads, and a resume that of the
+    training.
+    """
+    corpus = _open(described, reading) if reading.earlier.asked is not None else None
+    if corpus is None:
+        return None
+    parted = None if corpus.songs is None else corpus.songs.parted
+    return corpus if parted == reading.earlier.parted else None
 
 
 def _open(described: Path, reading: Reading) -> Corpus | None:

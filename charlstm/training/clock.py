@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from charlstm.recipes.recipe import Recipe
+
 
 class Clock:
     """Counts the seconds of a training, over all of its sessions.
@@ -45,6 +47,12 @@ class Budget:
 
     steps: int
     minutes: float | None
+
+    @classmethod
+    def of(cls, recipe: Recipe, epoch_steps: int) -> "Budget":
+        """Return what a recipe allows where an epoch has so many steps."""
+        steps = recipe.epochs * epoch_steps
+        return cls(steps if recipe.steps is None else min(steps, recipe.steps), recipe.minutes)
 
     def progress(self, step: int, spent: float) -> float:
         """Return how much is done, from 0 to 1: of the steps, or of the minutes.

@@ -14,14 +14,16 @@ from charlstm.recipes.recipe import Recipe
 from charlstm.runs.tensors import Arrays
 from charlstm.training.batches import IGNORED, Window
 from charlstm.training.distributed import ALONE, Workers
+from charlstm.training.meetings import Meetings
 from charlstm.training.optimizer import make_optimizer
+from charlstm.training.sums import Sums
 
 
 class Seen(NamedTuple):
-    """What a window came to, in all rows of the batch.
+    """What a window came to in all rows of the batch; while workers are apart, in this one's.
 
     Attributes:
-        nats: the summed loss; where the model computes, if this is the only worker.
+        nats: the summed loss; where the model computes, unless others have told of theirs.
         counted: of how many characters.
         told: the sums of what each worker told the others.
     """
@@ -35,7 +37,8 @@ class Descent:
     """Goes down the gradient of a model's loss, one window after the other.
 
     Several workers read some rows of each window and have the same weights: the sum of their
-    gradients is that of the whole window, whoever reads which, up to the order of the sum.
+    gradients is that of the whole window, whoever reads which, up to the order of the sum. Where
+    the recipe lets them meet only now and then, each makes steps of its own in between.
 
     Args:
         recipe: what decides how.
@@ -56,7 +59,11 @@ class Descent:
         self._device = model.head.weight.device
         self._generator = torch.Generator(self._device)
         self.optimizer = make_optimizer(model, recipe)
-        self._sums: _Sums | None = None
+        self._meetings: Meetings | None = None
+        if workers.is_joined and recipe.sync_every > 1:
+            self._meetings = Meetings(workers, recipe, model, self.optimizer)
+        self._is_summed = workers.is_joined and self._meetings is None
+        self._sums: Sums | None = None
         # ``h`` and ``c`` of the rows that are read here, ``[L, B, H]`` each, as they go into the
         # next window; and those of all rows, while they are known.
         self._state: State = model.zero_state(self._rows.number)
@@ -68,16 +75,19 @@ class Descent:
         Args:
             window: what is read, and what the state goes on over.
             step: how many steps were made before.
-            tell: what this worker tells the others with it.
+            tell: what this worker tells the others with it, unless that waits until they `meet`.
 
         Raises:
             WorkerError: another worker is gone.
         """
+        if self._meetings is not None:
+            self._meetings.part()
+            tell = ()
         state = self._model.zero_state(window.inputs.shape[1]) if window.fresh else self._state
         inputs, targets = window.inputs.to(self._device), window.targets.to(self._device)
         loss, state = self._backward(state, inputs, targets, window.counted, step)
         seen = Seen(loss.detach() * window.counted, window.counted, tell)
-        if self._workers.is_joined:
+        if self._is_summed:
             seen = self._put_together(loss.detach(), self._scale(inputs), window.counted, tell)
         if self._recipe.clip:
             self._clip()
@@ -93,6 +103,38 @@ class Descent:
         self.optimizer.step()
 
     @property
+    def is_apart(self) -> bool:
+        """Whether this worker has weights of its own, until all meet."""
+        return self._meetings is not None and self._meetings.are_apart
+
+    def meet(self, read: tuple[float, int], tell: Sequence[float]) -> Seen:
+        """Let all workers have the same weights again; all do so at the same moment.
+
+        Args:
+            read: the summed loss of this worker's rows since they met, and of how many characters.
+            tell: what this worker tells the others with it.
+
+        Returns:
+            What all of them have read.
+
+        Raises:
+            WorkerError: another worker is gone.
+        """
+        assert self._meetings is not None
+        nats, counted, *told = self._meetings.meet([*read, *tell])
+        return Seen(nats, round(counted), told)
+
+    @property
+    def outer(self) -> Arrays:
+        """The momentum of workers that meet now and then; 0 where there is only one."""
+        if self._recipe.sync_every == 1:
+            return {}
+        if self._meetings is not None:
+            return self._meetings.momentum
+        weights = self._model.named_parameters()
+        return {name: torch.zeros_like(weight).cpu().numpy() for name, weight in weights}
+
+    @property
     def knows_all(self) -> bool:
         """Whether the state of all rows is known here, as it always is to a single worker."""
         return self._whole is not None or not self._workers.is_joined
@@ -105,8 +147,10 @@ class Descent:
         assert self._whole is not None, "gather() comes first"
         return self._whole
 
-    def restore(self, state: Arrays) -> None:
-        """Go on from a state of all rows, ``[L, B, H]`` by the names of its parts."""
+    def restore(self, state: Arrays, outer: Arrays) -> None:
+        """Go on from a state of all rows, ``[L, B, H]`` by the names of its parts, and `outer`."""
+        if self._meetings is not None:
+            self._meetings.restore(outer)
         names = self._recipe.architecture.state_names
         self._whole = tuple(torch.from_numpy(state[name]).to(self._device) for name in names)
         self._state = tuple(part[:, self._rows.part].contiguous() for part in self._whole)
@@ -152,7 +196,8 @@ class Descent:
         """Replace the gradients, and what is told with them, by those of all workers."""
         weights = list(self._model.parameters())
         if self._sums is None:
-            self._sums = _Sums(weights, 2 + len(tell))
+            rounded = self._recipe.compress is not None
+            self._sums = Sums(weights, 2 + len(tell), rounded=rounded)
         nats, total, *told = self._sums.of(self._workers, weights, [loss, counted, *tell])
         if total:
             self._sums.multiply(scale / total)
@@ -172,9 +217,9 @@ class Descent:
             targets.flatten(),
             ignore_index=IGNORED,
             # The mean of nothing is no number, the sum of nothing is 0.
-            reduction="mean" if counted and not self._workers.is_joined else "sum",
+            reduction="mean" if counted and not self._is_summed else "sum",
         )
-        if self._workers.is_joined:
+        if self._is_summed:
             loss = loss / self._scale(inputs)
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
@@ -188,42 +233,3 @@ class Descent:
         # than wait for the comparison.
         if self._device.type != "cpu" or norm > self._recipe.clip:
             clip_grads_with_norm_(weights, self._recipe.clip, norm)
-
-
-class _Sums:
-    """The gradients of all workers, summed with one message, and some numbers with them.
-
-    Args:
-        weights: whose gradients.
-        numbers: how many.
-    """
-
-    def __init__(self, weights: Sequence[Tensor], numbers: int) -> None:
-        size = sum(weight.numel() for weight in weights)
-        self._all = weights[0].new_zeros(size + numbers)
-        self._gradients, self._numbers = self._all[:size], self._all[size:]
-        # Laid out as the weights are, which are not all laid out by rows.
-        self._views = []
-        at = 0
-        for weight in weights:
-            self._views.append(self._all.as_strided(weight.size(), weight.stride(), at))
-            at += weight.numel()
-
-    def of(
-        self, workers: Workers, weights: Sequence[Tensor], numbers: Sequence[Tensor | float]
-    ) -> list[float]:
-        """Let the weights have the sums of all gradients; return the sums of the numbers."""
-        for weight, view in zip(weights, self._views, strict=True):
-            assert weight.grad is not None, "a backward pass comes first"
-            view.copy_(weight.grad)
-            weight.grad = view
-        for place, number in enumerate(numbers):
-            self._numbers[place] = number
-        workers.sum(self._all)
-        sums: list[float] = self._numbers.tolist()
-        return sums
-
-    def multiply(self, factor: float) -> None:
-        """Multiply all gradients."""
-        if factor != 1:
-            self._gradients.mul_(factor)

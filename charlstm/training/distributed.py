@@ -29,6 +29,7 @@ from torch import Tensor
 from charlstm.errors import CharLSTMError, RecipeError, Setting, WorkerError, count
 from charlstm.model.rows import Rows
 from charlstm.training.beating import Beating
+from charlstm.training.compression import packed, summed
 from charlstm.training.processes import KEPT, end_missing, is_gone, this_process
 
 if TYPE_CHECKING:
@@ -127,6 +128,14 @@ class Workers(AbstractContextManager["Workers"]):
 
         Raises:
             WorkerError: another worker is gone, hangs or has failed.
+        """
+
+    def sum_rounded(self, values: Tensor, numbers: Tensor) -> None:
+        """Replace values by nearly their sums, and numbers by their sums; see `sum`.
+
+        Args:
+            values: ``[N]``, told in bfloat16; see `charlstm.training.compression`.
+            numbers: ``[M]``, float64, told as they are.
         """
 
     def copy(self, values: Tensor) -> None:
@@ -236,6 +245,19 @@ class Joined(Workers):
         """See `Workers`."""
         with self._talking():
             torch.distributed.all_reduce(values)
+
+    def sum_rounded(self, values: Tensor, numbers: Tensor) -> None:
+        """See `Workers`."""
+        told = packed(values, numbers, self.count)
+        heard = torch.empty_like(told)
+        with self._talking():
+            torch.distributed.all_to_all_single(heard, told)
+        part, sums = summed(heard, len(numbers))
+        whole = part.new_empty(self.count * len(part))
+        with self._talking():
+            torch.distributed.all_gather(list(whole.chunk(self.count)), part)
+        values.copy_(whole[: len(values)])
+        numbers.copy_(sums)
 
     def copy(self, values: Tensor) -> None:
         """See `Workers`."""

@@ -1,5 +1,6 @@
 """The optimiser of a training, and its moments as plain arrays."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ from torch import Tensor
 from charlstm.model.charlm import CharLM
 from charlstm.recipes.recipe import Recipe
 from charlstm.runs.tensors import Arrays
+
+_WARM_UP_STEPS = 20
+_FLOOR = 0.01
 
 
 def make_optimizer(model: CharLM, recipe: Recipe) -> torch.optim.Optimizer:
@@ -32,6 +36,23 @@ def make_optimizer(model: CharLM, recipe: Recipe) -> torch.optim.Optimizer:
         options, lr=recipe.learning_rate, fused=fused
     )
     return optimizer
+
+
+def planned_rate(recipe: Recipe, step: int, progress: float, scale: float) -> float:
+    """Return the learning rate of the next step, by the recipe's schedule.
+
+    Args:
+        recipe: of the training.
+        step: how many steps were made.
+        progress: how much of its plan is done, from 0 to 1.
+        scale: what the recipe's rate is multiplied by.
+    """
+    peak = recipe.learning_rate * scale
+    if recipe.schedule == "constant":
+        return peak
+    warm_up = min(1.0, (step + 1) / _WARM_UP_STEPS)
+    decay = 0.5 * (1 + math.cos(math.pi * progress))
+    return peak * warm_up * (_FLOOR + (1 - _FLOOR) * decay)
 
 
 def moments_of(model: CharLM, optimizer: torch.optim.Optimizer) -> Arrays:

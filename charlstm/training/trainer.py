@@ -23,10 +23,10 @@ from charlstm.training.descent import Descent
 from charlstm.training.distributed import ALONE, Workers
 from charlstm.training.events import EpochEnd, Finished, Step, Stopped, TrainerEvent, WentBack
 from charlstm.training.held_out import HeldOut
-from charlstm.training.optimizer import moments_of, restore_moments
+from charlstm.training.meetings import Rhythm
+from charlstm.training.optimizer import moments_of, planned_rate, restore_moments
+from charlstm.training.running import RunningLoss
 
-_WARM_UP_STEPS = 20
-_FLOOR = 0.01
 # A diverged training goes back this often at most, each time with half the learning rate.
 _RETURNS = 3
 # Weights to go back to are set aside once in this many steps. On a GPU the loss is looked at
@@ -39,7 +39,8 @@ class Trainer:
     """Trains a model on one text; `run` yields what happens.
 
     Several workers, each with a trainer of its own, train one model: what happens is the same for
-    all, up to the order of sums the same as to one alone, and each yields it.
+    all, up to the order of sums the same as to one alone, and each yields it. Where they meet only
+    now and then (the recipe's ``sync_every``), all is decided when they do.
 
     Args:
         recipe: with batch and window as `charlstm.training.batches.fit` allows them.
@@ -103,10 +104,9 @@ class Trainer:
         initialize(self.model, recipe.initialization, generator)
         self.model.to(device)
         self._descent = Descent(recipe, self.model, workers)
-        steps = recipe.epochs * self.windows.steps
-        if recipe.steps is not None:
-            steps = min(steps, recipe.steps)
-        self.budget = Budget(steps, recipe.minutes)
+        self.budget = Budget.of(recipe, self.windows.steps)
+        every = recipe.sync_every if workers.is_joined else 1
+        self._rhythm = Rhythm(every, self.windows.steps, self.budget.steps)
 
         self.step = 0
         self.seconds = 0.0
@@ -114,9 +114,7 @@ class Trainer:
         self.best_loss = math.inf
         self.best_epoch = 0
         self._best: Arrays | None = None
-        # The epoch's summed nats and their count: divided once, when it is reported.
-        self._loss_sum = torch.zeros((), device=device, dtype=_sum_dtype(device))
-        self._loss_count = 0
+        self._loss = RunningLoss(device)
         # What the schedule's rate is multiplied by, and how often training went back.
         self._scale = 1.0
         self._returns = 0
@@ -140,7 +138,7 @@ class Trainer:
     @property
     def running_loss(self) -> float:
         """The training loss of the epoch so far, in nats a character."""
-        return float(self._loss_sum) / max(self._loss_count, 1)
+        return self._loss.mean
 
     @property
     def elapsed(self) -> float:
@@ -153,6 +151,8 @@ class Trainer:
         return self.budget.progress(self.step, self._agreement.spent)
 
     def _spent(self) -> float:
+        if self.budget.minutes is None:
+            return 0.0  # without a look at the clock, which every step's rate would take
         # Measuring takes as long as it did before; until it was done once, a third of what learning
         # from as much text would.
         learning = self.seconds / max(self.characters, 1)
@@ -180,7 +180,7 @@ class Trainer:
             if (self._agreement.stopping or self._at_epoch_end()) and not self._is_good():
                 yield self._go_back()
                 continue
-            if self._loss_count and self._at_epoch_end():
+            if self._loss.counted and self._at_epoch_end():
                 yield self._end_epoch()
                 self._workers.meet()
                 self._good = self.snapshot()
@@ -195,12 +195,15 @@ class Trainer:
     def _steps(self) -> Iterator[Step | WentBack]:
         """Go to the end of the epoch, or as far as possible."""
         for window in self.windows.epoch(*divmod(self.step, self.windows.steps)):
-            self._timed_step(window)
-            look = self.device.type == "cpu" or self.step % _LOOK_STEPS_ON_GPU == 0
+            self._timed_step(window, meets=self._rhythm.meets(self.step + 1))
+            if self._descent.is_apart:
+                yield self._made_step()
+                continue
+            look = self.device.type == "cpu" or self._is_due(_LOOK_STEPS_ON_GPU)
             if look and not math.isfinite(perplexity(self.running_loss)):
                 yield self._go_back()
                 return
-            if self.step % _SET_ASIDE_STEPS == 0 and self._is_good():
+            if self._is_due(_SET_ASIDE_STEPS) and self._is_good():
                 self._good = self.snapshot()
             if self._agreement.saving:
                 self._descent.gather()
@@ -209,6 +212,10 @@ class Trainer:
                 self._workers.meet()
             if self._agreement.stopping or self._at_epoch_end():
                 return
+
+    def _is_due(self, every: int) -> bool:
+        """Whether one of every so many steps was made since the workers met before."""
+        return self.step // every > self._rhythm.before(self.step) // every
 
     def _assemble(self) -> None:
         """Let all workers begin where the one that leads stands."""
@@ -225,7 +232,6 @@ class Trainer:
         return self.healthy and self._sound
 
     def _made_step(self) -> Step:
-        loss_sum, loss_count = self._loss_sum, self._loss_count
         step_seconds = self.seconds / max(self.step, 1)
         return Step(
             step=self.step,
@@ -235,7 +241,7 @@ class Trainer:
             characters=self.characters,
             seconds=self.seconds,
             seconds_left=self.budget.seconds_left(self.step, self.elapsed, step_seconds),
-            measure=lambda: float(loss_sum) / max(loss_count, 1),
+            measure=self._loss.later(),
         )
 
     def stop(self) -> None:
@@ -247,22 +253,25 @@ class Trainer:
         """Whether there can be a `snapshot` now.
 
         Always, but for one of several workers. Those put together what is in it at every end of an
-        epoch and of `run`, and after a step that the one that leads was to `prepare_to_save`.
+        epoch and of `run`, and when they meet after the one that leads was to `prepare_to_save`.
         """
         return self._descent.knows_all
 
     def prepare_to_save(self) -> None:
-        """See to it that there can be a `snapshot` after the next step."""
+        """See to it that there can be a `snapshot` after the next step, or when all meet."""
         self._agreement.save()
 
     def time_step(self) -> float:
-        """Make the next step and return the seconds it took: for a trainer that is thrown away.
+        """Make the next step, and meet: for a trainer that is thrown away.
 
         Some settings are best chosen by timing; whoever does so trains with another trainer.
+
+        Returns:
+            The seconds it took.
         """
         before = self.seconds
         window = next(self.windows.epoch(*divmod(self.step, self.windows.steps)))
-        self._timed_step(window)
+        self._timed_step(window, meets=True)
         if self.device.type == "cuda":
             began = self.clock.now()
             torch.cuda.synchronize(self.device)
@@ -315,9 +324,10 @@ class Trainer:
                 returns=self._returns,
                 best_loss=None if math.isinf(self.best_loss) else self.best_loss,
                 best_epoch=self.best_epoch,
-                loss_sum=float(self._loss_sum),
-                loss_count=self._loss_count,
+                loss_sum=float(self._loss.nats),
+                loss_count=self._loss.counted,
             ),
+            outer=self._descent.outer,
         )
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -325,7 +335,7 @@ class Trainer:
         for name, parameter in self.model.named_parameters():
             parameter.data.copy_(torch.from_numpy(snapshot.weights[name]))
         restore_moments(self.model, self._descent.optimizer, snapshot.moments)
-        self._descent.restore(snapshot.state)
+        self._descent.restore(snapshot.state, snapshot.outer)
         position = snapshot.position
         self.step = position.step
         self.seconds = position.seconds
@@ -337,17 +347,7 @@ class Trainer:
         self.best_epoch = position.best_epoch
         self.best_loss = math.inf if position.best_loss is None else position.best_loss
         self._best = None if position.best_loss is None else snapshot.best_weights
-        self._loss_sum = torch.full_like(self._loss_sum, position.loss_sum)
-        self._loss_count = position.loss_count
-
-    def _planned_rate(self) -> float:
-        """Return the learning rate of the next step, by the schedule and what has happened."""
-        peak = self.recipe.learning_rate * self._scale
-        if self.recipe.schedule == "constant":
-            return peak
-        warm_up = min(1.0, (self.step + 1) / _WARM_UP_STEPS)
-        decay = 0.5 * (1 + math.cos(math.pi * self.progress))
-        return peak * warm_up * (_FLOOR + (1 - _FLOOR) * decay)
+        self._loss.begin(position.loss_sum, position.loss_count)
 
     def _at_epoch_end(self) -> bool:
         return self.step % self.windows.steps == 0 or self.progress >= 1
@@ -366,11 +366,11 @@ class Trainer:
             return f"the held-out loss has not improved since epoch {self.best_epoch}"
         return None
 
-    def _timed_step(self, window: Window) -> None:
+    def _timed_step(self, window: Window, *, meets: bool) -> None:
         if self._threads is not None:
             self._threads.before()
         began, waited = self.clock.now(), self._workers.waited
-        self._step(window)
+        self._step(window, meets)
         self.step += 1
         if self.device.type == "cuda" and self._at_epoch_end():
             torch.cuda.synchronize(self.device)  # or the last step's time would be lost
@@ -379,14 +379,18 @@ class Trainer:
         if self._threads is not None:
             self._threads.after(seconds - (self._workers.waited - waited))
 
-    def _step(self, window: Window) -> None:
+    def _step(self, window: Window, meets: bool) -> None:
         seen = self._descent.gradient(window, self.step, self._agreement.wishes())
         self._agreement.hear(seen.told)
-        self.rate = self._planned_rate()
+        self.rate = planned_rate(self.recipe, self.step, self.progress, self._scale)
         self._descent.move(self.rate)
-        # Not in place: an event may look at the sum of its step later.
-        self._loss_sum = self._loss_sum + seen.nats
-        self._loss_count += seen.counted
+        if self._descent.is_apart:
+            self._loss.add_own(seen.nats, seen.counted)
+            if not meets:
+                return
+            seen = self._descent.meet(self._loss.own, self._agreement.wishes())
+            self._agreement.hear(seen.told)
+        self._loss.add(seen.nats, seen.counted)
 
     @property
     def _sound(self) -> bool:
@@ -441,10 +445,5 @@ class Trainer:
         if losses.used is not None and best:
             self.best_loss, self.best_epoch = losses.used, epoch
             self._best = self.weights()
-        self._loss_sum = torch.zeros_like(self._loss_sum)
-        self._loss_count = 0
+        self._loss.begin()
         return EpochEnd(report, best, last=self.progress >= 1)
-
-
-def _sum_dtype(device: torch.device) -> torch.dtype:
-    return torch.float32 if device.type == "mps" else torch.float64  # mps has no float64
