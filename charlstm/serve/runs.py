@@ -203,15 +203,13 @@ def _told(desk: Desk, directory: RunDirectory) -> dict[str, Any]:
         told["problem"] = error.message.told(named)
         return told
     marks = 0 if info.songs is None else info.songs.number * (1 + len(info.labels.names)) + 1
-    best = info.best or info.last
-    loss = None if info.best is None else info.best.validation_loss
     told |= {
         "state": _state(desk, directory, info),
         "characters": info.training_characters + info.held_out_characters - marks,
         "songs": info.songs and info.songs.number,
         "vocabulary": info.vocabulary.size,
-        "loss": loss,
-        "perplexity": best and best.validation_perplexity,
+        "loss": info.best and info.best.validation_loss,
+        "perplexity": info.best and info.best.validation_perplexity,
         "finished": info.finished,
         "labels": {name: list(info.labels.values[name]) for name in info.labels.names},
         "described": info.described(),
