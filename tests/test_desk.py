@@ -336,6 +336,20 @@ def test_a_song_that_was_changed_on_disk_is_not_written_over(visit: Visit, where
     assert desk.page.locator(".steps").get_by_text("别人写的").count() == 1
 
 
+def test_words_that_were_not_saved_yet_are_saved_while_the_page_is_left(
+    desk: Desk, where: Path
+) -> None:
+    page = desk.page
+    page.on("dialog", lambda dialog: dialog.accept())  # yes, the page may be left
+    line = desk.take(1)
+    desk.song.focus()
+    page.keyboard.type("最后")
+    page.goto("about:blank")
+    page.goto(desk.base)
+    desk.open(RUN)  # it is free again
+    assert desk.text == on_disk(where) == f"{line}\n最后"
+
+
 def test_songs_are_begun_and_given_up(desk: Desk, where: Path) -> None:
     page = desk.page
     line = desk.take(1)
