@@ -40,7 +40,7 @@ LONG = (
     "test_session.py",
     "test_desk.py",
     "test_benchmarks.py",
-    "test_serve_training.py",
+    "test_desk_training.py",
     "test_cli.py",
 )
 

@@ -37,6 +37,16 @@ WORKS = {
         "file": "MB",
         "learning": "s",
     },
+    "serving": {
+        "3 streams at once, the network alone": "chars/s",
+        "3 streams at once, with recall": "chars/s",
+        "one stream, the network alone": "chars/s",
+        "one stream, with recall": "chars/s",
+        "a text begins while 2 are written, the network alone": "ms",
+        "a text begins while 2 are written, with recall": "ms",
+        "the slowest of 4 to begin, the network alone": "ms",
+        "the slowest of 4 to begin, with recall": "ms",
+    },
     "workers": {"2 workers, tiny": "ms"},
 }
 

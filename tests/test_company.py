@@ -68,7 +68,7 @@ def test_a_text_is_the_same_alone_and_in_company_that_comes_and_goes(
         for _ in range(chance.integers(0, 12)):
             company.advance()
         if not seed % 7:
-            company.leave(texts[chance.integers(len(texts))])
+            texts[chance.integers(len(texts))].leave()
     until_over(company, texts)
     stayed = [seed for seed, text in enumerate(texts) if text.reason != "left"]
     assert len(stayed) > 20
@@ -161,7 +161,7 @@ def test_a_long_beginning_keeps_nobody_waiting(model: TrainedModel) -> None:
     while not line.is_over:
         company.advance()
     assert not book.is_over
-    company.leave(book)
+    book.leave()
     company.advance()
     assert not len(company)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import Served, serving, until
+from faults.patience import until
+from servers import Served, serving
 
 from charlstm.api import train
 from charlstm.trained import TrainedModel
@@ -270,6 +271,12 @@ def test_an_error_names_what_was_wrong_for_programs_too(server: Served) -> None:
     assert "newer, older" in missing.error
 
 
+def test_half_a_character_is_none_and_breaks_nothing(server: Served) -> None:
+    for body in (b'{"prompt": "\\ud83d"}', b'{"logit_bias": {"\\ud83d": 1}}', b'{"\\ud83d": 1}'):
+        answer = server.ask("/v1/completions", body)
+        assert (answer.status, bool(answer.error)) == (400, True)
+
+
 def test_an_error_in_a_stream_is_its_last_event(server: Served) -> None:
     # After 40 different pairs of characters there is none left that was not written before.
     body = {"no_repeat": 1, "max_tokens": 400, "lines": 90, "stream": True, "seed": 1}
@@ -287,7 +294,7 @@ def test_the_places_of_those_who_leave_are_free_at_once(server: Served) -> None:
         with server.listen("/v1/completions", body) as stream:
             assert stream.readline().startswith(b"data: ")
     # The engine has nothing else to write: one text takes no longer than it does alone.
-    until(lambda: server.complete(max_tokens=200, lines=90)["choices"], 30)
+    until(lambda: server.complete(max_tokens=200, lines=90)["choices"])
 
 
 def test_a_run_that_has_learned_more_is_opened_anew(

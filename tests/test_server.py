@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from commandline import module
 from faults.patience import HANGS_AFTER
+from faults.serving import serve_and_disturb
 from servers import Answer, Served, serving
 
 from charlstm.api import train
@@ -234,3 +235,14 @@ def test_a_killed_server_leaves_its_port_to_the_next(where: Path) -> None:
         server.process.wait(HANGS_AFTER)
     with serving(where, "--port", port) as server:
         assert server.ask("/v1/models").status == 200
+
+
+def test_whatever_is_asked_and_however_often_everybody_else_is_answered() -> None:
+    counts = serve_and_disturb(1)
+    assert counts.texts_together == 30
+    assert counts.slow_readers == 3
+    assert counts.half_requests == 20
+    assert counts.left_in_the_middle == 10
+    assert (counts.huge_bodies, counts.huge_prompts) == (1, 2)
+    assert counts.no_requests == 26
+    assert (counts.wrong_tokens, counts.foreign_names) == (5, 10)

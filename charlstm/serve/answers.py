@@ -61,9 +61,17 @@ def named(part: Setting | Command) -> str:
     return f'"{part.name}": {json.dumps(part.value, ensure_ascii=False, default=list)}'
 
 
+class _Json(JSONResponse):
+    """An answer that can be sent whatever characters are in it, halves of some as well."""
+
+    def render(self, content: Any) -> bytes:
+        told = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return told.encode(errors="replace")
+
+
 def answer(value: Any, status: int = 200) -> JSONResponse:
     """Return a value as JSON."""
-    return JSONResponse(value, status)
+    return _Json(value, status)
 
 
 def failed(refused: Refused) -> JSONResponse:

@@ -8,17 +8,18 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from charlstm.errors import CharLSTMError
-from charlstm.serve import completions, measuring, runs, songs, texts, training, writing
 from charlstm.serve.answers import Refused, failed, refusal
-from charlstm.serve.desk import Desk
-from charlstm.serve.engine import Engine
+from charlstm.serve.desk import measuring, runs, songs, texts, training, writing
+from charlstm.serve.desk.shared import Desk
 from charlstm.serve.guard import Guard, Rules
 from charlstm.serve.opened import Models
+from charlstm.serve.programs import completions
+from charlstm.serve.programs.engine import Engine
 from charlstm.serve.streams import Gone
 
 _DESK = (runs, texts, training, songs, writing, measuring)
@@ -40,7 +41,7 @@ class Served:
     root: Path
     models: Models
     desk: Desk
-    engine: Engine = field(default_factory=Engine)
+    engine: Engine
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __aenter__(self) -> "Served":
@@ -52,12 +53,13 @@ class Served:
         await self.desk.close()
 
 
-def make_app(root: Path, rules: Rules) -> Starlette:
+def make_app(root: Path, rules: Rules, engine: Engine | None = None) -> Starlette:
     """Return the app.
 
     Args:
         root: where runs live.
         rules: who may ask.
+        engine: that writes; the usual one where ``None``.
     """
     app = Starlette(
         routes=[
@@ -71,13 +73,14 @@ def make_app(root: Path, rules: Rules) -> Starlette:
             CharLSTMError: _mistaken,
             HTTPException: _not_there,
             Gone: _unheard,
+            ClientDisconnect: _unheard,
             Exception: _broken,
         },
     )
     app.add_middleware(Guard, rules=rules)
     models = Models(root)
     app.state.desk = Desk(models)
-    app.state.served = Served(root, models, app.state.desk)
+    app.state.served = Served(root, models, app.state.desk, engine or Engine())
     return app
 
 

@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import ipaddress
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,6 +26,9 @@ LARGEST_BODY = 8 << 20
 
 # A sender who pauses for so many seconds in the middle of a request has gone.
 _PATIENCE_SECONDS = 30.0
+# Of a request that is too large so much is listened to, and for so long, after it was refused.
+_DRAINED = 256 << 20
+_DRAINING_SECONDS = 5.0
 _POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -100,7 +104,10 @@ class Guard:
                     raise
                 refused = failed(error)
         if refused is not None:
-            await refused(scope, receive, with_headers.send)
+            if refused.status_code == 413:
+                await _while_it_comes(refused, receive, with_headers.send)
+            else:
+                await refused(scope, receive, with_headers.send)
 
     def _looked_at(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the answer to what is not let through.
@@ -152,7 +159,7 @@ class Guard:
         own = f"{scope['scheme']}://{headers['host']}"
         if origin != own and origin not in self._rules.origins:
             raise Refused(
-                "Pages of this origin may not ask: the server must be started so that it allows it.",
+                "Pages of this origin may not ask unless the server was told so when it began.",
                 403,
                 code="origin_not_allowed",
             )
@@ -230,6 +237,25 @@ class _Body:
             if self._left < 0:
                 raise _too_large()
         return message
+
+
+async def _while_it_comes(answer: Response, receive: Receive, send: Send) -> None:
+    """Answer a request that is still on its way, and let some more of it come.
+
+    A connection that is closed at once is reset, and who has not said all never hears why.
+    """
+    head = {"status": answer.status_code, "headers": answer.raw_headers}
+    await send({"type": "http.response.start", **head})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    left = _DRAINED
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAINING_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    break
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _too_large() -> Refused:

@@ -17,6 +17,7 @@ import uvicorn
 from charlstm.errors import RecipeError, RunError, Setting
 from charlstm.serve.app import Served, make_app
 from charlstm.serve.guard import rules
+from charlstm.serve.programs.engine import Engine
 
 HOST = "127.0.0.1"
 """Where it listens by default: on this machine alone."""
@@ -44,6 +45,7 @@ class Server:
         port: the same; the usual one or the next free one where ``None``.
         key: what others show instead of the token.
         origins: of pages elsewhere that may read its answers.
+        engine: that writes; the usual one where ``None``.
 
     Attributes:
         address: what opens it in a browser, with the token.
@@ -61,6 +63,7 @@ class Server:
         port: int | None = None,
         key: str | None = None,
         origins: Iterable[str] = (),
+        engine: Engine | None = None,
     ) -> None:
         if key is None and not is_here(host):
             raise RecipeError(
@@ -80,7 +83,7 @@ class Server:
         number = self._socket.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         self.address = f"http://{shown}:{number}/?token={token}"
-        app = make_app(root, rules(token, host=host, port=number, origins=origins))
+        app = make_app(root, rules(token, host=host, port=number, origins=origins), engine)
         self._served: Served = app.state.served
         config = uvicorn.Config(
             app,

@@ -62,9 +62,11 @@ class Text:
 
     Attributes:
         written: the prefix as the model knows it, and all that is certain to follow.
+        seen: the prefix, and all that was drawn: what a processor sees.
         drawn: each character that was drawn, if that is told; there may be more than in `written`.
         read: each character of the prefix as the model read it, if that is told.
-        reason: why it has ended: ``"song"``, ``"stop"`` or ``"length"``; ``None`` while it has not.
+        reason: why it has ended: ``"song"``, ``"stop"``, ``"length"``, or ``"left"`` where nobody
+            waits for it any more; ``None`` while it has not.
         error: why it cannot go on.
     """
 
@@ -77,7 +79,7 @@ class Text:
         self.reason: str | None = None
         self.error: CharLSTMError | None = None
         self.generator = task.generator(number)
-        self._seen = self.written
+        self.seen = self.written
         self._end = task.end()
         self._left = task.characters
         self._uniforms = uniforms([self.generator])
@@ -87,10 +89,10 @@ class Text:
         """Whether nothing follows any more."""
         return self.reason is not None or self.error is not None
 
-    @property
-    def seen(self) -> str:
-        """All that was drawn, after the prefix, also what may not be part of it."""
-        return self._seen
+    def leave(self) -> None:
+        """Do not go on with it: nobody waits any more."""
+        if not self.is_over:
+            self.reason = "left"
 
     def uniform(self) -> float:
         """Return the next number to draw by."""
@@ -98,18 +100,14 @@ class Text:
 
     def push(self, character: str) -> None:
         """Go on by a character."""
-        self._seen += character
+        self.seen += character
         self._left -= 1
         end = self._end
-        if end is None:
-            self.written += character
-        else:
-            self.written += end.push(character)
-            if not self._left and not end.reached:
-                self.written += end.rest()
-            if end.reached:
-                self.reason = "song" if end.song else "length" if end.is_full else "stop"
-        if not self._left and self.reason is None:
+        self.written += character if end is None else end.push(character)
+        if end is not None and end.reached:
+            self.reason = "song" if end.song else "length" if end.is_full else "stop"
+        elif not self._left:
+            self.written += "" if end is None else end.rest()
             self.reason = "length"
 
 
@@ -191,11 +189,6 @@ class Company:
         begins = bool(task.prefix.read or marks_before(sampler, ""))
         self._arriving.append(_Arriving(texts, reading, begins))
         return texts
-
-    def leave(self, text: Text) -> None:
-        """Do not go on with a text."""
-        if not text.is_over:
-            text.reason = "left"
 
     def advance(self) -> list[Text]:
         """Read on in what new texts begin with, and write the next character of all others.

@@ -18,6 +18,7 @@ from charlstm.text.vocabulary import UNKNOWN
 
 # Below this temperature only the likeliest is left of what is expected without the song.
 _COLDEST = 0.05
+_LEAST = np.float32(TINY)
 # So many probabilities are blended at once, in memory of this many times four bytes.
 _BLOCK = 1 << 18
 
@@ -239,6 +240,8 @@ class Blend:
             state.totals[part] = highest + np.log(sums)
             expected *= self._column(1 - shares[part]) / sums
             self._recall(expected, part, state, shares[part])
+            # A song that only repeats itself leaves nothing to all else.
+            np.maximum(expected, _LEAST, out=expected)
             np.log(expected, out=expected)
             expected *= self._of(self.temperature, part)
         return state

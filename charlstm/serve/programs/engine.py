@@ -92,8 +92,7 @@ class Engine:
 
         def end() -> None:
             for text in asking.texts:
-                if not text.is_over:
-                    text.reason = "left"
+                text.leave()
                 self._askings.pop(text, None)
 
         self._order(end)

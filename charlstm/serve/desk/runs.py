@@ -21,9 +21,9 @@ from charlstm.runs.info import RunInfo
 from charlstm.runs.known import runs_in, saved_at
 from charlstm.runs.names import check_name
 from charlstm.serve.answers import Refused, answer, asked, named
-from charlstm.serve.child import entry, samples
-from charlstm.serve.desk import Desk, desk_of
-from charlstm.serve.parts import text_of
+from charlstm.serve.desk.child import entry, samples
+from charlstm.serve.desk.shared import Desk, desk_of
+from charlstm.serve.fields import Fields
 from charlstm.writing.draft import Draft
 
 _PIECE = 1 << 18
@@ -88,8 +88,8 @@ def _whole(desk: Desk, name: str) -> dict[str, Any]:
 
 
 async def _rename(request: Request) -> Response:
-    desk, body = desk_of(request), await asked(request)
-    name = text_of(body, "name", most=1000).strip()
+    desk, fields = desk_of(request), Fields(await asked(request))
+    name = fields.needed("name", most=1000).strip()
     return answer(await anyio.to_thread.run_sync(_renamed, desk, request.path_params["run"], name))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from charlstm.serve.asked import Asked
+from charlstm.serve.programs.asked import Asked
 from charlstm.text.songs import END
 from charlstm.trained import TrainedModel
 from charlstm.writing.company import Drawn, Text

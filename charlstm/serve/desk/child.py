@@ -173,7 +173,9 @@ def _told(event: "Event", *, due: bool) -> dict[str, Any] | None:
             report = event.report
             return {"type": "epoch", "epoch": report.epoch, "history": [entry(report)]}
         case Sample():
-            one = {"epoch": event.epoch, "prefix": event.prefix, "text": event.text}
+            # As it will be read again from the run.
+            text = event.text.rstrip("\n")
+            one = {"epoch": event.epoch, "prefix": event.prefix, "text": text}
             return {"type": "sample", "samples": [one]}
         case Saved():
             return {"type": "saved", "step": event.step}
@@ -205,7 +207,7 @@ def samples(text: str) -> Iterator[dict[str, Any]]:
     """Yield what a model wrote while it learned, from what ``samples.txt`` holds."""
     parts = _SAMPLE.split(text)
     for epoch, sample in zip(parts[1::2], parts[2::2], strict=True):
-        yield {"epoch": int(epoch), "prefix": "", "text": sample.removesuffix("\n").rstrip("\n")}
+        yield {"epoch": int(epoch), "prefix": "", "text": sample.rstrip("\n")}
 
 
 def _measure(job: dict[str, Any], tell: Tell, _: Ending) -> None:

@@ -4,9 +4,9 @@ import threading
 from typing import Any
 
 from charlstm.errors import RunError
+from charlstm.serve.desk.trainings import BROKEN
+from charlstm.serve.desk.work import Work
 from charlstm.serve.opened import Models, State, state_of
-from charlstm.serve.trainings import BROKEN
-from charlstm.serve.work import Work
 
 # When the server ends, nobody waits for figures.
 _ENDING_SECONDS = 5.0

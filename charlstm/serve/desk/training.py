@@ -13,9 +13,9 @@ from starlette.routing import Route
 from charlstm.checks import check_real
 from charlstm.runs.names import check_name
 from charlstm.serve.answers import Refused, answer, asked
-from charlstm.serve.desk import Desk, desk_of
-from charlstm.serve.parts import optional, text_of
-from charlstm.serve.trainings import OVER, BusyError
+from charlstm.serve.desk.shared import Desk, desk_of
+from charlstm.serve.desk.trainings import OVER, BusyError
+from charlstm.serve.fields import Fields
 
 # How often a watcher looks for news, and after how long it says that it is still there, in seconds.
 _LOOK = 0.1
@@ -35,15 +35,15 @@ def routes() -> list[Route]:
 
 
 async def _begin(request: Request) -> Response:
-    body, desk = await asked(request), desk_of(request)
-    minutes = body.get("minutes")
+    fields, desk = Fields(await asked(request)), desk_of(request)
+    minutes = fields.take("minutes")
     if minutes is not None:
         check_real("minutes", minutes, 0, _MOST_MINUTES, above=True)
     if desk.trainings.is_running:
         raise _busy(None)
-    if ("text" in body) == ("run" in body):
+    if fields.has("text") == fields.has("run"):
         raise Refused('A training needs a "text" to learn, or a "run" to go on with.', param="text")
-    job = await anyio.to_thread.run_sync(_job, desk, body)
+    job = await anyio.to_thread.run_sync(_job, desk, fields)
     try:
         told = desk.trainings.begin(**job, minutes=minutes)
     except BusyError as error:
@@ -51,18 +51,18 @@ async def _begin(request: Request) -> Response:
     return answer(told)
 
 
-def _job(desk: Desk, body: dict[str, Any]) -> dict[str, Any]:
+def _job(desk: Desk, fields: Fields) -> dict[str, Any]:
     """Return what is to be trained.
 
     Raises:
         RunError, CorpusError: there is no such run or text, or nothing in it.
     """
-    if "run" in body:
-        directory = desk.models.directory(text_of(body, "run"))
+    if fields.has("run"):
+        directory = desk.models.directory(fields.needed("run"))
         places = desk.uploads.places_of(directory.read_info())
         return {"name": directory.name, "places": places, "resume": True}
-    upload = desk.uploads.find(text_of(body, "text"))
-    name = optional(body, "name", text_of) or upload.name
+    upload = desk.uploads.find(fields.needed("text"))
+    name = fields.text("name") or upload.name
     check_name(name)
     places = upload.places()
     desk.uploads.learning(upload)

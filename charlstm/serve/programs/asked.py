@@ -1,7 +1,7 @@
 """What a request to complete a text asks for, checked field by field."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from charlstm.model.network import Array
 from charlstm.serve.answers import Refused
+from charlstm.serve.fields import Fields, form_of, wrong
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import Decoding, Processor
 from charlstm.writing.form import Form
@@ -89,93 +90,6 @@ class Asked:
         return len(self.prompts) * self.best_of
 
 
-class Fields:
-    """The fields of a request, taken one after the other; ``null`` is the default.
-
-    Args:
-        body: the request.
-    """
-
-    def __init__(self, body: Mapping[str, Any]) -> None:
-        self._left = {name: value for name, value in body.items() if value is not None}
-
-    def take(self, name: str) -> Any:
-        """Return the value of a field, ``None`` where there is none."""
-        return self._left.pop(name, None)
-
-    def text(self, name: str) -> str | None:
-        """Return a text.
-
-        Raises:
-            Refused: it is something else, as for all that follow.
-        """
-        value = self.take(name)
-        if value is not None and not isinstance(value, str):
-            raise wrong(name, "a text", value)
-        return value
-
-    def flag(self, name: str) -> bool:
-        """Return whether something is asked for."""
-        value = self.take(name)
-        if value is not None and not isinstance(value, bool):
-            raise wrong(name, "true or false", value)
-        return bool(value)
-
-    def whole(self, name: str, low: int, high: int) -> int | None:
-        """Return a whole number."""
-        value = self.take(name)
-        if value is None:
-            return None
-        # A number of another language may have a point in it and be whole.
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if type(value) is not int or not low <= value <= high:
-            raise wrong(name, f"a whole number from {low:,} to {high:,}", value)
-        return value
-
-    def texts(self, name: str, most: int) -> tuple[str, ...]:
-        """Return a text, or a list of up to `most`, as a list."""
-        value = self.take(name)
-        if value is None:
-            return ()
-        given = [value] if isinstance(value, str) else value
-        if (
-            not isinstance(given, list)
-            or len(given) > most
-            or not all(isinstance(text, str) for text in given)
-        ):
-            raise wrong(name, f"a text or a list of up to {most} texts", value)
-        return tuple(given)
-
-    def mapping(self, name: str, of: str, is_one: Callable[[Any], bool]) -> dict[str, Any] | None:
-        """Return an object whose values are all of a kind."""
-        value = self.take(name)
-        if value is None:
-            return None
-        if not isinstance(value, dict) or not all(map(is_one, value.values())):
-            raise wrong(name, f"an object of {of}", value)
-        return value
-
-    def end(self) -> None:
-        """Check that nothing else is asked for.
-
-        Raises:
-            Refused: something is, which would not be honoured.
-        """
-        for name, nothing in _NOTHING.items():
-            if self._left.get(name, nothing) == nothing:
-                self._left.pop(name, None)
-        for name in _WITHOUT_EFFECT:
-            self._left.pop(name, None)
-        for name in self._left:
-            raise Refused(
-                f'"{name[:100]}" is not honoured here, and what is asked for is never ignored: '
-                "leave it out.",
-                param=name,
-                code="unsupported_parameter",
-            )
-
-
 def asked_of(fields: Fields, prompts: Sequence[str], likeliest: int | None) -> Asked:
     """Return what a request asks for.
 
@@ -194,7 +108,7 @@ def asked_of(fields: Fields, prompts: Sequence[str], likeliest: int | None) -> A
     longer = fields.whole("max_completion_tokens", 0, MOST_CHARACTERS)
     length = length if longer is None else longer
     stop = fields.texts("stop", _MOST_STOPS)
-    form = _form(fields.take("form"))
+    form = form_of(fields)
     asked = Asked(
         model=fields.text("model"),
         prompts=tuple(prompts),
@@ -222,7 +136,7 @@ def asked_of(fields: Fields, prompts: Sequence[str], likeliest: int | None) -> A
             f'"stream_options" has {", ".join(options)}, of which nothing is known here.',
             param="stream_options",
         )
-    fields.end()
+    fields.end(_NOTHING, _WITHOUT_EFFECT)
     _check(asked)
     return asked
 
@@ -258,25 +172,6 @@ def _check(asked: Asked) -> None:
             raise Refused(
                 f'A form says itself what is written: leave "{name}" out, or "form".', param=name
             )
-
-
-def _form(value: Any) -> Form | None:
-    """Return a form that a request describes."""
-    if value is None:
-        return None
-    if not isinstance(value, dict):
-        raise wrong("form", 'an object, such as {"lines": 4, "rhyme": "AABB"}', value)
-    form = Fields(value)
-    made = Form(
-        form.whole("lines", 1, MOST_CHARACTERS),
-        form.text("line_length") or "",
-        form.text("acrostic") or "",
-        form.text("acrostic_end") or "",
-        form.text("rhyme") or "",
-        form.texts("must", MOST_PROMPTS),
-    )
-    form.end()
-    return made
 
 
 def _bias(fields: Fields) -> dict[str, float]:
@@ -372,10 +267,3 @@ def _content(message: Any) -> str:
         if len(texts) == len(found):
             return "".join(texts)
     raise wrong("messages", 'a list of messages with texts, such as {"content": "分开"}', message)
-
-
-def wrong(name: str, expected: str, found: object) -> Refused:
-    """Return the refusal of a field that is not what it must be."""
-    shown = json.dumps(found, ensure_ascii=False, default=str)
-    shown = shown if len(shown) <= 60 else f"{shown[:60]}…"
-    return Refused(f'"{name}" must be {expected}, not {shown}.', param=name)

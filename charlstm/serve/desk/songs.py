@@ -14,10 +14,10 @@ from charlstm.checks import shown
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs.directory import RunDirectory
 from charlstm.serve.answers import Refused, answer, asked, named
-from charlstm.serve.desk import Desk, desk_of
-from charlstm.serve.leases import InUseError
-from charlstm.serve.parts import client_of, optional, text_of, whole_of
-from charlstm.serve.settings import settings_of, told
+from charlstm.serve.desk.leases import InUseError
+from charlstm.serve.desk.settings import settings_of, told
+from charlstm.serve.desk.shared import Desk, client_of, desk_of
+from charlstm.serve.fields import Fields
 from charlstm.writing.draft import Draft, revision_of
 from charlstm.writing.tree import Tree
 
@@ -60,14 +60,10 @@ def _listed(desk: Desk, run: str) -> dict[str, Any]:
 
 
 async def _new(request: Request) -> Response:
-    body, desk = await asked(request), desk_of(request)
-    text = optional(body, "text", _words) or ""
+    fields, desk = Fields(await asked(request)), desk_of(request)
+    text = fields.text("text", most=_LONGEST) or ""
     run = request.path_params["run"]
     return answer({"id": await anyio.to_thread.run_sync(_made, desk, run, text)})
-
-
-def _words(body: dict[str, Any], name: str) -> str:
-    return text_of(body, name, most=_LONGEST)
 
 
 def _made(desk: Desk, run: str, text: str) -> str:
@@ -77,8 +73,8 @@ def _made(desk: Desk, run: str, text: str) -> str:
 
 
 async def _open(request: Request) -> Response:
-    body, desk = await asked(request), desk_of(request)
-    client, over = client_of(body), body.get("take_over") is True
+    fields, desk = Fields(await asked(request)), desk_of(request)
+    client, over = client_of(fields), fields.flag("take_over")
     run, song = request.path_params["run"], request.path_params["song"]
     return answer(await anyio.to_thread.run_sync(_opened, desk, run, song, client, over))
 
@@ -116,14 +112,17 @@ def _opened(desk: Desk, run: str, song: str, client: str, over: bool) -> dict[st
 
 
 async def _save(request: Request) -> Response:
-    body, desk = await asked(request), desk_of(request)
+    fields, desk = Fields(await asked(request)), desk_of(request)
     run, song = request.path_params["run"], request.path_params["song"]
-    return answer(await anyio.to_thread.run_sync(_saved, desk, run, song, body))
+    return answer(await anyio.to_thread.run_sync(_saved, desk, run, song, fields))
 
 
-def _saved(desk: Desk, run: str, song: str, body: dict[str, Any]) -> dict[str, Any]:
+def _saved(desk: Desk, run: str, song: str, fields: Fields) -> dict[str, Any]:
     directory = desk.models.directory(run)
-    client, text, revision = client_of(body), _words(body, "text"), whole_of(body, "revision")
+    client, text = client_of(fields), fields.needed("text", most=_LONGEST)
+    revision = fields.whole("revision", 0)
+    if revision is None:
+        raise Refused('"revision" is missing.', param="revision")
     draft = Draft(directory.path, song)
     with _in_use():
         lease, had = desk.leases.take(directory, song, client)
@@ -141,14 +140,14 @@ def _saved(desk: Desk, run: str, song: str, body: dict[str, Any]) -> dict[str, A
         )
     # Whatever else is wrong with them, the words are kept.
     problems, settings, tree = [], None, None
-    if body.get("settings") is not None:
+    if fields.has("settings"):
         try:
-            settings = settings_of(body)
+            settings = settings_of(fields)
         except (CharLSTMError, Refused) as error:
             problems.append(_sentence(error))
-    if body.get("tree") is not None:
+    if fields.has("tree"):
         try:
-            tree = Tree.from_json(body["tree"]).grown(text, time.time())
+            tree = Tree.from_json(fields.take("tree")).grown(text, time.time())
         except (CharLSTMError, KeyError, TypeError) as error:
             known_error = isinstance(error, CharLSTMError)
             problems.append(_sentence(error) if known_error else '"tree" is not one.')
@@ -172,9 +171,9 @@ def _sentence(error: Exception) -> str:
 
 
 async def _alive(request: Request) -> Response:
-    body, desk = await asked(request), desk_of(request)
+    fields, desk = Fields(await asked(request)), desk_of(request)
     run, song = request.path_params["run"], request.path_params["song"]
-    await anyio.to_thread.run_sync(_renewed, desk, run, song, client_of(body))
+    await anyio.to_thread.run_sync(_renewed, desk, run, song, client_of(fields))
     return answer({})
 
 
@@ -188,17 +187,17 @@ def _renewed(desk: Desk, run: str, song: str, client: str) -> None:
 
 
 async def _close(request: Request) -> Response:
-    body, desk = await asked(request), desk_of(request)
-    client, song = client_of(body), request.path_params["song"]
+    fields, desk = Fields(await asked(request)), desk_of(request)
+    client, song = client_of(fields), request.path_params["song"]
     directory = desk.models.directory(request.path_params["run"])
     await anyio.to_thread.run_sync(desk.leases.give_back, directory, song, client)
     return answer({})
 
 
 async def _remove(request: Request) -> Response:
-    body, desk = await asked(request), desk_of(request)
+    fields, desk = Fields(await asked(request)), desk_of(request)
     run, song = request.path_params["run"], request.path_params["song"]
-    client = optional(body, "client", lambda body, _: client_of(body))
+    client = client_of(fields) if fields.has("client") else None
     await anyio.to_thread.run_sync(_removed, desk, run, song, client)
     return answer({})
 

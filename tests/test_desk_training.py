@@ -14,7 +14,7 @@ from songs import LYRICS, learn
 from charlstm.api import load
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.keeping import is_training
-from charlstm.serve import measures
+from charlstm.serve.desk import measures
 
 OVER = ("finished", "stopped", "failed")
 
@@ -166,4 +166,4 @@ def test_figures_are_those_of_the_command_line_and_are_computed_once(tmp_path: P
         assert novelty["passages"][0]["text"] == LYRICS[:40].strip("\n")
         assert novelty["held_out"]["characters"] == len(model.held_out())
         page.refused("/api/runs/song/novelty", {"texts": []})
-        page.refused("/api/runs/song/novelty", {"texts": "我"})
+        page.refused("/api/runs/song/novelty", {"texts": 5})

@@ -1,23 +1,21 @@
 """Lines for a song, what would follow in one, and what there is to say of all of them."""
 
 from functools import partial
-from typing import Any
 
 import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from charlstm.checks import check_whole
 from charlstm.serve.answers import Refused, answer, asked
-from charlstm.serve.desk import desk_of
-from charlstm.serve.parts import client_of, optional, text_of, texts_of, whole_of
-from charlstm.serve.settings import label_of, settings_of
+from charlstm.serve.desk.settings import label_of, settings_of
+from charlstm.serve.desk.shared import client_of, desk_of
+from charlstm.serve.fields import Fields
 
 # What is read while somebody waits for an answer.
 _LONGEST = 50_000
 _LONGEST_LINE = 2_000
-_MOST_LINES, _MOST_WITHOUT = 20, 500
+_MOST_LINES, _MOST_WITHOUT, _MOST_LINES_SEEN = 20, 500, 100_000
 
 
 def routes() -> list[Route]:
@@ -31,27 +29,23 @@ def routes() -> list[Route]:
 
 
 async def _propose(request: Request) -> Response:
-    body, desk = await asked(request), desk_of(request)
-    count = body.get("count", 5)
-    check_whole("count", count, 1, _MOST_LINES)
-    seed = optional(body, "seed", whole_of)
-    if seed is not None:
-        check_whole("seed", seed, 0)
-    begun = _optional_text(body, "begun", _LONGEST_LINE)
+    fields, desk = Fields(await asked(request)), desk_of(request)
+    count, seed = fields.whole("count", 1, _MOST_LINES) or 5, fields.whole("seed", 0)
+    begun = fields.text("begun", most=_LONGEST_LINE) or ""
     if "\n" in begun:
         raise Refused('"begun" is a part of one line, so it has no line breaks.', param="begun")
-    without = texts_of(body, "without")[-_MOST_WITHOUT:]
-    before, after = _optional_text(body, "before"), _optional_text(body, "after")
+    without = fields.texts("without", _MOST_LINES_SEEN)[-_MOST_WITHOUT:]
+    before, after = _around(fields)
     if before and not before.endswith("\n"):
         before += "\n"
     directory = desk.models.directory(request.path_params["run"])
-    if body.get("client") is not None:
-        desk.leases.renew(directory, client_of(body))
+    if fields.has("client"):
+        desk.leases.renew(directory, client_of(fields))
     work = partial(
         desk.songwriters.propose,
         directory.name,
         before,
-        settings_of(body),
+        settings_of(fields),
         begun=begun,
         after=after,
         count=count,
@@ -62,22 +56,22 @@ async def _propose(request: Request) -> Response:
 
 
 async def _continue(request: Request) -> Response:
-    body, desk = await asked(request), desk_of(request)
-    before, after = _optional_text(body, "before"), _optional_text(body, "after")
+    fields, desk = Fields(await asked(request)), desk_of(request)
+    before, after = _around(fields)
     if after.split("\n")[0].strip():  # something stands there already
         return answer({"text": ""})
-    work = partial(desk.songwriters.go_on, request.path_params["run"], before, settings_of(body))
+    work = partial(desk.songwriters.go_on, request.path_params["run"], before, settings_of(fields))
     return answer({"text": await anyio.to_thread.run_sync(work, limiter=desk.quick)})
 
 
 async def _read(request: Request) -> Response:
-    body, desk = await asked(request), desk_of(request)
-    text = text_of(body, "text", most=_LONGEST)
-    work = partial(desk.songwriters.read, request.path_params["run"], text, label_of(body))
+    fields, desk = Fields(await asked(request)), desk_of(request)
+    text = fields.needed("text", most=_LONGEST)
+    work = partial(desk.songwriters.read, request.path_params["run"], text, label_of(fields))
     return answer(await anyio.to_thread.run_sync(work, limiter=desk.heavy))
 
 
-def _optional_text(body: dict[str, Any], name: str, most: int = _LONGEST) -> str:
-    if body.get(name) is None:
-        return ""
-    return text_of(body, name, most=most)
+def _around(fields: Fields) -> tuple[str, str]:
+    """Return the text before a place, and the text after it."""
+    before, after = (fields.text(name, most=_LONGEST) for name in ("before", "after"))
+    return before or "", after or ""

@@ -1,5 +1,6 @@
 """How good a model is, and how much of some texts is copied from what it has learned."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -8,10 +9,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from charlstm.serve.answers import Refused, answer, asked
-from charlstm.serve.desk import Desk, desk_of
-from charlstm.serve.parts import texts_of
+from charlstm.serve.desk.shared import Desk, desk_of
+from charlstm.serve.fields import Fields
 from charlstm.text.songs import as_read
 
+_MOST_TEXTS = 64
 _MOST_CHARACTERS = 1_000_000
 # As for the command line: more would hardly change the figures.
 _HELD_OUT = 100_000
@@ -33,8 +35,8 @@ async def _measure(request: Request) -> Response:
 
 
 async def _novelty(request: Request) -> Response:
-    body, desk = await asked(request), desk_of(request)
-    texts = texts_of(body, "texts")
+    fields, desk = Fields(await asked(request)), desk_of(request)
+    texts = fields.texts("texts", _MOST_TEXTS)
     if not any(text.strip() for text in texts):
         raise Refused('"texts" holds no text.', param="texts")
     if sum(map(len, texts)) > _MOST_CHARACTERS:
@@ -44,7 +46,7 @@ async def _novelty(request: Request) -> Response:
     return answer(await anyio.to_thread.run_sync(_novel, desk, run, texts, limiter=desk.slow))
 
 
-def _novel(desk: Desk, run: str, texts: list[str]) -> dict[str, Any]:
+def _novel(desk: Desk, run: str, texts: Sequence[str]) -> dict[str, Any]:
     model = desk.models.get(run)
     plain = [as_read(model.info.recipe.text.apply(text)) for text in texts]
     novelty = model.novelty(*plain)

@@ -1,14 +1,18 @@
 """What the answers to the page share: the training, the songs that are open, what was computed."""
 
+import re
+
 import anyio
 from starlette.requests import Request
 
-from charlstm.serve.leases import Leases
-from charlstm.serve.measures import Measures
+from charlstm.serve.answers import Refused
+from charlstm.serve.desk.leases import Leases
+from charlstm.serve.desk.measures import Measures
+from charlstm.serve.desk.songwriters import Songwriters
+from charlstm.serve.desk.trainings import Trainings
+from charlstm.serve.desk.uploads import Uploads
+from charlstm.serve.fields import Fields
 from charlstm.serve.opened import Models
-from charlstm.serve.songwriters import Songwriters
-from charlstm.serve.trainings import Trainings
-from charlstm.serve.uploads import Uploads
 
 
 class Desk:
@@ -52,3 +56,15 @@ def desk_of(request: Request) -> Desk:
     """Return the desk that a request is for."""
     desk: Desk = request.app.state.desk
     return desk
+
+
+def client_of(fields: Fields) -> str:
+    """Return which tab asks.
+
+    Raises:
+        Refused: it does not say so.
+    """
+    client = fields.needed("client", most=100)
+    if not re.fullmatch(r"[\w.-]+", client):
+        raise Refused('"client" must be letters, digits, "." and "-".', param="client")
+    return client

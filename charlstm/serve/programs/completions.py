@@ -14,9 +14,9 @@ from starlette.routing import Route
 
 from charlstm.runs.known import saved_at
 from charlstm.serve.answers import Refused, answer, asked, refusal
-from charlstm.serve.asked import (
+from charlstm.serve.fields import Fields
+from charlstm.serve.programs.asked import (
     Asked,
-    Fields,
     asked_of,
     biased,
     likeliest_of,
@@ -24,9 +24,8 @@ from charlstm.serve.asked import (
     messages_of,
     prompts_of,
 )
-from charlstm.serve.engine import Asking
-from charlstm.serve.streams import EventStream, unless_gone
-from charlstm.serve.told import (
+from charlstm.serve.programs.engine import Asking
+from charlstm.serve.programs.told import (
     CHAT,
     COMPLETION,
     Prepared,
@@ -41,6 +40,7 @@ from charlstm.serve.told import (
     reason_of,
     whole,
 )
+from charlstm.serve.streams import EventStream, unless_gone
 from charlstm.trained import TrainedModel
 from charlstm.writing.decoding import Decoding
 from charlstm.writing.drawer import first_seed

@@ -11,7 +11,7 @@ from desks import Page, Server, desk
 from faults.patience import HANGS_AFTER, until
 from songs import learn
 
-from charlstm.serve import leases
+from charlstm.serve.desk import leases
 
 SONGS = "/api/runs/song/songs"
 LINES = "我在桥边等你来\n他在海上看大海\n"

@@ -11,8 +11,8 @@ from starlette.routing import Route
 from charlstm.errors import CharLSTMError, Setting
 from charlstm.recipes.wish import Wish
 from charlstm.serve.answers import Refused, answer, asked, named
-from charlstm.serve.desk import Desk, desk_of
-from charlstm.serve.uploads import Upload
+from charlstm.serve.desk.shared import Desk, desk_of
+from charlstm.serve.desk.uploads import Upload
 from charlstm.text.corpus import Corpus
 from charlstm.text.mapped import DIRECTORY, open_corpus
 from charlstm.text.separators import FILES, separator_named, separator_of

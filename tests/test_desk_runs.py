@@ -13,7 +13,7 @@ from songs import LYRICS, learn
 
 from charlstm.api import load
 from charlstm.files import exclusive
-from charlstm.serve import uploads
+from charlstm.serve.desk import uploads
 
 
 @pytest.fixture(scope="module")

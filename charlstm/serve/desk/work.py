@@ -1,4 +1,4 @@
-"""A process beside the server, and what it says; see `charlstm.serve.child`."""
+"""A process beside the server, and what it says; see `charlstm.serve.desk.child`."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ class Work:
     """A process that does one job.
 
     Args:
-        job: what; see `charlstm.serve.child`.
+        job: what; see `charlstm.serve.desk.child`.
         hear: called with each event, in a thread of its own.
         ended: called with the exit code, after the last event.
 
@@ -35,13 +35,15 @@ class Work:
     ) -> None:
         self._hear, self._ended = hear, ended
         paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
+        # Of threads a server that writes wants one, and a training as many as are fastest.
+        environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
         # What lies in the folder that the server was started in is no program of ours. A terminal
         # that is closed, or Ctrl-C in it, is for the server alone.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "charlstm.serve.child"],
+            [sys.executable, "-P", "-m", "charlstm.serve.desk.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env={**environment, "PYTHONPATH": os.pathsep.join(paths)},
             start_new_session=True,
         )
         self._say(json.dumps(job))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charlstm.errors import CharLSTMError, RunError
-from charlstm.serve.work import Work
+from charlstm.serve.desk.work import Work
 
 # So many seconds a training has to finish its step and to save when the server ends.
 _SAVING_SECONDS = 60.0
