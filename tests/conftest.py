@@ -38,6 +38,7 @@ LONG = (
     "test_launching.py",
     "test_elastic.py",
     "test_session.py",
+    "test_desk.py",
     "test_benchmarks.py",
     "test_desk_training.py",
     "test_cli.py",

@@ -305,3 +305,14 @@ def test_a_server_that_is_killed_loses_nothing_that_was_saved_and_a_page_goes_on
         server.end()
     assert server.process.returncode == 0
     assert written(place, "q\n").returncode == 0
+
+
+def test_last_words_that_arrive_after_the_song_was_closed_are_kept_and_leave_it_closed(
+    page: Page,
+) -> None:
+    song, told = opened(page)
+    page.post(f"{song}/close", {"client": "tab-1"})
+    last = {"client": "tab-1", "revision": told["revision"], "text": "最后\n"}
+    page.post(f"{song}/save", last)
+    page.post(f"{song}/alive", {"client": "tab-1"})
+    assert page.post(f"{song}/open", {"client": "tab-2"})["text"] == "最后\n"

@@ -19,6 +19,11 @@ LEASE_SECONDS = 60.0
 """So long after its last word a tab still has its song."""
 
 
+# Of so many songs that tabs have closed it is remembered by whom, long enough for what was still
+# on its way.
+_REMEMBERED = 1000
+
+
 class InUseError(CharLSTMError):
     """A song is open elsewhere."""
 
@@ -54,6 +59,7 @@ class Leases:
         self._lock = threading.RLock()
         self._timer: threading.Timer | None = None
         self._closed = False
+        self._left: dict[tuple[Path, str, str], None] = {}
 
     def take(
         self, run: RunDirectory, song: str, client: str, *, over: bool = False
@@ -99,9 +105,22 @@ class Leases:
                 if lease.client == client:
                     lease.until = time.monotonic() + LEASE_SECONDS
 
+    def come(self, run: RunDirectory, song: str, client: str) -> None:
+        """Let a tab that has closed a song have it again."""
+        with self._lock:
+            self._left.pop((run.path, song, client), None)
+
+    def has_left(self, run: RunDirectory, song: str, client: str) -> bool:
+        """Return whether a tab has closed a song: what it says later was on its way by then."""
+        with self._lock:
+            return (run.path, song, client) in self._left
+
     def give_back(self, run: RunDirectory, song: str, client: str) -> None:
         """Close a song, if this tab has it."""
         with self._lock:
+            self._left[run.path, song, client] = None
+            while len(self._left) > _REMEMBERED:
+                del self._left[next(iter(self._left))]
             here = self._runs.get(run.path)
             if here is not None and (lease := here.leases.get(song)) and lease.client == client:
                 del here.leases[song]

@@ -83,6 +83,7 @@ def _opened(desk: Desk, run: str, song: str, client: str, over: bool) -> dict[st
     directory = desk.models.directory(run)
     draft = _there(directory, song)
     with _in_use():
+        desk.leases.come(directory, song, client)
         lease, _ = desk.leases.take(directory, song, client, over=over)
     try:
         text, revision = draft.read(aside=("Save it as UTF-8 first.",)), draft.revision
@@ -157,6 +158,9 @@ def _saved(desk: Desk, run: str, song: str, fields: Fields) -> dict[str, Any]:
     finally:
         if draft.kept:
             lease.revision = revision_of(text.encode(errors="replace"))
+        # A tab that goes away sends its last words and closes the song, which arrive in any order.
+        if desk.leases.has_left(directory, song, client):
+            desk.leases.give_back(directory, song, client)
     return {"revision": lease.revision, "problem": " ".join(problems) or None}
 
 
@@ -176,6 +180,8 @@ async def _alive(request: Request) -> Response:
 def _renewed(desk: Desk, run: str, song: str, client: str) -> None:
     directory = desk.models.directory(run)
     _there(directory, song)
+    if desk.leases.has_left(directory, song, client):
+        return
     with _in_use():
         desk.leases.take(directory, song, client)
 

@@ -181,7 +181,7 @@ export class Keeping {
 
   #warn = (event) => {
     if (this.safe) return;
-    this.#leave();
+    this.#leave(event);
     event.preventDefault();
   };
 
