@@ -35,8 +35,14 @@ def written(info: RunInfo = INFO) -> dict[str, Any]:
     return value
 
 
+def of_format_4() -> dict[str, Any]:
+    value = written() | {"format": 4}
+    del value["recipe"]["layout"]
+    return value
+
+
 def of_format_3() -> dict[str, Any]:
-    value = written() | {"format": 3}
+    value = of_format_4() | {"format": 3}
     del value["recipe"]["recall"], value["recall"]
     return value
 
@@ -67,6 +73,12 @@ def test_a_run_of_an_older_format_is_the_network_alone(value: dict[str, Any]) ->
     assert read.share() == read.share(0) == 0
     with pytest.raises(RecipeError, match=r"^This run remembers nothing of its training text "):
         read.share(0.4)
+
+
+def test_a_run_of_an_older_format_goes_on_with_the_windows_that_it_had() -> None:
+    for value in (of_format_2(), of_format_4()):
+        value["recipe"]["name"] = "d2l"
+        assert info_from_json(completed(value, value["format"])).recipe.layout == "even"
 
 
 def test_a_run_of_format_2_gives_the_same_hash_whatever_its_line_ends(tmp_path: Path) -> None:
@@ -112,5 +124,6 @@ def test_what_is_not_what_it_must_be_is_handed_on(broken: object) -> None:
     found = completed(value, OLDEST)
     assert found["corpus"] == 5
     # An object lacks all the more; what is none stays what it was.
-    assert found["recipe"] == ({"recall": 0.0, **broken} if isinstance(broken, dict) else broken)
+    brought = {"recall": 0.0, "layout": "even"}
+    assert found["recipe"] == (brought | broken if isinstance(broken, dict) else broken)
     assert completed({}, OLDEST) == {"recall": None}

@@ -20,7 +20,10 @@ NETWORK, BLEND = 3.183482217545412, 2.4879201880219033
 RECORDED = {NETWORK: NETWORK, BLEND: 2.58630602791988}
 ALONE = "The hb\n eg dlneeeant猜lh响  h  nachnne  s o d egnuir tngoh oe do好h"
 BLENDED = "The luleob wseooontt洞外\n机o s  hewins  ot a weobowad ing s  oaun好l"
-FORMATS = {"format-2": (NETWORK, ALONE), "format-3": (NETWORK, ALONE), "format-4": (BLEND, BLENDED)}
+FORMATS = {
+    **{f"format-{number}": (NETWORK, ALONE) for number in (2, 3)},
+    **{f"format-{number}": (BLEND, BLENDED) for number in (4, 5)},
+}
 
 
 @pytest.fixture(params=FORMATS)
@@ -53,7 +56,7 @@ def test_a_stored_run_opens_with_its_vocabulary_and_its_texts(stored: Path) -> N
 def test_a_stored_run_writes_the_text_that_it_wrote_then(stored: Path) -> None:
     run = charlstm.load(stored)
     assert run.generate("The ", length=60, seed=7) == FORMATS[stored.name][1]
-    # All three learned the same weights from the same text.
+    # All learned the same weights from the same text.
     assert run.generate("The ", length=60, seed=7, recall=0) == ALONE
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-FORMAT = 4
+FORMAT = 5
 """The version that is written."""
 
 OLDEST = 2
@@ -30,6 +30,7 @@ _BROUGHT: Mapping[int, Mapping[tuple[str, ...], Mapping[str, Any]]] = MappingPro
             ("corpus",): {"apart": False, "songs": None, "suffixes": [".txt"], "labels": {}},
         },
         4: {("recipe",): {"recall": 0.0}, (): {"recall": None}},
+        5: {("recipe",): {"layout": "even"}},
     }
 )
 
