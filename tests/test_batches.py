@@ -12,6 +12,7 @@ from charlstm.text.vocabulary import Ids
 from charlstm.training.batches import FEWEST_CHARACTERS, Window, Windows, fit
 
 SAMPLINGS = ("consecutive", "songs", "random")
+LAYOUTS = ("even", "whole", "offset")
 
 quick = settings(deadline=None, max_examples=60)
 
@@ -36,13 +37,14 @@ def places(characters: int) -> Ids:
     return np.arange(characters, dtype=np.uint16)
 
 
-def windows(size: Size, sampling: str, seed: int = 0) -> Windows:
+def windows(size: Size, sampling: str, seed: int = 0, layout: str = "even") -> Windows:
     return Windows(
         places(size.characters),
         batch=size.batch,
         window=size.window,
         sampling=sampling,
         seed=seed,
+        layout=layout,
     )
 
 
@@ -51,11 +53,11 @@ def inputs(yielded: list[Window]) -> list[list[list[int]]]:
 
 
 @quick
-@given(SIZES, st.sampled_from(SAMPLINGS), st.integers(0, 3))
+@given(SIZES, st.sampled_from(SAMPLINGS), st.integers(0, 3), st.sampled_from(LAYOUTS))
 def test_a_window_is_a_piece_of_the_text_in_each_column_and_its_targets_come_one_later(
-    size: Size, sampling: str, number: int
+    size: Size, sampling: str, number: int, layout: str
 ) -> None:
-    source = windows(size, sampling)
+    source = windows(size, sampling, layout=layout)
     yielded = list(source.epoch(number))
     assert len(yielded) == source.steps > 0
     for window in yielded:
@@ -70,9 +72,11 @@ def test_a_window_is_a_piece_of_the_text_in_each_column_and_its_targets_come_one
 
 
 @quick
-@given(SIZES)
-def test_consecutive_windows_continue_each_other_column_by_column(size: Size) -> None:
-    yielded = list(windows(size, "consecutive").epoch(0))
+@given(SIZES, st.sampled_from(LAYOUTS), st.integers(0, 3))
+def test_consecutive_windows_continue_each_other_column_by_column(
+    size: Size, layout: str, number: int
+) -> None:
+    yielded = list(windows(size, "consecutive", layout=layout).epoch(number))
     for before, after in pairwise(yielded):
         assert torch.equal(after.inputs[0], before.targets[-1])
 
@@ -93,6 +97,52 @@ def test_consecutive_windows_are_as_few_as_can_be_and_as_even_as_can_be(size: Si
     lengths = [len(window.inputs) for window in windows(size, "consecutive").epoch(0)]
     assert len(lengths) == -(-sum(lengths) // size.window)
     assert max(lengths) - min(lengths) <= 1
+
+
+def in_the_first_edition(text: Ids, batch: int, window: int) -> list[list[list[int]]]:
+    """Return the inputs of an epoch as the book's program makes them."""
+    length = len(text) // batch
+    rows = text[: batch * length].reshape(batch, length)
+    epoch = range((length - 1) // window)
+    return [rows[:, i * window : (i + 1) * window].T.tolist() for i in epoch]
+
+
+def in_the_second_edition(text: Ids, batch: int, window: int, offset: int) -> list[list[list[int]]]:
+    """Return the inputs of an epoch as the book's program makes them from an offset on."""
+    many = (len(text) - offset - 1) // batch * batch
+    rows = text[offset : offset + many].reshape(batch, -1)
+    epoch = range(rows.shape[1] // window)
+    return [rows[:, i * window : (i + 1) * window].T.tolist() for i in epoch]
+
+
+@quick
+@given(SIZES)
+def test_whole_windows_are_those_of_the_first_edition_where_it_has_any(size: Size) -> None:
+    yielded = inputs(list(windows(size, "consecutive", layout="whole").epoch(0)))
+    book = in_the_first_edition(places(size.characters), size.batch, size.window)
+    assert yielded == book or (not book and len(yielded) == 1)
+
+
+@quick
+@given(SIZES, st.integers(0, 3))
+def test_windows_from_an_offset_are_those_of_the_second_edition(size: Size, number: int) -> None:
+    source = windows(size, "consecutive", layout="offset")
+    yielded = inputs(list(source.epoch(number)))
+    offset = yielded[0][0][0]
+    assert 0 <= offset <= size.window
+    book = in_the_second_edition(places(size.characters), size.batch, size.window, offset)
+    # Where an early offset would leave room for one more window, every epoch has as many steps.
+    assert yielded == book[: source.steps]
+    assert len(book) - source.steps <= 1
+    assert source.characters(source.steps) == size.batch * size.window * source.steps
+
+
+def test_an_epoch_of_the_books_has_eight_steps_and_the_second_begins_anywhere_in_a_window() -> None:
+    for layout, steps in {"even": 9, "whole": 8, "offset": 8}.items():
+        assert windows(Size(10_000, 32, 35), "consecutive", layout=layout).steps == steps
+    source = windows(Size(10_000, 32, 35), "consecutive", seed=5, layout="offset")
+    first = [int(next(source.epoch(number)).inputs[0, 0]) for number in range(1_000)]
+    assert set(first) == set(range(36))
 
 
 @quick

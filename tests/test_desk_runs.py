@@ -13,6 +13,8 @@ from songs import LYRICS, learn
 
 from charlstm.api import load
 from charlstm.files import exclusive
+from charlstm.runs.directory import RunDirectory
+from charlstm.runs.freeing import free, of_run
 from charlstm.serve.desk import uploads
 
 
@@ -115,6 +117,15 @@ def test_a_run_without_a_model_is_empty(page: Page, root: Path) -> None:
     (root / "song" / "history.jsonl").unlink()
     told = page.get("/api/runs/song")
     assert (told["state"], told["history"], told["samples"]) == ("empty", [], [])
+
+
+def test_a_run_whose_resume_file_was_let_go_is_not_offered_to_learn_on(
+    page: Page, root: Path
+) -> None:
+    (room,) = of_run(RunDirectory(root / "song"))
+    free(room)
+    told = page.get("/api/runs/song")
+    assert (told["state"], told["can_resume"]) == ("ready", False)
 
 
 # Texts.

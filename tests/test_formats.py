@@ -37,7 +37,7 @@ def written(info: RunInfo = INFO) -> dict[str, Any]:
 
 def of_format_4() -> dict[str, Any]:
     value = written() | {"format": 4}
-    del value["recipe"]["compress"], value["recipe"]["sync_every"]
+    del value["recipe"]["compress"], value["recipe"]["sync_every"], value["recipe"]["layout"]
     return value
 
 
@@ -79,6 +79,12 @@ def test_a_run_of_an_older_format_is_the_network_alone(value: dict[str, Any]) ->
 def test_workers_of_an_older_run_made_every_step_together(value: dict[str, Any]) -> None:
     recipe = info_from_json(completed(value, value["format"])).recipe
     assert (recipe.compress, recipe.sync_every) == (None, 1)
+
+
+def test_a_run_of_an_older_format_goes_on_with_the_windows_that_it_had() -> None:
+    for value in (of_format_2(), of_format_4()):
+        value["recipe"]["name"] = "d2l"
+        assert info_from_json(completed(value, value["format"])).recipe.layout == "even"
 
 
 def test_a_run_of_format_2_gives_the_same_hash_whatever_its_line_ends(tmp_path: Path) -> None:
@@ -124,6 +130,6 @@ def test_what_is_not_what_it_must_be_is_handed_on(broken: object) -> None:
     found = completed(value, OLDEST)
     assert found["corpus"] == 5
     # An object lacks all the more; what is none stays what it was.
-    brought = {"recall": 0.0, "compress": None, "sync_every": 1}
+    brought = {"recall": 0.0, "compress": None, "sync_every": 1, "layout": "even"}
     assert found["recipe"] == ({**brought, **broken} if isinstance(broken, dict) else broken)
     assert completed({}, OLDEST) == {"recall": None}

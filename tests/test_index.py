@@ -8,7 +8,7 @@ import pytest
 from commandline import Charlstm
 
 from charlstm.api import load, train
-from charlstm.cli.screen import _size
+from charlstm.cli.tables import told_size
 from charlstm.errors import RunError
 
 LYRICS = "".join(
@@ -80,7 +80,7 @@ def test_the_plan_tells_its_size_and_what_it_took(charlstm: Charlstm, place: Pat
     assert result.code == 0, result.stderr
     size = (place / "checkpoints" / "other" / INDEX).stat().st_size
     told = (
-        rf"^index: +{_size(size)}, made in (under )?\d+\.\d seconds, to tell what is copied; "
+        rf"^index: +{told_size(size)}, made in (under )?\d+\.\d seconds, to tell what is copied; "
         "--no-index"
     )
     assert re.search(told, result.stderr, re.M)
@@ -91,7 +91,7 @@ def test_the_plan_tells_its_size_and_what_it_took(charlstm: Charlstm, place: Pat
     [(65, "1 kB"), (31_499, "31 kB"), (99_499, "99 kB"), (100_000, "0.10 MB"), (7e6, "7.00 MB")],
 )
 def test_a_small_index_is_told_in_kilobytes(size: int, shown: str) -> None:
-    assert _size(size) == shown
+    assert told_size(size) == shown
 
 
 def test_without_an_index_nothing_is_left_and_nothing_said(charlstm: Charlstm, place: Path) -> None:

@@ -52,6 +52,7 @@ RECIPES = st.builds(
     batch=st.integers(1, 65_536),
     window=st.integers(1, 65_536),
     sampling=st.sampled_from(["consecutive", "songs", "random"]),
+    layout=st.sampled_from(["even", "whole", "offset"]),
     epochs=st.integers(1, 2**53),
     steps=st.none() | st.integers(1, 2**53),
     patience=st.none() | st.integers(1, 2**53),
@@ -304,7 +305,7 @@ def test_every_setting_of_every_part_can_be_overridden_by_its_own_name() -> None
     # No two parts have a field of one name, or one of them could not be reached.
     assert len(settings) == sum(len(dataclasses.fields(part)) for part in parts)
     del settings["architecture"], settings["text"]
-    del settings["line_ends"]  # of older runs, and nobody's choice
+    del settings["line_ends"], settings["layout"]  # of older runs or books, and nobody's choice
     assert Recipe(name="other", batch=1, seed=5).override(**settings) == PLAIN
 
 
@@ -352,6 +353,7 @@ def test_d2l_is_the_lyrics_exercise_setting_for_setting(backend: str, initializa
         batch=32,
         window=35,
         sampling="consecutive",
+        layout="whole",
         epochs=160,
         steps=None,
         patience=None,

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from charlstm import __version__
-from charlstm.cli import compare, evaluate, generate, novelty, serve, train, write
+from charlstm.cli import compare, evaluate, generate, novelty, runs, serve, train, write
 from charlstm.cli.console import fail, visible
 from charlstm.cli.names import option
 from charlstm.cli.streams import be_quiet, take_streams
@@ -67,6 +67,7 @@ app.command("serve")(serve.serve)
 app.command("compare")(compare.compare)
 evaluate.app.command("novelty")(novelty.novelty)
 app.add_typer(evaluate.app, name="eval")
+app.add_typer(runs.app, name="runs")
 
 
 def _tell_version(wanted: bool) -> None:

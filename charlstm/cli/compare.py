@@ -1,22 +1,18 @@
 """`charlstm compare`: the same text, budget and seed for several models."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from charlstm.cli.console import (
     interruptible,
-    is_terminal,
     loading,
     notes,
     progress_bar,
     reading_bar,
-    results,
     say_guesses,
     say_left_out,
     visible,
-    write_result,
 )
 from charlstm.cli.options import (
     DeviceOption,
@@ -28,6 +24,7 @@ from charlstm.cli.options import (
     told_encoding,
 )
 from charlstm.cli.streams import be_quiet, check_redirections
+from charlstm.cli.tables import fitting, plain_table, write_tables
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -39,8 +36,6 @@ _CELLS = "lstm,gru,rnn,peephole,coupled"
 # Of the network alone: it is the architectures that are compared.
 _HELD_OUT = "held-out ppl"
 _RECALL = "with recall"
-# Where nobody sees how wide it is, every column is whole.
-_WIDE = 1_000
 _TITLES = ("weights", "s/epoch", "chars/s", "train ppl", _HELD_OUT, _RECALL)
 # What a narrow terminal leaves out, in this order; the file has all of it.
 _LESS_TELLING = ("s/epoch", "chars/s", "weights", _RECALL)
@@ -192,22 +187,19 @@ def _say(outcome: "Outcome") -> None:
 
 
 def _draw(comparison: "Comparison", outcomes: "list[Outcome]") -> None:
-    from rich.table import Table
     from rich.text import Text
 
     from charlstm.sessions.counted import NAME
 
-    console = results()
-    if not is_terminal(sys.stdout):
-        console.width = _WIDE
-    figures = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    written = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    figures, written = plain_table(), plain_table()
     for table in (figures, written):
         table.add_column("", overflow="fold", no_wrap=True)
     rows = {outcome.trial.name: _figures(outcome) for outcome in outcomes}
     if comparison.ngram is not None:
         rows[NAME] = _counted(comparison.ngram)
-    titles = _room(rows, console.width if is_terminal(sys.stdout) else None)
+    used = [title for title in _TITLES if any(title in row for row in rows.values())]
+    named = [{"": name, **row} for name, row in rows.items()]
+    _, *titles = fitting(("", *used), named, _LESS_TELLING)
     for title in titles:
         figures.add_column(title, justify="right", no_wrap=True)
     written.add_column("a line it wrote", overflow="fold")
@@ -223,12 +215,7 @@ def _draw(comparison: "Comparison", outcomes: "list[Outcome]") -> None:
     for outcome in outcomes:
         if outcome.report is not None:
             written.add_row(Text(outcome.trial.name), Text(visible(outcome.sample)))
-    with console.capture() as drawn:
-        console.print(figures)
-        if written.row_count:
-            console.print()
-            console.print(written)
-    write_result(drawn.get())
+    write_tables(figures, *([written] if written.row_count else []))
     files = "compare.csv, compare.svg" if written.row_count else "compare.csv"
     notes().print(f"{comparison.path}: {files}, and a run for each", style="dim", markup=False)
 
@@ -260,18 +247,3 @@ def _counted(ngram: "Counted") -> dict[str, str]:
 
 def _figure(perplexity: float | None) -> str:
     return "–" if perplexity is None else f"{perplexity:,.2f}"
-
-
-def _room(rows: dict[str, dict[str, str]], width: int | None) -> tuple[str, ...]:
-    """Return the columns that there is room for beside whole names; all where `width` is None."""
-    names = max(map(len, rows), default=0)
-    widths = {
-        title: 2 + max(len(title), *(len(row.get(title, "")) for row in rows.values()))
-        for title in _TITLES
-        if title != _RECALL or any(_RECALL in row for row in rows.values())
-    }
-    for title in _LESS_TELLING:
-        if width is None or names + sum(widths.values()) <= width:
-            break
-        del widths[title]
-    return tuple(widths)

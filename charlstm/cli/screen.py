@@ -22,6 +22,7 @@ from charlstm.cli.console import (
     write_result,
 )
 from charlstm.cli.names import option
+from charlstm.cli.tables import told_duration, told_size
 from charlstm.errors import count
 from charlstm.figures import Report
 from charlstm.recipes.recipe import Recipe
@@ -231,7 +232,7 @@ def _draw_plan(console: Console, plan: Plan) -> None:
     if plan.index_bytes is not None:
         took = "under 0.1" if plan.index_seconds < 0.1 else f"{plan.index_seconds:.1f}"
         rows["index"] = (
-            f"{_size(plan.index_bytes)}, made in {took} seconds, to tell what is copied; "
+            f"{told_size(plan.index_bytes)}, made in {took} seconds, to tell what is copied; "
             "--no-index leaves it out"
         )
     if plan.remembering is not None:
@@ -283,7 +284,7 @@ def _remembered(told: Remembering, share: float) -> str:
     what = "the song so far alone, because --no-index leaves out the grams of the text"
     if told.grams:
         of = "" if told.characters is None else f" of the last {told.characters:,}"
-        what = f"{told.grams:,} grams of up to {told.order} characters{of}, {_size(told.size)}"
+        what = f"{told.grams:,} grams of up to {told.order} characters{of}, {told_size(told.size)}"
     if told.grams and told.seconds is not None:
         took = "under 0.1" if told.seconds < 0.1 else f"{told.seconds:.1f}"
         what += f", counted in {took} seconds"
@@ -345,22 +346,7 @@ def _time(plan: Plan) -> str:
     often = f"{plan.passes:,.0f} times" if plan.passes >= 2 else f"{plan.passes:.2g} times"
     if often == "1 times":
         often = "once"
-    return f"{_duration(plan.seconds)}, reading the text {often}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 10:
-        return "10 seconds or less"
-    if seconds < 100:
-        return f"about {seconds:.0f} seconds"
-    if seconds < 100 * 60:
-        return f"about {seconds / 60:.0f} minutes"
-    return f"about {seconds / 3600:.1f} hours"
-
-
-def _size(size: int) -> str:
-    """Return a number of bytes in the unit that suits it."""
-    return f"{max(size / 1e3, 1):.0f} kB" if size < 100_000 else f"{size / 1e6:.2f} MB"
+    return f"{told_duration(plan.seconds)}, reading the text {often}"
 
 
 def _figure(value: float | None, form: str) -> str:

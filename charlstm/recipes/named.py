@@ -1,11 +1,16 @@
 """The recipes with a name: one that suits a text and a budget, and the book's exercise."""
 
+import dataclasses
 import math
+from typing import Any
 
 from charlstm.checks import check_choice
 from charlstm.recipes.architecture import Architecture
-from charlstm.recipes.recipe import Recipe
+from charlstm.recipes.recipe import SETTINGS, Recipe
 from charlstm.text.corpus import TextOptions
+
+NAMES = ("auto", "d2l")
+"""What they are called."""
 
 SHARE = 0.4
 """The share of an n-gram model that was best, or nearly so, for every text that was tried."""
@@ -25,7 +30,7 @@ def d2l(backend: str = "scratch") -> Recipe:
 
     The first edition trains it twice: from scratch, with the weights drawn by hand, and with the
     library's LSTM and the library's own initialisation. Training perplexity is the figure there,
-    so nothing is held out.
+    so nothing is held out. Its windows leave out the end of each row: 8 steps an epoch.
     """
     return Recipe(
         name="d2l",
@@ -38,6 +43,7 @@ def d2l(backend: str = "scratch") -> Recipe:
         batch=32,
         window=35,
         sampling="consecutive",
+        layout="whole",
         epochs=160,
         validation=0.0,
         text=TextOptions(newline="space", limit=10_000, songs="off"),
@@ -121,5 +127,56 @@ def named(
     passes: float | None = None,
 ) -> Recipe:
     """Return the recipe called `name`; the arguments are those of `auto` and `d2l`."""
-    check_choice("recipe", name, ("auto", "d2l"))
+    check_choice("recipe", name, NAMES)
     return d2l(backend) if name == "d2l" else auto(characters, alphabet, passes)
+
+
+def differing(
+    recipe: Recipe,
+    characters: int,
+    alphabet: int,
+    *,
+    backend: str = "auto",
+    started: bool = False,
+) -> dict[str, tuple[Any, Any]]:
+    """Return the settings of a recipe that the one it is named after has otherwise, both of each.
+
+    What follows from the time or the machine that a training had is none of them: epochs of a
+    budget in minutes, and the precision that was found to be faster.
+
+    Args:
+        recipe: as a training had it.
+        characters: of its text, held-out part included.
+        alphabet: how many different ones are known of it; the text may have had some more.
+        backend: that trained it.
+        started: whether it began with the weights of another run, and learns more slowly.
+    """
+    if recipe.name not in NAMES:
+        return {}
+    passes = None if recipe.minutes is None else (recipe.epochs - 0.5) / 2
+    # What was held out may have had characters of its own.
+    theirs = [
+        _settings(named(recipe.name, characters, size, backend=backend, passes=passes))
+        for size in (alphabet, alphabet * 5 // 4)
+    ]
+    left_out = {"epochs"} if recipe.minutes is not None else set()
+    if theirs[0]["precision"] == "auto":
+        left_out.add("precision")
+    if started:
+        left_out.add("learning_rate")
+    mine = _settings(recipe)
+    return {
+        name: (mine[name], theirs[0][name])
+        for name in SETTINGS
+        if name not in left_out and all(mine[name] != other[name] for other in theirs)
+    }
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """Return the settings of a recipe, of its architecture and of its text by their names."""
+    parts = (recipe, recipe.architecture, recipe.text)
+    return {
+        entry.name: getattr(part, entry.name)
+        for part in parts
+        for entry in dataclasses.fields(part)
+    }

@@ -20,6 +20,7 @@ from charlstm.text.corpus import TextOptions
 PRECISIONS = ("auto", "float32", "bfloat16")
 SAMPLINGS = ("consecutive", "songs", "random")
 COMPRESSIONS = ("bfloat16",)
+LAYOUTS = ("even", "whole", "offset")
 
 # What Python and torch take before anything is trained.
 _PROCESS_BYTES = 430_000_000
@@ -52,6 +53,10 @@ class Recipe:
         window: T, how many characters the gradient reaches back.
         sampling: ``"consecutive"`` windows that carry the state on; ``"songs"``, the same with the
             songs in another order in every epoch; or ``"random"`` windows that start from zero.
+        layout: of windows that are not random: ``"even"`` leaves out nothing. As Dive into Deep
+            Learning has them, ``"whole"`` leaves out what fills no window at the end of each row,
+            and ``"offset"`` begins elsewhere in every epoch besides; nobody chooses these two but
+            by the recipes of that book.
         epochs: how often the training text is read.
         steps: stop after this many optimiser steps, if that comes first.
         minutes: stop after this many minutes, if they are over first; the schedule then ends with
@@ -88,6 +93,7 @@ class Recipe:
     batch: int = 32
     window: int = 64
     sampling: str = "consecutive"
+    layout: str = "even"
     epochs: int = 20
     steps: int | None = None
     minutes: float | None = None
@@ -116,6 +122,7 @@ class Recipe:
         check_whole("batch", self.batch, 1, 65_536)
         check_whole("window", self.window, 1, 65_536)
         check_choice("sampling", self.sampling, SAMPLINGS)
+        check_choice("layout", self.layout, LAYOUTS)
         check_count("epochs", self.epochs, 1)
         if self.steps is not None:
             check_count("steps", self.steps, 1)
@@ -163,8 +170,8 @@ class Recipe:
 
 # The parts of a recipe that are replaced as a whole, if at all.
 _WHOLE = {"name", "architecture", "text"}
-# How older versions did what nobody would choose today.
-_OLD = {"line_ends"}
+# How older versions, and books, did what nobody would choose today.
+_OLD = {"line_ends", "layout"}
 
 SETTINGS = tuple(
     entry.name

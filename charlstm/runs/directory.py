@@ -60,7 +60,7 @@ from charlstm.runs.known import names_told, runs_in, saved_at
 from charlstm.runs.marks import MARK
 from charlstm.runs.names import check_name
 from charlstm.runs.remembered import NAME, read_recall
-from charlstm.runs.snapshot import Position, Snapshot, read_log, resume_shapes
+from charlstm.runs.snapshot import Position, Snapshot, read_log, read_position, resume_shapes
 from charlstm.runs.tensors import Arrays, Shapes, read_tensors
 
 ROOT = Path("checkpoints")
@@ -301,11 +301,8 @@ class RunDirectory:
         counters: dict[str, Any] = {}
 
         def shapes(metadata: dict[str, str]) -> Shapes:
-            value = parse(path, metadata.get("position", "").encode("utf-8", "surrogatepass"))
-            if not isinstance(value, dict):
-                raise RunError(f"{path} is damaged: it does not say where training stood. {ADVICE}")
-            counters.update(value)
-            return resume_shapes(info, moved=value.get("step") != 0)
+            counters.update(read_position(path, metadata))
+            return resume_shapes(info, moved=counters.get("step") != 0)
 
         tensors = read_tensors(path, shapes)
         log = parse(path, tensors.pop("log").tobytes())

@@ -26,12 +26,21 @@ _PIECE = 1 << 20
 
 
 def size(run: RunDirectory) -> int:
-    """Return how many bytes the files of a run have; links do not count."""
-    total = 0
-    for path in _files(run.path):
+    """Return how many bytes the files of a run have; links do not count, nor does what is one."""
+    return sum(sizes(run.path).values())
+
+
+def sizes(top: Path) -> dict[str, int]:
+    """Return the files below a directory, and how many bytes each has.
+
+    Args:
+        top: the directory; nothing of one that is a link counts, and no link below it.
+    """
+    found = {}
+    for path in () if top.is_symlink() else _files(top):
         with contextlib.suppress(OSError):  # it may be gone again
-            total += path.lstat().st_size
-    return total
+            found[path.relative_to(top).as_posix()] = path.lstat().st_size
+    return found
 
 
 def is_training(run: RunDirectory) -> bool:

@@ -2,10 +2,12 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
+from charlstm.checks import shown
 from charlstm.errors import RunError
-from charlstm.files import read_bytes
+from charlstm.files import is_file, read_bytes
 
 
 def runs_in(root: Path) -> list[Path]:
@@ -30,3 +32,26 @@ def saved_at(path: Path) -> float:
         return float(saved) if math.isfinite(saved) else 0.0
     except (RunError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0.0
+
+
+def newest_first(root: Path) -> list[Path]:
+    """Return the directories of all runs, the one that was saved last first."""
+    return sorted(runs_in(root), key=lambda path: (saved_at(path), path), reverse=True)
+
+
+def run_in(root: Path, name: str) -> Path:
+    """Return the directory of a run that lies in a root, and nowhere else.
+
+    Args:
+        root: where runs live.
+        name: of the run, or its path as a shell completes it: ``checkpoints/song``.
+
+    Raises:
+        RunError: there is none in the root.
+    """
+    path = root / Path(name).name
+    if name != path.name and Path(name) != path:
+        raise RunError(f"{shown(name)} is no run in {root}{os.sep}, and nothing else is changed.")
+    if path.name.startswith(".") or not is_file(path / "run.json"):
+        raise RunError(f"There is no run called {shown(path.name)}{names_told(root)}.")
+    return path

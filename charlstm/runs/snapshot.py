@@ -8,16 +8,26 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import load, save
 
 from charlstm.checks import check_real, check_whole
+from charlstm.errors import RunError, Setting
 from charlstm.figures import ENDLESS, LARGEST, Report
+from charlstm.files import ADVICE, opened_in_place, parse
 from charlstm.runs.fields import check_writable, strings, typed
 from charlstm.runs.info import RunInfo
 from charlstm.runs.tensors import Arrays, Shapes
+
+NAME = "resume.safetensors"
+"""The file of a snapshot."""
+
+# What stands in its place once it was let go. Without it whoever resumes the run would begin it
+# anew, and put an untrained model in the place of the trained one.
+_LET_GO = save({}, {"let_go": "true"})
 
 
 @dataclass(frozen=True)
@@ -163,6 +173,43 @@ def _under(part: str, tensors: Arrays) -> Arrays:
     return {
         name.removeprefix(part): array for name, array in tensors.items() if name.startswith(part)
     }
+
+
+def let_go() -> bytes:
+    """Return what stands in the place of a snapshot that was let go."""
+    return _LET_GO
+
+
+def is_let_go(run: Path) -> bool:
+    """Return whether the snapshot of a run was let go, so that its training cannot go on."""
+    try:
+        with opened_in_place(run / NAME) as file:
+            return file.read(len(_LET_GO) + 1) == _LET_GO
+    except OSError:
+        return False
+
+
+def read_position(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return the counters in the header of a snapshot's file, which are still to be checked.
+
+    Args:
+        path: of the file.
+        metadata: of its header.
+
+    Raises:
+        RunError: it was let go, or does not say where training stood.
+    """
+    if "let_go" in metadata:
+        raise RunError(
+            f"{path.parent} cannot be trained further: its {NAME} was let go to save space. "
+            "It writes and is measured as before; a new run begins with its weights, with ",
+            Setting("start_from", str(path.parent)),
+            ".",
+        )
+    value = parse(path, metadata.get("position", "").encode("utf-8", "surrogatepass"))
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is damaged: it does not say where training stood. {ADVICE}")
+    return value
 
 
 def read_log(value: object) -> tuple[list[Report], list[str]]:

@@ -22,7 +22,7 @@ Ends = NDArray[np.int64]
 _HIDDEN = 10
 
 # What tells one stream of random numbers from another that has the same seed and epoch.
-_LABELS, _ORDER = 1, 9
+_LABELS, _ORDER, _OFFSET = 1, 9, 17
 
 FEWEST_CHARACTERS = 100
 """A training text shorter than this teaches nothing that could be measured."""
@@ -128,6 +128,9 @@ class Windows:
         batch: B. ``fit`` returns the values that a small text allows.
         window: T; consecutive windows may be a little shorter, to come out even.
         sampling: ``"consecutive"``, ``"songs"`` or ``"random"``.
+        layout: of windows that are not random: ``"even"`` leaves out nothing; ``"whole"`` and
+            ``"offset"`` have windows of T, as Dive into Deep Learning has them in its first and in
+            its second edition, and leave out what fills none at the end of each row.
         seed: of the order, and of the labels that are hidden.
         labels: of the songs; they are read and never predicted. ``None`` if there are none.
         ends: of the songs; ``None`` or nothing for a text of one piece, which ``"songs"`` reads as
@@ -144,6 +147,7 @@ class Windows:
         window: int,
         sampling: str,
         seed: int,
+        layout: str = "even",
         labels: Labelled | None = None,
         ends: Ends | None = None,
         rows: Rows | None = None,
@@ -152,20 +156,27 @@ class Windows:
         self.ids = ids
         self.labels = labels
         self.batch, self.window = batch, window
-        self.sampling = sampling
+        self.sampling, self.layout = sampling, layout
         self.seed = seed
         self._part = (rows or Rows.dealt(batch)).part
         self._ends = None
         if sampling == "songs" and ends is not None and len(ends) > 1:
             self._ends = ends
-        if sampling != "random":
+        if sampling == "random":
+            self.steps = (len(ids) - 1) // window // batch
+            self._row = self.steps * window
+        elif layout == "even":
             # Rows begin at even distances and are as long as the longest distance, so that some
             # neighbours share one character and none is ever left out. Their windows are as even
             # as possible, at most T long, so that no step is made on a sliver.
             self._row = -(-(len(ids) - 1) // batch)
             self.steps = -(-self._row // window)
         else:
-            self.steps = (len(ids) - 1) // window // batch
+            # In the first edition a row's targets lie within the row; in the second they need not,
+            # and the latest beginning decides here, so that all epochs have as many steps.
+            whole = layout == "whole"
+            row = len(ids) // batch - 1 if whole else (len(ids) - window - 1) // batch
+            self.steps = max(row // window, 1)
             self._row = self.steps * window
 
     def characters(self, steps: int) -> int:
@@ -182,7 +193,7 @@ class Windows:
             if self._ends is not None:
                 generator = np.random.default_rng([self.seed, number, _ORDER])
                 moved = _Reordered(self._ends, generator)
-            rows = (np.arange(B) * (len(self.ids) - 1) // B)[self._part]
+            rows = self._rows(number)[self._part]
             for step in range(start, self.steps):
                 begin, end = self._begin(step), self._begin(step + 1)
                 yield self._window(rows + begin, end - begin, step == 0, hidden, moved)
@@ -199,6 +210,19 @@ class Windows:
             for step in range(start, self.steps):
                 rows = order[step * B : (step + 1) * B][self._part]
                 yield self._window(rows, T, True, hidden)
+
+    def _rows(self, number: int) -> NDArray[np.int64]:
+        """Return where the rows of epoch `number` begin, where windows are not random."""
+        N, B = len(self.ids), self.batch
+        if self.layout == "even":
+            return np.arange(B) * (N - 1) // B
+        offset = 0
+        if self.layout == "offset":
+            latest = min(self.window, N - 1 - B * self._row)  # of a short text
+            generator = np.random.default_rng([self.seed, number, _OFFSET])
+            offset = int(generator.integers(0, latest + 1))
+        within = self.layout == "whole" and self._row < N // B
+        return offset + np.arange(B) * (N // B if within else (N - offset - 1) // B)
 
     def _begin(self, step: int) -> int:
         """Return where in its row window `step` begins."""

@@ -80,8 +80,7 @@ class Trainer:
         recall: Recall | None = None,
         workers: Workers = ALONE,
     ) -> None:
-        computing = Computing(backend, device)
-        check_precision(recipe.precision, recipe.architecture.cell, computing)
+        check_precision(recipe.precision, recipe.architecture.cell, Computing(backend, device))
         self.recipe = recipe
         self.device = device
         # Labels are read and not predicted.
@@ -92,6 +91,7 @@ class Trainer:
             batch=recipe.batch,
             window=recipe.window,
             sampling=recipe.sampling,
+            layout=recipe.layout,
             seed=recipe.seed,
             labels=labels,
             ends=ends,

@@ -12,13 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from charlstm.errors import CharLSTMError, RunError
+from charlstm.errors import RunError
 from charlstm.figures import finite
 from charlstm.files import is_file, read_bytes
 from charlstm.runs import keeping
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
-from charlstm.runs.known import runs_in, saved_at
+from charlstm.runs.known import newest_first
+from charlstm.runs.listing import Listed
 from charlstm.runs.names import check_name
 from charlstm.serve.answers import Refused, answer, asked, named
 from charlstm.serve.desk.child import entry, samples
@@ -49,14 +50,13 @@ async def _list(request: Request) -> Response:
 
 
 def _all(desk: Desk) -> dict[str, Any]:
-    found = []
-    for path in runs_in(desk.root):
+    runs = []
+    for path in newest_first(desk.root):
         try:
             check_name(path.name)
         except RunError:  # nothing here could ask for it
             continue
-        found.append((saved_at(path), path))
-    runs = [_told(desk, RunDirectory(path)) for _, path in sorted(found, reverse=True)]
+        runs.append(_told(desk, RunDirectory(path)))
     training = desk.trainings.told
     return {"runs": runs, "training": training, "root": str(desk.root)}
 
@@ -178,54 +178,14 @@ async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
 
 def _told(desk: Desk, directory: RunDirectory) -> dict[str, Any]:
     """Return what the page shows of a run."""
-    told: dict[str, Any] = {
-        "name": directory.name,
-        "state": "damaged",
-        "problem": None,
-        "characters": 0,
-        "songs": None,
-        "vocabulary": 0,
-        "loss": None,
-        "perplexity": None,
-        "bytes": keeping.size(directory),
-        "saved": saved_at(directory.path),
-        "finished": None,
-        "labels": {},
-        "described": "",
-        "can_resume": False,
+    listed = Listed.of(directory, training=desk.trainings.run == directory.name)
+    info = listed.info
+    return {
+        **listed.to_json(named),
+        "can_resume": info is not None and listed.may_go_on and _has_text(desk, info),
         "is_kept": directory.has_index,
-        "recall": 0.0,
         "drafts": len(Draft.all_of(directory.path)),
     }
-    try:
-        info = directory.read_info()
-    except CharLSTMError as error:
-        told["problem"] = error.message.told(named)
-        return told
-    marks = 0 if info.songs is None else info.songs.number * (1 + len(info.labels.names)) + 1
-    told |= {
-        "state": _state(desk, directory, info),
-        "characters": info.training_characters + info.held_out_characters - marks,
-        "songs": info.songs and info.songs.number,
-        "vocabulary": info.vocabulary.size,
-        "loss": info.best and info.best.validation_loss,
-        "perplexity": info.best and info.best.validation_perplexity,
-        "finished": info.finished,
-        "labels": {name: list(info.labels.values[name]) for name in info.labels.names},
-        "described": info.described(),
-        "recall": info.recipe.recall,
-    }
-    told["can_resume"] = told["state"] != "training" and _has_text(desk, info)
-    result: dict[str, Any] = finite(told)
-    return result
-
-
-def _state(desk: Desk, directory: RunDirectory, info: RunInfo) -> str:
-    if desk.trainings.run == directory.name or keeping.is_training(directory):
-        return "training"
-    if not is_file(directory.path / "model.safetensors"):
-        return "empty"
-    return "ready" if info.finished is not None or not directory.has_resume else "stopped"
 
 
 def _has_text(desk: Desk, info: RunInfo) -> bool:
