@@ -284,7 +284,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
         "head_rate",
         *("weight_decay", "clip", "dropout", "batch", "window", "sampling", "epochs", "steps"),
         *("minutes", "patience", "validation", "min_count", "precision", "seed", "text"),
-        *("recall", "compress", "sync_every"),
+        *("recall", "compress", "sync_every", "layout"),
     }
     assert set(recipe["architecture"]) == {"cell", "hidden", "layers", "embedding"}
 
