@@ -115,8 +115,11 @@ export class Keeping {
     this.#busy = true;
     if (!this.#lost) this.onState("waiting", "");
     try {
-      await pause(rest, signal);
-      while (this.#dirty) await this.#saveOnce(signal);
+      // What is typed meanwhile is gathered again, so that a disk is not written at every letter.
+      do {
+        await pause(rest, signal);
+        if (this.#dirty) await this.#saveOnce(signal);
+      } while (this.#dirty);
       this.onState("saved", this.#problem);
     } catch (problem) {
       if (!signal.aborted && problem.name !== "AbortError") this.#stuck(problem);

@@ -61,8 +61,11 @@ export class Writing {
       beforeRemove: () => this.keeping.end(),
       onDownload: () => this.#download(),
     });
-    this.keeping = new Keeping(run.name, id, () => this.#snapshot(), (state, sentence) =>
-      this.#kept(state, sentence),
+    this.keeping = new Keeping(
+      run.name,
+      id,
+      () => this.#snapshot(),
+      (state, sentence) => this.#kept(state, sentence),
     );
     this.sheet = new Sheet(this, left, {
       onStep: (way) => this.#step(way),
