@@ -6,7 +6,7 @@
 import { Gone, Refused, events, get, ofRun, patience, pause, post } from "./api.js";
 import { curve } from "./curve.js";
 import { announce, button, el } from "./dom.js";
-import { shownDuration, shownFigure, shownPercent, shownShort } from "./figures.js";
+import { shownDone, shownDuration, shownFigure, shownShort } from "./figures.js";
 import { chooseTime } from "./new.js";
 import { asSentence, sentenceOf, trouble } from "./questions.js";
 import { t } from "./strings.js";
@@ -206,6 +206,7 @@ function viewOf(page) {
     },
     connected(there) {
       away.textContent = there ? "" : t("training-away");
+      stop.disabled = !there;
     },
     nothing() {
       page.replaceChildren(
@@ -227,7 +228,7 @@ function viewOf(page) {
 
 function sayState(training) {
   if (training.state === "running") {
-    const done = shownPercent(training.progress ?? 0);
+    const done = shownDone(training.progress ?? 0);
     if (training.seconds_left === null) return t("training-running", { done });
     return t("training-left", { done, time: shownDuration(training.seconds_left) });
   }
