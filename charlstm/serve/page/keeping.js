@@ -143,6 +143,12 @@ export class Keeping {
       sessionStorage.removeItem(this.#store);
     } catch (problem) {
       this.#dirty = true;
+      if (problem.code === "changed" && !this.#lost) {
+        // Perhaps by this very tab, whose last words before it was loaded again came late: then
+        // what stands on disk is what stands here.
+        this.#lost = true;
+        return;
+      }
       if (!(problem instanceof Gone) || signal.aborted) throw problem;
       this.#lost = true;
       sessionStorage.setItem(this.#store, this.snapshot().text);
