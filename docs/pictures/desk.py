@@ -44,7 +44,7 @@ def draw_desk_dark(where: Path, run: str) -> bytes:
     """Draw a song in the dark, in Chinese, with what is copied and what surprises."""
 
     def write(page: "Page") -> None:
-        _begin(page, run, rhyme="", length="")
+        _begin(page, run, rhyme="", length="6-9")
         for number in (1, 1, 2, 1):
             _take(page, number)
         page.get_by_role("button", name="意外").click()

@@ -139,7 +139,9 @@ def _longer(root: Path, name: str, minutes: float) -> dict[str, Any]:
         return {"minutes": minutes}
     snapshot, history, _ = directory.read_resume(info)
     position = snapshot.position
-    longer: dict[str, Any] = {"minutes": position.elapsed / 60 + minutes}
+    # In hundredths, because they are told in a sentence in the end.
+    whole = math.ceil(100 * (position.elapsed / 60 + minutes)) / 100
+    longer: dict[str, Any] = {"minutes": whole}
     # It may have been done because it had read the text often enough: then it reads it more often,
     # or because nothing got better: then it tries nevertheless.
     read = history[-1].epoch if history else 0

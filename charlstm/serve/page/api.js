@@ -26,9 +26,9 @@ export const CLIENT = crypto.randomUUID?.() ?? String(Math.random()).slice(2);
  * @param {...string} rest
  */
 export function ofRun(run, ...rest) {
-  return ["/api/runs", run, ...rest.filter(Boolean)].map((part, place) =>
-    place ? encodeURIComponent(part) : part,
-  ).join("/");
+  return ["/api/runs", run, ...rest.filter(Boolean)]
+    .map((part, place) => (place ? encodeURIComponent(part) : part))
+    .join("/");
 }
 
 async function answered(address, options) {

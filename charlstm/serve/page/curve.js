@@ -39,11 +39,20 @@ function drawn(history, width) {
   const training = points(history, "training_loss");
   const held = points(history, "validation_loss");
   const all = [...training, ...held];
-  const drawing = svg("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img" });
+  const drawing = svg("svg", {
+    width,
+    height: HEIGHT,
+    viewBox: `0 0 ${width} ${HEIGHT}`,
+    role: "img",
+  });
   if (!all.length) {
     drawing.setAttribute("aria-label", t("no-curve-yet"));
     drawing.append(
-      svg("text", { x: width / 2, y: HEIGHT / 2, class: "empty", "text-anchor": "middle" }, t("no-curve-yet")),
+      svg(
+        "text",
+        { x: width / 2, y: HEIGHT / 2, class: "empty", "text-anchor": "middle" },
+        t("no-curve-yet"),
+      ),
     );
     return drawing;
   }
@@ -64,7 +73,11 @@ function drawn(history, width) {
   for (let loss = low; loss <= high + step / 2; loss += step) {
     drawing.append(
       svg("line", { x1: LEFT, x2: width - RIGHT, y1: y(loss), y2: y(loss), class: "grid" }),
-      svg("text", { x: LEFT - 8, y: y(loss) + 4, class: "tick", "text-anchor": "end" }, shownFigure(loss, step < 0.1 ? 2 : 1)),
+      svg(
+        "text",
+        { x: LEFT - 8, y: y(loss) + 4, class: "tick", "text-anchor": "end" },
+        shownFigure(loss, step < 0.1 ? 2 : 1),
+      ),
     );
   }
   const each = STEPS.find((seconds) => most / seconds <= (width > 480 ? 4 : 2)) ?? most;

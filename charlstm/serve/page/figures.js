@@ -8,6 +8,7 @@ const short = new Intl.NumberFormat(LANGUAGE, {
   maximumSignificantDigits: 3,
 });
 const percent = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumSignificantDigits: 2 });
+const hundredths = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat(LANGUAGE, {
   style: "percent",
   minimumFractionDigits: 1,
@@ -24,6 +25,9 @@ export const shownShort = (value) => (value < 100_000 ? whole : short).format(va
 
 /** @param {number} share 0 to 1 @returns {string} */
 export const shownPercent = (share) => percent.format(share);
+
+/** @param {number} share 0 to 1, of something that is being done @returns {string} */
+export const shownDone = (share) => hundredths.format(Math.floor(share * 100) / 100);
 
 /** @param {number} share 0 to 1 @returns {string} */
 export const shownTenths = (share) => tenths.format(share);

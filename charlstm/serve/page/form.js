@@ -32,24 +32,59 @@ export function formPanel(run, onChange) {
     onChange(settings);
   };
   const text = (name, properties = {}) => {
-    const input = el("input", { id: `form-${name}`, type: "text", autocomplete: "off", spellcheck: "false", ...properties });
+    const input = el("input", {
+      id: `form-${name}`,
+      type: "text",
+      autocomplete: "off",
+      spellcheck: "false",
+      ...properties,
+    });
     listen(input, () => change(name, input.value.trim()));
     fields.set(name, (value) => (input.value = value ?? ""));
     return input;
   };
   const number = (name, none, properties) => {
-    const input = el("input", { id: `form-${name}`, type: "number", inputmode: "numeric", ...properties });
-    listen(input, () => change(name, input.value === "" ? none : Math.max(0, Math.round(Number(input.value)))));
+    const input = el("input", {
+      id: `form-${name}`,
+      type: "number",
+      inputmode: "numeric",
+      ...properties,
+    });
+    listen(input, () =>
+      change(name, input.value === "" ? none : Math.max(0, Math.round(Number(input.value)))),
+    );
     fields.set(name, (value) => (input.value = value || ""));
     return input;
   };
-  const must = el("input", { id: "form-must", type: "text", autocomplete: "off", spellcheck: "false" });
-  listen(must, () => change("must", must.value.split(/[,，、;；]/).map((word) => word.trim()).filter(Boolean)));
+  const must = el("input", {
+    id: "form-must",
+    type: "text",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
+  listen(must, () =>
+    change(
+      "must",
+      must.value
+        .split(/[,，、;；]/)
+        .map((word) => word.trim())
+        .filter(Boolean),
+    ),
+  );
   fields.set("must", (value) => (must.value = (value ?? []).join(t("comma"))));
 
-  const schemes = el("datalist", { id: "schemes" }, ...["AABB", "ABAB", "AABA", "AAAA", "ABBA"].map((value) => el("option", { value })));
+  const schemes = el(
+    "datalist",
+    { id: "schemes" },
+    ...["AABB", "ABAB", "AABA", "AAAA", "ABBA"].map((value) => el("option", { value })),
+  );
   const labels = Object.entries(run.labels ?? {}).map(([name, values]) => {
-    const select = el("select", { id: `label-${name}` }, el("option", { value: "" }, t("any")), ...values.map((value) => el("option", { value }, value)));
+    const select = el(
+      "select",
+      { id: `label-${name}` },
+      el("option", { value: "" }, t("any")),
+      ...values.map((value) => el("option", { value }, value)),
+    );
     select.addEventListener("change", () => {
       const label = { ...settings.label };
       if (select.value) label[name] = select.value;
@@ -59,10 +94,17 @@ export function formPanel(run, onChange) {
     fields.set(`label ${name}`, () => (select.value = settings.label?.[name] ?? ""));
     return field(`label-${name}`, name, select);
   });
-  const copy = number("max_copy", 0, { min: 0, max: 99, placeholder: t("any-length"), disabled: !run.is_kept });
+  const copy = number("max_copy", 0, {
+    min: 0,
+    max: 99,
+    placeholder: t("any-length"),
+    disabled: !run.is_kept,
+  });
   const rest = el("span", { class: "soft" });
 
-  const temperature = slider("temperature", { min: 0, max: 2, step: 0.05 }, (value) => change("temperature", value));
+  const temperature = slider("temperature", { min: 0, max: 2, step: 0.05 }, (value) =>
+    change("temperature", value),
+  );
   fields.set("temperature", (value) => temperature.show(value ?? PLAIN.temperature));
   const recall = slider("recall", { min: 0, max: 1, step: 0.05 }, (value) => {
     auto.checked = false;
@@ -86,13 +128,31 @@ export function formPanel(run, onChange) {
     el(
       "div",
       { class: "fields" },
-      field("form-lines", t("form-lines"), number("lines", null, { min: 1, max: 999, placeholder: t("any-number") })),
-      field("form-line_length", t("form-length"), text("line_length", { placeholder: t("example-length"), inputmode: "text" })),
-      field("form-rhyme", t("form-rhyme"), text("rhyme", { placeholder: "AABB", list: "schemes", autocapitalize: "characters" }), schemes),
+      field(
+        "form-lines",
+        t("form-lines"),
+        number("lines", null, { min: 1, max: 999, placeholder: t("any-number") }),
+      ),
+      field(
+        "form-line_length",
+        t("form-length"),
+        text("line_length", { placeholder: t("example-length"), inputmode: "text" }),
+      ),
+      field(
+        "form-rhyme",
+        t("form-rhyme"),
+        text("rhyme", { placeholder: "AABB", list: "schemes", autocapitalize: "characters" }),
+        schemes,
+      ),
       field("form-max_copy", t("form-copy"), copy),
       field("form-acrostic", t("form-acrostic"), text("acrostic", { dir: "auto" })),
       field("form-acrostic_end", t("form-acrostic-end"), text("acrostic_end", { dir: "auto" })),
-      field("form-must", t("form-must"), must, el("p", { class: "soft hint" }, t("form-must-hint"))),
+      field(
+        "form-must",
+        t("form-must"),
+        must,
+        el("p", { class: "soft hint" }, t("form-must-hint")),
+      ),
       ...labels,
     ),
     run.is_kept ? null : el("p", { class: "soft" }, t("no-copies-kept")),

@@ -96,7 +96,10 @@ function changedLine(before, step) {
   const start = sharedStart(before, step.text);
   const end = step.text.length - sharedEnd(before, step.text, start);
   const changed = step.text.slice(start, end).trim();
-  const line = lineAt(step.text, changed ? start + step.text.slice(start, end).search(/\S/) : start);
+  const line = lineAt(
+    step.text,
+    changed ? start + step.text.slice(start, end).search(/\S/) : start,
+  );
   return shortened(line.text.trim(), 24);
 }
 
@@ -108,15 +111,22 @@ function drawLanes(drawing, places, way, current) {
   for (const { step, row, lane, from } of places) {
     const kind = way.has(step.id) ? "way" : "";
     if (from) {
-      const bend = from.lane === lane
-        ? `V${y(row)}`
-        : `C${x(from.lane)} ${y(from.row) + ROW / 2} ${x(lane)} ${y(from.row) + ROW / 3} ${x(lane)} ${y(from.row) + ROW} V${y(row)}`;
+      const bend =
+        from.lane === lane ? `V${y(row)}` : bent(x(from.lane), x(lane), y(from.row), y(row));
       lines.push(svg("path", { d: `M${x(from.lane)} ${y(from.row)}${bend}`, class: kind }));
     }
     const now = step.id === current;
-    dots.push(svg("circle", { cx: x(lane), cy: y(row), r: now ? 5 : 3, class: now ? "now" : kind }));
+    dots.push(
+      svg("circle", { cx: x(lane), cy: y(row), r: now ? 5 : 3, class: now ? "now" : kind }),
+    );
   }
   // The way that was taken is drawn above the others.
   lines.sort((one, other) => one.classList.length - other.classList.length);
   drawing.replaceChildren(...lines, ...dots);
+}
+
+// From a step to one in another lane: aside within a row, and then straight down.
+function bent(fromX, toX, fromY, toY) {
+  const [bend, steep, end] = [fromY + ROW / 2, fromY + ROW / 3, fromY + ROW];
+  return `C${fromX} ${bend} ${toX} ${steep} ${toX} ${end} V${toY}`;
 }

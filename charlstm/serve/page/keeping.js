@@ -115,8 +115,11 @@ export class Keeping {
     this.#busy = true;
     if (!this.#lost) this.onState("waiting", "");
     try {
-      await pause(rest, signal);
-      while (this.#dirty) await this.#saveOnce(signal);
+      // What is typed meanwhile is gathered again, so that a disk is not written at every letter.
+      do {
+        await pause(rest, signal);
+        if (this.#dirty) await this.#saveOnce(signal);
+      } while (this.#dirty);
       this.onState("saved", this.#problem);
     } catch (problem) {
       if (!signal.aborted && problem.name !== "AbortError") this.#stuck(problem);
@@ -140,6 +143,12 @@ export class Keeping {
       sessionStorage.removeItem(this.#store);
     } catch (problem) {
       this.#dirty = true;
+      if (problem.code === "changed" && !this.#lost) {
+        // Perhaps by this very tab, whose last words before it was loaded again came late: then
+        // what stands on disk is what stands here.
+        this.#lost = true;
+        return;
+      }
       if (!(problem instanceof Gone) || signal.aborted) throw problem;
       this.#lost = true;
       sessionStorage.setItem(this.#store, this.snapshot().text);

@@ -50,11 +50,13 @@ function decoded(part) {
 }
 
 function showDoors(now) {
-  document.getElementById("rooms").replaceChildren(
-    ...Object.entries(DOORS).map(([name, href]) =>
-      el("a", { href, "aria-current": name === now ? "page" : null }, t(name)),
-    ),
-  );
+  document
+    .getElementById("rooms")
+    .replaceChildren(
+      ...Object.entries(DOORS).map(([name, href]) =>
+        el("a", { href, "aria-current": name === now ? "page" : null }, t(name)),
+      ),
+    );
 }
 
 document.documentElement.lang = LANGUAGE;

@@ -1,6 +1,13 @@
 // What is shown on a text: how much each letter surprised the model, and what is a copy.
 
-import { countLetters, letters, saysSomething, sharedEnd, sharedStart, unitsOfPoints } from "./text.js";
+import {
+  countLetters,
+  letters,
+  saysSomething,
+  sharedEnd,
+  sharedStart,
+  unitsOfPoints,
+} from "./text.js";
 
 // Up to this many bits, this shade; the command line's page has the same steps.
 const SHADES = [1, 2, 4, 6, 9];
@@ -79,7 +86,8 @@ export function carried(marks, text) {
  * @returns {{text: string, kind: string}[]}
  */
 export function pieces(line, start, marks, shown) {
-  if (!marks || !(shown.copies || shown.surprisal || shown.rhymes)) return line ? [{ text: line, kind: "" }] : [];
+  if (!marks || !(shown.copies || shown.surprisal || shown.rhymes))
+    return line ? [{ text: line, kind: "" }] : [];
   const cut = [];
   for (const { letter, at } of letters(line)) {
     const kind = kindOf(start + at, start + at + letter.length, marks, shown);
@@ -120,7 +128,9 @@ function shadeOf(bits) {
  */
 export function copiedShare(marks) {
   const all = letters(marks.text).filter(({ letter }) => letter.trim());
-  const copied = all.filter(({ at }) => marks.copies.some((copy) => copy.start <= at && at < copy.end));
+  const copied = all.filter(({ at }) =>
+    marks.copies.some((copy) => copy.start <= at && at < copy.end),
+  );
   return all.length ? copied.length / all.length : null;
 }
 

@@ -49,7 +49,12 @@ function choosing(usable, run) {
   select.addEventListener("change", () => {
     location.hash = `#/measure/${encodeURIComponent(select.value)}`;
   });
-  return el("div", { class: "field inline" }, el("label", { for: "measured-run" }, t("model")), select);
+  return el(
+    "div",
+    { class: "field inline" },
+    el("label", { for: "measured-run" }, t("model")),
+    select,
+  );
 }
 
 function heldOut(run, left) {
@@ -102,8 +107,18 @@ function tableOf(figures) {
       "table",
       {},
       el("caption", {}, t("predicted", { n: shownWhole(figures.characters) })),
-      el("thead", {}, el("tr", {}, el("td"),
-        ...["perplexity", "bits-a-character"].map((key) => el("th", { scope: "col", class: "number" }, t(key))))),
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          el("td"),
+          ...["perplexity", "bits-a-character"].map((key) =>
+            el("th", { scope: "col", class: "number" }, t(key)),
+          ),
+        ),
+      ),
       el("tbody", {}, row("model", figures, "whole"), ...parts),
     ),
     el("p", { class: "soft" }, t("perplexity-is")),
@@ -128,8 +143,10 @@ function ofText(run, left) {
     }
     return undefined;
   };
-  const read = (measured) => post(ofRun(run.name, "read"), { text: measured, label: {} }, { signal: left });
-  const compare = (measured) => post(ofRun(run.name, "novelty"), { texts: [measured] }, { signal: left });
+  const read = (measured) =>
+    post(ofRun(run.name, "read"), { text: measured, label: {} }, { signal: left });
+  const compare = (measured) =>
+    post(ofRun(run.name, "novelty"), { texts: [measured] }, { signal: left });
   return el(
     "section",
     {},
@@ -166,7 +183,13 @@ function surprise(text, read) {
   if (read.unknown?.length) said.push(t("n-unknown", { n: read.unknown.length }));
   return [
     el("p", { class: "counts" }, said.join(" · ")),
-    el("p", { class: "shades" }, t("shades"), ...keys, el("span", { class: "copied" }, t("copied"))),
+    el(
+      "p",
+      { class: "shades" },
+      t("shades"),
+      ...keys,
+      el("span", { class: "copied" }, t("copied")),
+    ),
     el("div", { class: "surprised song-type" }, ...lines),
   ];
 }
@@ -175,21 +198,73 @@ function novelty(text, told) {
   const rows = told.ngrams
     .filter(({ n, windows }) => windows && n >= 3)
     .map(({ n, share }) =>
-      el("tr", {}, el("th", { scope: "row" }, t("in-a-row", { n })), el("td", { class: "number" }, shownTenths(share)),
-        ...(told.held_out ? [el("td", { class: "number" }, shownTenths(told.held_out.ngrams.find((other) => other.n === n)?.share ?? 0))] : [])),
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, t("in-a-row", { n })),
+        el("td", { class: "number" }, shownTenths(share)),
+        ...(told.held_out
+          ? [
+              el(
+                "td",
+                { class: "number" },
+                shownTenths(told.held_out.ngrams.find((other) => other.n === n)?.share ?? 0),
+              ),
+            ]
+          : []),
+      ),
     );
-  const lines = told.lines ? el("tr", {}, el("th", { scope: "row" }, t("whole-lines")),
-    el("td", { class: "number" }, shownTenths(told.verbatim_lines / told.lines)),
-    ...(told.held_out?.lines ? [el("td", { class: "number" }, shownTenths(told.held_out.verbatim_lines / told.held_out.lines))] : [])) : null;
-  const passages = told.passages.slice(0, SHOWN_PASSAGES).map((passage) =>
-    el("li", {}, el("span", { class: "copied song-type", dir: "auto" }, passage.text.replaceAll("\n", " ⏎ ")), " ",
-      el("span", { class: "soft" }, passageSays(passage))),
-  );
+  const lines = told.lines
+    ? el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, t("whole-lines")),
+        el("td", { class: "number" }, shownTenths(told.verbatim_lines / told.lines)),
+        ...(told.held_out?.lines
+          ? [
+              el(
+                "td",
+                { class: "number" },
+                shownTenths(told.held_out.verbatim_lines / told.held_out.lines),
+              ),
+            ]
+          : []),
+      )
+    : null;
+  const passages = told.passages
+    .slice(0, SHOWN_PASSAGES)
+    .map((passage) =>
+      el(
+        "li",
+        {},
+        el(
+          "span",
+          { class: "copied song-type", dir: "auto" },
+          passage.text.replaceAll("\n", " ⏎ "),
+        ),
+        " ",
+        el("span", { class: "soft" }, passageSays(passage)),
+      ),
+    );
   return [
-    el("table", {},
-      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("copied-in-a-row")), el("th", { scope: "col", class: "number" }, t("this-text")),
-        ...(told.held_out ? [el("th", { scope: "col", class: "number" }, t("held-out-text"))] : []))),
-      el("tbody", {}, ...rows, lines ?? "")),
+    el(
+      "table",
+      {},
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          el("th", { scope: "col" }, t("copied-in-a-row")),
+          el("th", { scope: "col", class: "number" }, t("this-text")),
+          ...(told.held_out
+            ? [el("th", { scope: "col", class: "number" }, t("held-out-text"))]
+            : []),
+        ),
+      ),
+      el("tbody", {}, ...rows, lines ?? ""),
+    ),
     passages.length ? el("h3", {}, t("longest-copies")) : "",
     passages.length ? el("ol", { class: "passages" }, ...passages) : el("p", {}, t("no-copies")),
   ];

@@ -3,8 +3,10 @@
 import { get, ofRun, post } from "./api.js";
 import { announce, button, el } from "./dom.js";
 import { shownBytes, shownFigure, shownShort, shownWhen } from "./figures.js";
+import { bring } from "./new.js";
 import { asSentence, ask, sentenceOf, trouble } from "./questions.js";
 import { t } from "./strings.js";
+import { acceptDrops } from "./upload.js";
 
 /**
  * Show all models.
@@ -13,17 +15,14 @@ import { t } from "./strings.js";
 export async function showModels(room) {
   const list = el("ul", { class: "models", "aria-label": t("models") });
   const failed = trouble();
+  acceptDrops(room, bring, (problem) => failed.say(t("cannot-read", { problem: problem.message })));
+  const begin = el("a", { class: "act primary", href: "#/new" }, t("new-model"));
   const note = el("div", { class: "training-note" });
   room.append(
     el(
       "div",
       { class: "page" },
-      el(
-        "div",
-        { class: "head" },
-        el("h1", {}, t("models")),
-        el("a", { class: "act primary", href: "#/new" }, t("new-model")),
-      ),
+      el("div", { class: "head" }, el("h1", {}, t("models")), begin),
       failed,
       note,
       list,
@@ -32,6 +31,7 @@ export async function showModels(room) {
   const refresh = async () => {
     const { runs, training, root } = await get("/api/runs");
     note.replaceChildren(...(training ? [noteOf(training)] : []));
+    begin.hidden = !runs.length; // the welcome has it larger
     if (runs.length) list.replaceChildren(...runs.map((run) => itemOf(run, refresh, failed)));
     else list.replaceChildren(welcome(root));
   };
@@ -107,7 +107,11 @@ function itemOf(run, refresh, failed) {
       ready ? el("a", { class: "act", href: `#/measure/${place}` }, t("measure")) : null,
       button(t("rename"), rename, { class: "act quiet" }),
       ready
-        ? el("a", { class: "act quiet", href: ofRun(run.name, "export"), download: true }, t("export"))
+        ? el(
+            "a",
+            { class: "act quiet", href: ofRun(run.name, "export"), download: true },
+            t("export"),
+          )
         : null,
       button(t("remove…"), remove, { class: "act quiet" }),
     ),
@@ -171,7 +175,11 @@ function renaming(run, name, refresh, failed) {
     if (event.key === "Enter") finish();
     if (event.key === "Escape") back();
   });
-  name.replaceChildren(field, button(t("done"), finish, { class: "act" }), button(t("cancel"), back, { class: "act quiet" }));
+  name.replaceChildren(
+    field,
+    button(t("done"), finish, { class: "act" }),
+    button(t("cancel"), back, { class: "act quiet" }),
+  );
   field.focus();
   field.select();
 }

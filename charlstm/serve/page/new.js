@@ -5,9 +5,19 @@ import { button, el } from "./dom.js";
 import { shownShort, shownWhole } from "./figures.js";
 import { sentenceOf, trouble } from "./questions.js";
 import { t } from "./strings.js";
-import { filesOfDrop, filesOfInput, send } from "./upload.js";
+import { acceptDrops, filesOfInput, send } from "./upload.js";
 
 const MOST = 512 * 1024 * 1024;
+let brought = null; // what was dropped in another room
+
+/**
+ * Bring files along, and go where a model is made of them.
+ * @param {import("./upload.js").Found[]} found
+ */
+export function bring(found) {
+  brought = found;
+  location.hash = "#/new";
+}
 
 /**
  * Show how a model is made.
@@ -21,7 +31,10 @@ export async function showNew(room, path, left) {
   room.append(el("div", { class: "page narrow" }, el("h1", {}, t("new-model")), failed, step));
   let text = null;
   const forget = () => {
-    if (text) post(`/api/texts/${encodeURIComponent(text)}/remove`, {}, { keepalive: true }).catch(() => {});
+    if (text)
+      post(`/api/texts/${encodeURIComponent(text)}/remove`, {}, { keepalive: true }).catch(
+        () => {},
+      );
     text = null;
   };
   left.addEventListener("abort", forget);
@@ -47,7 +60,9 @@ export async function showNew(room, path, left) {
       said.textContent = t("looking");
       bar.removeAttribute("value");
       const look = await post(
-        `/api/texts/${encodeURIComponent(text)}/look`, {}, { signal: stopped.signal },
+        `/api/texts/${encodeURIComponent(text)}/look`,
+        {},
+        { signal: stopped.signal },
       );
       step.replaceChildren(...looked(look, begin, (wish) => train(text, wish)));
       step.querySelector("h2").focus();
@@ -69,19 +84,48 @@ export async function showNew(room, path, left) {
     }
   };
   begin();
-  const { training } = await get("/api/training").then((told) => ({
-    training: told.training === null ? null : told,
-  }), () => ({ training: null }));
+  acceptDrops(
+    room,
+    (found, dropped) => {
+      const pasted = document.getElementById("pasted");
+      if (found.length || !dropped) hand(found);
+      else if (pasted) pasted.value = dropped;
+    },
+    (problem) => failed.say(t("cannot-read", { problem: problem.message })),
+  );
+  if (brought) {
+    const found = brought;
+    brought = null;
+    await hand(found);
+    return;
+  }
+  const { training } = await get("/api/training").then(
+    (told) => ({
+      training: told.training === null ? null : told,
+    }),
+    () => ({ training: null }),
+  );
   if (training && ["starting", "running", "stopping"].includes(training.state)) {
-    failed.replaceChildren(
-      t("one-at-a-time"), " ", el("a", { href: "#/training" }, t("watch")),
-    );
+    failed.replaceChildren(t("one-at-a-time"), " ", el("a", { href: "#/training" }, t("watch")));
   }
 }
 
+// Everything on the page takes what is dropped; the frame says where one would look for a place.
 function gathering(hand, failed) {
-  const files = el("input", { type: "file", multiple: true, class: "unseen", tabindex: -1, "aria-hidden": "true" });
-  const folder = el("input", { type: "file", webkitdirectory: true, class: "unseen", tabindex: -1, "aria-hidden": "true" });
+  const files = el("input", {
+    type: "file",
+    multiple: true,
+    class: "unseen",
+    tabindex: -1,
+    "aria-hidden": "true",
+  });
+  const folder = el("input", {
+    type: "file",
+    webkitdirectory: true,
+    class: "unseen",
+    tabindex: -1,
+    "aria-hidden": "true",
+  });
   for (const input of [files, folder]) {
     input.addEventListener("change", () => hand(filesOfInput(input.files)));
   }
@@ -99,23 +143,6 @@ function gathering(hand, failed) {
     files,
     folder,
   );
-  const hover = (over) => (event) => {
-    event.preventDefault();
-    zone.classList.toggle("over", over);
-  };
-  zone.addEventListener("dragenter", hover(true));
-  zone.addEventListener("dragover", hover(true));
-  zone.addEventListener("dragleave", hover(false));
-  zone.addEventListener("drop", async (event) => {
-    hover(false)(event);
-    try {
-      const found = await filesOfDrop(event.dataTransfer);
-      if (found.length || !event.dataTransfer.getData("text")) await hand(found);
-      else pasted.value = event.dataTransfer.getData("text");
-    } catch (problem) {
-      failed.say(t("cannot-read", { problem: problem.message }));
-    }
-  });
   const pasted = el("textarea", { id: "pasted", rows: 8, dir: "auto", spellcheck: "false" });
   const use = () => {
     if (!pasted.value.trim()) return failed.say(t("nothing-pasted"));
@@ -137,7 +164,8 @@ function gathering(hand, failed) {
 
 function looked(look, begin, train) {
   const counts = [t("n-characters", { n: shownWhole(look.characters), count: look.characters })];
-  if (look.songs !== null) counts.unshift(t("n-songs", { n: shownWhole(look.songs), count: look.songs }));
+  if (look.songs !== null)
+    counts.unshift(t("n-songs", { n: shownWhole(look.songs), count: look.songs }));
   counts.push(t("n-distinct", { n: shownWhole(look.distinct) }));
   const files = look.files.map(({ path, encoding, characters }) =>
     el(
@@ -151,13 +179,24 @@ function looked(look, begin, train) {
   if (look.more_files) {
     files.push(el("tr", {}, el("td", { colspan: 3 }, t("more-files", { n: look.more_files }))));
   }
-  const excerpt = look.excerpt.replace(/\n+$/, "").split("\n").map((line) => el("div", { dir: "auto" }, line || "\u00a0"));
+  const excerpt = look.excerpt
+    .replace(/\n+$/, "")
+    .split("\n")
+    .map((line) => el("div", { dir: "auto" }, line || "\u00a0"));
   const sentences = [...look.left_out, ...look.notes].map((sentence) => el("li", {}, sentence));
   return [
     el("h2", { tabindex: -1 }, t("found")),
     el("p", { class: "counts" }, counts.join(" · ")),
     sentences.length ? el("ul", { class: "notes" }, ...sentences) : null,
-    el("div", { class: "excerpt song-type", role: "img", "aria-label": t("excerpt-of", { text: look.excerpt }) }, ...excerpt),
+    el(
+      "div",
+      {
+        class: "excerpt song-type",
+        role: "img",
+        "aria-label": t("excerpt-of", { text: look.excerpt }),
+      },
+      ...excerpt,
+    ),
     el(
       "details",
       {},
@@ -165,7 +204,17 @@ function looked(look, begin, train) {
       el(
         "table",
         { class: "files" },
-        el("thead", {}, el("tr", {}, ...["file", "encoding", "characters"].map((key, at) => el("th", { scope: "col", class: at === 2 ? "number" : null }, t(key))))),
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            ...["file", "encoding", "characters"].map((key, at) =>
+              el("th", { scope: "col", class: at === 2 ? "number" : null }, t(key)),
+            ),
+          ),
+        ),
         el("tbody", {}, ...files),
       ),
     ),
@@ -174,7 +223,13 @@ function looked(look, begin, train) {
 }
 
 function choosing(look, begin, train) {
-  const name = el("input", { id: "model-name", value: look.name, maxlength: 120, spellcheck: "false", dir: "auto" });
+  const name = el("input", {
+    id: "model-name",
+    value: look.name,
+    maxlength: 120,
+    spellcheck: "false",
+    dir: "auto",
+  });
   const time = chooseTime(look.minutes, look.usual);
   const form = el(
     "form",
@@ -206,7 +261,12 @@ function choosing(look, begin, train) {
  */
 export function chooseTime(offered, usual) {
   const own = el("input", {
-    type: "number", min: 0.01, max: 100000, step: "any", value: usual, class: "own-minutes",
+    type: "number",
+    min: 0.01,
+    max: 100000,
+    step: "any",
+    value: usual,
+    class: "own-minutes",
     "aria-label": t("own-minutes"),
   });
   const choice = (value, ...label) =>

@@ -21,6 +21,7 @@ export class Notice {
     this.word = el("span", { class: "saved" });
     this.element = el("div", { class: "notice", role: "alert" });
     this.about = null;
+    this.said = "";
   }
 
   /**
@@ -46,9 +47,11 @@ export class Notice {
     this.word.dataset.state = state;
     if (WORDS[state] === "saving") return;
     if (state !== "saved") {
-      if (this.about === state && state === "gone") return; // it is said already
-      this.say(sentence || t(SENTENCES[state] ?? "not-saved"), acts);
+      const said = sentence || t(SENTENCES[state] ?? "not-saved");
+      if (this.about === state && this.said === said) return; // it would be read out again
+      this.say(said, acts);
       this.about = state;
+      this.said = said;
     } else if (this.about) this.say("");
   }
 }

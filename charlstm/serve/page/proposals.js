@@ -105,7 +105,8 @@ function itemOf(proposal, place, best) {
   const label = spoken(proposal, place);
   const bar = el("span", { class: "bar" }, el("span", { class: "filled" }));
   // A share of the bar cannot be written in a style sheet; this is not an inline style of markup.
-  bar.firstChild.style.inlineSize = `${Math.max(2, Math.round((proposal.probability / best) * 100))}%`;
+  const share = Math.max(2, Math.round((proposal.probability / best) * 100));
+  bar.firstChild.style.inlineSize = `${share}%`;
   return el(
     "li",
     {},
@@ -114,7 +115,12 @@ function itemOf(proposal, place, best) {
       { type: "button", class: "proposal", "data-place": place, tabindex: -1, "aria-label": label },
       el("kbd", { "aria-hidden": "true" }, place < KEYS ? String(place + 1) : ""),
       el("span", { class: "proposed song-type", dir: "auto" }, ...marked(proposal)),
-      el("span", { class: "likely" }, bar, el("span", { class: "share" }, shownPercent(proposal.probability))),
+      el(
+        "span",
+        { class: "likely" },
+        bar,
+        el("span", { class: "share" }, shownPercent(proposal.probability)),
+      ),
       el("span", { class: "meta" }, ...metaOf(proposal)),
     ),
   );
@@ -134,7 +140,10 @@ function marked(proposal) {
   const cut = [];
   for (const { letter, at } of letters(line)) {
     const end = at + letter.length;
-    const kinds = [within(copied, at, end) && "copied", other && within(rhyme, at, end) && "rhyming"];
+    const kinds = [
+      within(copied, at, end) && "copied",
+      other && within(rhyme, at, end) && "rhyming",
+    ];
     const kind = kinds.filter(Boolean).join(" ");
     if (cut.at(-1)?.kind === kind) cut.at(-1).text += letter;
     else cut.push({ text: letter, kind });
@@ -172,11 +181,13 @@ function copySentence(proposal) {
 }
 
 function spoken(proposal, place) {
-  const parts = [t("proposal-says", {
-    n: place + 1,
-    line: proposal.line,
-    likely: shownPercent(proposal.probability),
-  })];
+  const parts = [
+    t("proposal-says", {
+      n: place + 1,
+      line: proposal.line,
+      likely: shownPercent(proposal.probability),
+    }),
+  ];
   if (proposal.rhymes_with) parts.push(t("rhymes-with", { line: proposal.rhymes_with }));
   if (isTelling(proposal)) parts.push(copySentence(proposal));
   return parts.join(". ");

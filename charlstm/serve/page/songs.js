@@ -73,7 +73,12 @@ export function songsPanel(run, open, on) {
     { class: "panel" },
     el("summary", {}, el("h2", {}, t("songs"))),
     list,
-    el("div", { class: "acts" }, begin, button(t("download"), on.onDownload, { class: "act quiet" })),
+    el(
+      "div",
+      { class: "acts" },
+      begin,
+      button(t("download"), on.onDownload, { class: "act quiet" }),
+    ),
   );
   /** Tell of the open song what it is now. */
   const retell = (text) => {

@@ -115,7 +115,12 @@ export function lineAt(text, place) {
  * @param {string} text
  */
 export function firstLine(text) {
-  return text.split("\n").find((line) => line.trim())?.trim() ?? "";
+  return (
+    text
+      .split("\n")
+      .find((line) => line.trim())
+      ?.trim() ?? ""
+  );
 }
 
 /**
@@ -123,7 +128,9 @@ export function firstLine(text) {
  * @param {string} text
  */
 export function fileName(text) {
-  const plain = firstLine(text).replace(/[\\/:*?"<>|\u0000-\u001f]/g, " ").trim();
+  const plain = firstLine(text)
+    .replace(/[\\/:*?"<>|\u0000-\u001f]/g, " ")
+    .trim();
   return shortened(plain, 40).replace(/^\.+|[.…]+$/g, "");
 }
 

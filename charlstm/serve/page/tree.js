@@ -127,7 +127,8 @@ export class Tree {
       const leaves = [...this.steps.values()].filter(
         (step) => !parents.has(step.id) && step.id !== this.current,
       );
-      if (leaves.length) this.#forget(leaves.reduce((one, other) => (other.at < one.at ? other : one)));
+      if (leaves.length)
+        this.#forget(leaves.reduce((one, other) => (other.at < one.at ? other : one)));
       else this.#shorten();
     }
   }

@@ -28,6 +28,33 @@ export async function filesOfDrop(dropped) {
 }
 
 /**
+ * Let files be dropped on something.
+ * @param {HTMLElement} place
+ * @param {(found: Found[], text: string) => void} onDrop with the text, if one was dropped instead
+ * @param {(problem: Error) => void} onProblem
+ */
+export function acceptDrops(place, onDrop, onProblem) {
+  const over = (is) => (event) => {
+    event.preventDefault();
+    // The pointer is still over it while it goes from one part of it to another.
+    if (is || !place.contains(event.relatedTarget)) place.classList.toggle("over", is);
+  };
+  place.addEventListener("dragenter", over(true));
+  place.addEventListener("dragover", over(true));
+  place.addEventListener("dragleave", over(false));
+  place.addEventListener("drop", async (event) => {
+    event.preventDefault();
+    place.classList.remove("over");
+    const text = event.dataTransfer.getData("text"); // gone after the first wait
+    try {
+      onDrop(await filesOfDrop(event.dataTransfer), text);
+    } catch (problem) {
+      onProblem(problem);
+    }
+  });
+}
+
+/**
  * Return the files that were chosen in a dialog.
  * @param {FileList} chosen
  * @returns {Found[]}

@@ -6,7 +6,7 @@
 import { Gone, Refused, events, get, ofRun, patience, pause, post } from "./api.js";
 import { curve } from "./curve.js";
 import { announce, button, el } from "./dom.js";
-import { shownDuration, shownFigure, shownPercent, shownShort } from "./figures.js";
+import { shownDone, shownDuration, shownFigure, shownShort } from "./figures.js";
 import { chooseTime } from "./new.js";
 import { asSentence, sentenceOf, trouble } from "./questions.js";
 import { t } from "./strings.js";
@@ -43,7 +43,11 @@ async function offerToGoOn(page, run, left) {
     "form",
     { class: "choosing" },
     time.element,
-    el("div", { class: "acts" }, el("button", { type: "submit", class: "act primary" }, t("go-on"))),
+    el(
+      "div",
+      { class: "acts" },
+      el("button", { type: "submit", class: "act primary" }, t("go-on")),
+    ),
   );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -97,7 +101,11 @@ function merged(training, changes) {
     ...training,
     ...changes,
     history: joined(training.history, changes.history, (entry) => entry.step),
-    samples: joined(training.samples, changes.samples, (one) => `${one.epoch} ${one.prefix} ${one.text}`),
+    samples: joined(
+      training.samples,
+      changes.samples,
+      (one) => `${one.epoch} ${one.prefix} ${one.text}`,
+    ),
   };
 }
 
@@ -117,7 +125,12 @@ function viewOf(page) {
   const chart = curve();
   const acts = el("div", { class: "acts" });
   const notes = el("ul", { class: "notes" });
-  const how = el("details", { class: "how-it-learns" }, el("summary", {}, t("how-it-learns")), notes);
+  const how = el(
+    "details",
+    { class: "how-it-learns" },
+    el("summary", {}, t("how-it-learns")),
+    notes,
+  );
   how.hidden = true;
   const samples = el("div", { class: "samples" });
   const writing = el("section", { class: "writes" }, el("h2", {}, t("what-it-writes")), samples);
@@ -132,15 +145,19 @@ function viewOf(page) {
   let shownState = null;
   let shownKey = null;
 
-  const stop = button(t("stop"), async () => {
-    stop.disabled = true;
-    try {
-      await post("/api/training/stop");
-    } catch (problem) {
-      stop.disabled = false;
-      failed.say(sentenceOf(problem));
-    }
-  }, { class: "act" });
+  const stop = button(
+    t("stop"),
+    async () => {
+      stop.disabled = true;
+      try {
+        await post("/api/training/stop");
+      } catch (problem) {
+        stop.disabled = false;
+        failed.say(sentenceOf(problem));
+      }
+    },
+    { class: "act" },
+  );
 
   const actsOf = (training) => {
     if (training.state === "starting" || training.state === "running") {
@@ -152,7 +169,9 @@ function viewOf(page) {
     const place = run && encodeURIComponent(run);
     const usable = run && (training.state !== "failed" || training.history.length);
     return [
-      usable ? el("a", { class: "act primary", href: `#/desk/${place}` }, t("write-with-it")) : null,
+      usable
+        ? el("a", { class: "act primary", href: `#/desk/${place}` }, t("write-with-it"))
+        : null,
       usable ? el("a", { class: "act", href: `#/training/${place}` }, t("go-on")) : null,
       el("a", { class: "act quiet", href: "#/" }, t("models")),
     ].filter(Boolean);
@@ -162,7 +181,9 @@ function viewOf(page) {
     show(training) {
       title.textContent = training.run ? t("learning-name", { name: training.run }) : t("learning");
       if (training.progress === null || training.state === "starting") bar.removeAttribute("value");
-      else bar.value = OVER.includes(training.state) && training.state === "finished" ? 1 : training.progress;
+      else
+        bar.value =
+          OVER.includes(training.state) && training.state === "finished" ? 1 : training.progress;
       state.textContent = sayState(training);
       if (notes.childElementCount !== (training.notes ?? []).length) {
         how.hidden = false;
@@ -185,14 +206,18 @@ function viewOf(page) {
     },
     connected(there) {
       away.textContent = there ? "" : t("training-away");
+      stop.disabled = !there;
     },
     nothing() {
       page.replaceChildren(
         el("h1", {}, t("no-training")),
         el("p", {}, t("no-training-how")),
-        el("div", { class: "acts" },
+        el(
+          "div",
+          { class: "acts" },
           el("a", { class: "act primary", href: "#/new" }, t("new-model")),
-          el("a", { class: "act", href: "#/" }, t("models"))),
+          el("a", { class: "act", href: "#/" }, t("models")),
+        ),
       );
     },
     failed(problem) {
@@ -203,7 +228,7 @@ function viewOf(page) {
 
 function sayState(training) {
   if (training.state === "running") {
-    const done = shownPercent(training.progress ?? 0);
+    const done = shownDone(training.progress ?? 0);
     if (training.seconds_left === null) return t("training-running", { done });
     return t("training-left", { done, time: shownDuration(training.seconds_left) });
   }
@@ -220,22 +245,32 @@ function figuresOf(training) {
   return [
     figure(t("held-out-perplexity"), shownFigure(best === null ? null : Math.exp(best), 2)),
     figure(t("passes"), training.epoch ? shownShort(training.epoch) : "–"),
-    figure(t("characters-a-second"), training.characters_per_second ? shownShort(training.characters_per_second) : "–"),
+    figure(
+      t("characters-a-second"),
+      training.characters_per_second ? shownShort(training.characters_per_second) : "–",
+    ),
   ];
 }
 
 function samplesOf(samples) {
   if (!samples.length) return [el("p", { class: "soft" }, t("no-samples-yet"))];
-  return samples.slice(-SHOWN_SAMPLES).reverse().map((sample) =>
-    el(
-      "article",
-      { class: "sample" },
-      el("h3", {}, sample.epoch ? t("after-pass", { n: sample.epoch }) : t("a-sample")),
-      el("div", { class: "song-type" }, ...linesOf(sample.text)),
-    ),
-  );
+  return samples
+    .slice(-SHOWN_SAMPLES)
+    .reverse()
+    .map((sample) =>
+      el(
+        "article",
+        { class: "sample" },
+        el("h3", {}, sample.epoch ? t("after-pass", { n: sample.epoch }) : t("a-sample")),
+        el("div", { class: "song-type" }, ...linesOf(sample.text)),
+      ),
+    );
 }
 
 function linesOf(text) {
-  return text.trim().split("\n").slice(0, 12).map((line) => el("div", { dir: "auto" }, line || "\u00a0"));
+  return text
+    .trim()
+    .split("\n")
+    .slice(0, 12)
+    .map((line) => el("div", { dir: "auto" }, line || "\u00a0"));
 }

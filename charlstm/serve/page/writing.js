@@ -1,6 +1,6 @@
 // A song on the desk: what the person does with it, and what follows from that.
 
-import { Refused } from "./api.js";
+import { Refused, pause } from "./api.js";
 import { announce, button, download } from "./dom.js";
 import { Continuing } from "./continuing.js";
 import { Editor } from "./editor.js";
@@ -21,6 +21,8 @@ import { Tree } from "./tree.js";
 const AT_ONCE = 80;
 const LOOKING = 300;
 const TYPING = 600;
+// So long after it was found to be open elsewhere, a song is asked for again.
+const ASKED_AGAIN = 2500;
 
 /** One song on the desk of one run. */
 export class Writing {
@@ -61,8 +63,11 @@ export class Writing {
       beforeRemove: () => this.keeping.end(),
       onDownload: () => this.#download(),
     });
-    this.keeping = new Keeping(run.name, id, () => this.#snapshot(), (state, sentence) =>
-      this.#kept(state, sentence),
+    this.keeping = new Keeping(
+      run.name,
+      id,
+      () => this.#snapshot(),
+      (state, sentence) => this.#kept(state, sentence),
     );
     this.sheet = new Sheet(this, left, {
       onStep: (way) => this.#step(way),
@@ -145,13 +150,26 @@ export class Writing {
       ],
       refused: () => [act("again", () => this.keeping.changed()), save],
     };
-    if (state === "in_use") this.#allow(false);
+    if (state === "in_use") {
+      this.#allow(false);
+      this.#waitFor(ours);
+    }
     this.notice.keep(state, sentence, acts[state]?.() ?? []);
     if (state === "saved") {
       this.#retell();
       if (this.#wasGone) this.#refresh(0); // what was asked meanwhile was not answered
       this.#wasGone = false;
     } else if (state === "gone") this.#wasGone = true;
+  }
+
+  // Where it is open it may be closed: then it opens here by itself.
+  async #waitFor(ours) {
+    try {
+      await pause(ASKED_AGAIN, this.left);
+      if (this.editor.readOnly) await this.#open(false, ours);
+    } catch {
+      // Without an answer the question above the song stays, with the button to take it over.
+    }
   }
 
   async #reopen(ours) {
