@@ -37,7 +37,7 @@ def written(info: RunInfo = INFO) -> dict[str, Any]:
 
 def of_format_4() -> dict[str, Any]:
     value = written() | {"format": 4}
-    del value["recipe"]["layout"]
+    del value["recipe"]["layout"], value["recipe"]["text"]["letters_only"]
     return value
 
 
