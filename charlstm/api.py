@@ -69,7 +69,7 @@ def train(
         places: files, directories, globs or ``-``.
         text: the text itself, instead of places: a string, or several songs. It is kept nowhere, so
             `resume` needs it again.
-        recipe: ``"auto"`` or ``"d2l"``.
+        recipe: ``"auto"``, ``"d2l"`` or ``"time-machine"``.
         start_from: the name or path of a run whose weights to begin with instead of random ones.
         name: the run's name; from the corpus where ``None``.
         root: where runs live.

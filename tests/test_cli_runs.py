@@ -175,6 +175,15 @@ def test_one_run_tells_what_it_learned_how_and_how_good_it_is(charlstm: Charlstm
     assert "--precision" not in shown  # which the machine chose
 
 
+def test_on_a_narrow_terminal_the_figures_of_a_run_keep_their_names(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "charlstm", "runs", "show", "format-4"]
+    with terminal(command, tmp_path, COLUMNS="60") as session:
+        assert session.end() == 0
+    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", session.shown)
+    assert re.search(r"^the model +4 +26\.84 +13\.28 +24\.13\n", plain, re.M)
+    assert max(map(cell_len, plain.splitlines())) <= 60
+
+
 def test_a_program_gets_all_that_a_run_says(charlstm: Charlstm) -> None:
     (told,) = charlstm("runs", "show", "checkpoints/format-4", "--json").answers()
     assert told["recipe"]["architecture"]["hidden"] == 4

@@ -38,6 +38,7 @@ def written(info: RunInfo = INFO) -> dict[str, Any]:
 def of_format_4() -> dict[str, Any]:
     value = written() | {"format": 4}
     del value["recipe"]["compress"], value["recipe"]["sync_every"], value["recipe"]["layout"]
+    del value["recipe"]["text"]["letters_only"]
     return value
 
 

@@ -16,6 +16,7 @@ from charlstm.recipes.named import (
     d2l,
     explain,
     named,
+    time_machine,
 )
 from charlstm.recipes.recipe import (
     PRECISIONS,
@@ -66,6 +67,7 @@ RECIPES = st.builds(
         newline=st.sampled_from(["keep", "space"]),
         limit=st.none() | st.integers(1),
         tidy=st.booleans(),
+        letters_only=st.just(False),
         line_ends=st.sampled_from(["unicode", "plain"]),
     ),
 )
@@ -425,7 +427,7 @@ def test_more_weights_and_longer_windows_take_more_memory() -> None:
 def test_a_recipe_of_another_name_does_not_exist() -> None:
     with pytest.raises(RecipeError) as caught:
         named("best", 10_000)
-    assert str(caught.value) == "recipe must be one of auto, d2l, not 'best'."
+    assert str(caught.value) == "recipe must be one of auto, d2l, time-machine, not 'best'."
 
 
 # To JSON and back.
@@ -437,7 +439,9 @@ def test_any_recipe_comes_back_from_json(recipe: Recipe) -> None:
     assert recipe_from_json(json.loads(json.dumps(recipe_to_json(recipe)))) == recipe
 
 
-@pytest.mark.parametrize("recipe", [d2l(), d2l("torch"), auto(1, 1), auto(10**6, 60)])
+@pytest.mark.parametrize(
+    "recipe", [d2l(), d2l("torch"), time_machine(), auto(1, 1), auto(10**6, 60)]
+)
 def test_the_named_recipes_come_back_from_strict_json(recipe: Recipe) -> None:
     written = json.dumps(recipe_to_json(recipe), allow_nan=False)
     assert recipe_from_json(json.loads(written)) == recipe

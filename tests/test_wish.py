@@ -34,7 +34,9 @@ def test_a_wish_out_of_range_is_refused_before_there_is_a_text(
 
 
 def test_a_wish_for_what_there_is_not_is_refused() -> None:
-    with pytest.raises(SettingError, match=r"^recipe must be one of auto, d2l, not 'best'\.$"):
+    with pytest.raises(
+        SettingError, match=r"^recipe must be one of auto, d2l, time-machine, not 'best'\.$"
+    ):
         Wish("best")
     with pytest.raises(RecipeError, match=r"^There is no setting called colour, taste\.$"):
         Wish(settings={"taste": 1, "colour": 2})

@@ -38,10 +38,10 @@ def train(
         ),
     ] = None,
     recipe: Annotated[
-        Literal["auto", "d2l"] | None,
+        Literal["auto", "d2l", "time-machine"] | None,
         typer.Option(
-            help="auto suits the size of the text; d2l is the lyrics exercise of Dive into Deep "
-            "Learning. Every setting below overrides it.",
+            help="auto suits the size of the text; d2l and time-machine are exercises of Dive into "
+            "Deep Learning. Every setting below overrides it.",
             show_default="auto",
         ),
     ] = None,
@@ -123,6 +123,14 @@ def train(
         typer.Option(
             "--tidy",
             help="Make all kinds of spaces plain ones, and leave out marks that nobody sees.",
+            rich_help_panel=_TEXT,
+        ),
+    ] = False,
+    letters_only: Annotated[
+        bool,
+        typer.Option(
+            "--letters-only",
+            help="Lower case, and one space for all that stands between letters.",
             rich_help_panel=_TEXT,
         ),
     ] = False,
@@ -344,6 +352,7 @@ def train(
         "newline": newline,
         "normalize": False if no_normalize else None,
         "tidy": tidy or None,
+        "letters_only": letters_only or None,
         "limit": limit,
         "songs": songs,
         "labels": label or None,

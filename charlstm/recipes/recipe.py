@@ -145,6 +145,13 @@ class Recipe:
                 Setting("optimizer", "adamw"),
                 f"; {self.optimizer} does not use it.",
             )
+        if self.text.letters_only and self.text.newline != "space":
+            raise RecipeError(
+                Setting("letters_only"),
+                " makes spaces of line breaks as well: say so with ",
+                Setting("newline", "space"),
+                ".",
+            )
 
     def override(self, **settings: Any) -> "Recipe":
         """Return this recipe with the settings that are not ``None`` replaced.

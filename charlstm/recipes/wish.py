@@ -20,7 +20,7 @@ class Wish:
     """A recipe by its name, and what should differ from it.
 
     Attributes:
-        recipe: ``"auto"`` or ``"d2l"``.
+        recipe: ``"auto"``, ``"d2l"`` or ``"time-machine"``.
         settings: what should differ, by the names of `Recipe`, of its architecture and of its text
             options; what is ``None`` does not differ.
         start_from: the name or path of a run whose weights to begin with instead of random ones.

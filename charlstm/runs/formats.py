@@ -30,7 +30,10 @@ _BROUGHT: Mapping[int, Mapping[tuple[str, ...], Mapping[str, Any]]] = MappingPro
             ("corpus",): {"apart": False, "songs": None, "suffixes": [".txt"], "labels": {}},
         },
         4: {("recipe",): {"recall": 0.0}, (): {"recall": None}},
-        5: {("recipe",): {"compress": None, "sync_every": 1, "layout": "even"}},
+        5: {
+            ("recipe",): {"compress": None, "sync_every": 1, "layout": "even"},
+            ("recipe", "text"): {"letters_only": False},
+        },
     }
 )
 

@@ -60,6 +60,7 @@ class Origin:
             "normalize": recipe.text.normalize,
             "newline": recipe.text.newline,
             "tidy": recipe.text.tidy,
+            "letters_only": recipe.text.letters_only,
         }
         if recipe.text.labels:
             kept["labels"] = recipe.text.labels

@@ -21,6 +21,7 @@ from charlstm.errors import RecipeError, Setting, SettingError, count
 from charlstm.text.formats.account import Account
 from charlstm.text.formats.format import Format
 from charlstm.text.labels import Labels, check_names
+from charlstm.text.lettering import letters_only
 from charlstm.text.separators import separator_of
 from charlstm.text.songs import END, Songs
 from charlstm.text.tidying import tidied, with_line_feeds
@@ -59,6 +60,8 @@ class TextOptions:
             nobody chooses, only ``\n``, ``\r\n`` and ``\r``, as before 0.3.0.
         field: the column of tables, or the path in JSON, that has the text; found out where
             ``None``. See `charlstm.text.formats`.
+        letters_only: bring the text to lower case, and put one space in the place of all that
+            stands between letters, line breaks too; see `charlstm.text.lettering`.
         labels: what of each song is read before it: the names of columns, fields or tags, or
             ``"folder"``; see `charlstm.text.labels`.
     """
@@ -70,10 +73,11 @@ class TextOptions:
     tidy: bool = False
     line_ends: str = "unicode"
     field: str | None = None
+    letters_only: bool = False
     labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("normalize", "tidy"):
+        for name in ("normalize", "tidy", "letters_only"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingError(name, "true or false", shown(getattr(self, name)))
         if self.newline not in ("keep", "space"):
@@ -126,7 +130,8 @@ class TextOptions:
             pieces = tidied(pieces, changed)
         if self.newline == "space":
             pieces = (piece.replace("\n", " ") for piece in pieces)
-        return _composed_pieces(pieces) if self.normalize else iter(pieces)
+        pieces = _composed_pieces(pieces) if self.normalize else iter(pieces)
+        return letters_only(pieces) if self.letters_only else pieces
 
 
 def _composed_pieces(pieces: Iterable[str]) -> Iterator[str]:

@@ -23,6 +23,7 @@ from charlstm.text.formats.which import LOOKED_AT, find_format, songs_of, with_t
 from charlstm.text.formats.word import read_word
 from charlstm.text.kinds import is_word
 from charlstm.text.labels import Labeller, Labels, without_symbols
+from charlstm.text.lettering import LATIN
 from charlstm.text.locations import Locations, Place, Text
 from charlstm.text.separators import (
     FILES,
@@ -270,6 +271,12 @@ class Reading:
             yield alphabet.encode(text)
         if not has_text:
             raise CorpusError(f"There is no text in {self._named()}: the corpus is empty.")
+        if self.options.letters_only and LATIN.isdisjoint(alphabet.characters):
+            raise CorpusError(
+                f"There are no Latin letters in {self._named()}, and ",
+                Setting("letters_only"),
+                " is for texts that are written with them.",
+            )
         self._labeller.check()
         if separator is not None and ends < _FEWEST_ENDS and not self.earlier.closed:
             raise CorpusError(
@@ -350,7 +357,8 @@ class Reading:
             last: the last characters of the one, four at most.
             first: the first character of the other.
         """
-        plain = replace(self.options, newline="keep", normalize=False).apply(last)
+        options = replace(self.options, newline="keep", normalize=False, letters_only=False)
+        plain = options.apply(last)
         there = len(plain) - len(plain.rstrip("\n"))
         missing = max((2 if self._apart else 1) - there, 0)
         # A line that ends with \r and an empty one that follows are two, not \r\n.

@@ -199,7 +199,7 @@ def stop_text(given: str, options: TextOptions, vocabulary: Vocabulary) -> str:
     if not given:
         raise RecipeError("A text to stop at cannot be empty.")
     # Where line breaks were spaces, a text does not stop at its first space.
-    text = replace(options, newline="keep").apply(without_ends(given))
+    text = replace(options, newline="keep", letters_only=False).apply(without_ends(given))
     never = "".join(dict.fromkeys(c for c in text if c not in vocabulary))
     if vocabulary.counts[0]:
         never = never.replace("\ufffd", "")  # which it writes for <unk>

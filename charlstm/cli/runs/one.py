@@ -7,7 +7,14 @@ import typer
 from charlstm.cli.console import loading, write_json
 from charlstm.cli.names import option
 from charlstm.cli.runs.listed import texts, told_date, told_texts
-from charlstm.cli.tables import in_a_cell, plain_table, told_duration, told_size, write_tables
+from charlstm.cli.tables import (
+    fitting,
+    in_a_cell,
+    plain_table,
+    told_duration,
+    told_size,
+    write_tables,
+)
 from charlstm.errors import Setting, count
 
 if TYPE_CHECKING:
@@ -19,6 +26,9 @@ if TYPE_CHECKING:
 
 # This many names of texts, and values of a label, are shown; --json has all.
 _MOST = 5
+_WHICH, _ALONE, _BITS = "figures", "network alone", "bits/char"
+# What a narrow terminal leaves out, in this order.
+_LESS_TELLING = (_BITS, _ALONE)
 
 
 def show(
@@ -160,27 +170,30 @@ def _value(value: object) -> str:
 
 def _figures(info: "RunInfo") -> "Table":
     """Return the figures of the best epoch and of the last one."""
+    reports = {"the model": info.best, "last": info.last}
+    rows = [_cells(name, report) for name, report in reports.items() if report is not None]
     table = plain_table()
-    table.add_column("figures")
-    titles = ("epoch", "training ppl", "held-out ppl", "network alone", "bits/char")
-    for title in titles:
-        table.add_column(title, justify="right", no_wrap=True)
-    reports = [("the model", info.best)] if info.best is not None else []
-    for name, report in (*reports, ("last", info.last)):
-        if report is not None:
-            table.add_row(name, *_cells(report))
+    for title in fitting(tuple(rows[0]), rows, _LESS_TELLING):
+        table.add_column(title, justify="left" if title == _WHICH else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(row[str(column.header)] for column in table.columns))
     return table
 
 
-def _cells(report: "Report") -> list[str]:
-    figures = (
-        report.train_perplexity,
-        report.validation_perplexity,
-        report.network_perplexity,
-    )
+def _cells(name: str, report: "Report") -> dict[str, str]:
     bits = report.bits_per_character
-    told = ["–" if figure is None else f"{figure:,.2f}" for figure in figures]
-    return [f"{report.epoch:,}", *told, "–" if bits is None else f"{bits:.3f}"]
+    return {
+        _WHICH: name,
+        "epoch": f"{report.epoch:,}",
+        "training ppl": _figure(report.train_perplexity),
+        "held-out ppl": _figure(report.validation_perplexity),
+        _ALONE: _figure(report.network_perplexity),
+        _BITS: "–" if bits is None else f"{bits:.3f}",
+    }
+
+
+def _figure(perplexity: float | None) -> str:
+    return "–" if perplexity is None else f"{perplexity:,.2f}"
 
 
 def _files(files: dict[str, int]) -> "Table":
