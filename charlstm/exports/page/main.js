@@ -249,7 +249,7 @@ function furnish(model) {
     choice.id = `label-${place}`;
     choice.add(new Option(t("none"), none));
     for (const [value, id] of values) choice.add(new Option(value, id));
-    byId("seed").parentElement.before(field);
+    byId("unknown").parentElement.before(field);
   });
   about(model);
 }
