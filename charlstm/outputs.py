@@ -6,7 +6,7 @@ says so. What is read meanwhile is never replaced, by whatever name it goes.
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,9 +80,13 @@ class Output:
         Raises:
             OutputError: see `check`; or it cannot be written, and what was there is kept.
         """
+        self.write_pieces([data])
+
+    def write_pieces(self, pieces: Iterable[bytes]) -> None:
+        """Put what `pieces` make together there; see `write`."""
         self.check()  # once more: what was not there may be there now
         try:
-            write_pieces(self._place, [data])
+            write_pieces(self._place, pieces)
         except OSError as error:
             raise self._refused(str(error.strerror)) from None
 

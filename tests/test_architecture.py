@@ -40,7 +40,7 @@ ROOMS = (
     ("runs",),
     ("training", "evaluation"),
     ("writing",),
-    ("sessions",),
+    ("sessions", "exports"),
     ("trained",),
     ("api",),
     ("serve",),

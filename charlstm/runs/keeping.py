@@ -22,6 +22,9 @@ from charlstm.runs.names import check_name
 TRAINING, WRITING = ".lock", ".draft.lock"
 """The locks of a run: of whoever trains in it, and of whoever writes its songs."""
 
+MADE_HERE = b"lc\x08\x00charlstm"
+"""What each file of an archive says of who made it: an extra field, which others pass over."""
+
 _PIECE = 1 << 20
 
 
@@ -124,6 +127,7 @@ def write_zip(run: RunDirectory, file: BinaryIO) -> None:
                 raise RunError(f"{path} cannot be read: {error.strerror}.") from None
             inside = Path(run.name, path.relative_to(run.path)).as_posix()
             entry = zipfile.ZipInfo.from_file(path, inside, strict_timestamps=False)
+            entry.extra = MADE_HERE
             with source, archive.open(entry, "w") as packed:
                 shutil.copyfileobj(source, packed, _PIECE)
 

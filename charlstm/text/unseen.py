@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import re
+import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -183,6 +184,35 @@ def lookalike(character: str, vocabulary: Vocabulary) -> str | None:
         if candidate and all(part in vocabulary for part in candidate):
             return candidate
     return None
+
+
+def lookalikes(vocabulary: Vocabulary) -> dict[str, str]:
+    """Return what `lookalike` does for every character that a vocabulary has not; takes a second.
+
+    Of what Unicode has assigned, whatever has something in its place.
+    """
+    found = {}
+    for character in map(chr, range(sys.maxunicode + 1)):
+        if character in vocabulary or not _may_look_like_another(character):
+            continue
+        if (near := lookalike(character, vocabulary)) is not None:
+            found[character] = near
+    return found
+
+
+def _may_look_like_another(character: str) -> bool:
+    """Whether `lookalike` has anything to look for, quickly."""
+    return (
+        character in _PUNCTUATION
+        or "!" <= character <= "~"
+        or character.swapcase() != character
+        or unicodedata.normalize("NFKD", character) != character
+        or (
+            "\u3400" <= character <= "\U0003ffff"
+            and unicodedata.name(character, "").startswith("CJK")
+            and _has_opencc()
+        )
+    )
 
 
 def named(characters: str) -> str:

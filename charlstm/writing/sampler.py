@@ -31,8 +31,10 @@ from charlstm.writing.written import Texts, Writing, Written
 
 # At most this many texts are written side by side: more would cost memory and gain nothing.
 _AT_ONCE = 256
-# How many characters are written by default, or for each line where lines are counted.
-_LENGTH = 200
+
+LENGTH = 200
+"""How many letters are written by default, or for each line where lines are counted."""
+
 # A song that has not ended by itself after so many times the length of the middle one is cut off.
 _SONGS = 4
 
@@ -155,7 +157,7 @@ class Sampler:
     @property
     def song_length(self) -> int:
         """How many letters a song is given to end by itself."""
-        return _LENGTH if self.songs is None else _SONGS * self.songs.median
+        return song_length(self.songs)
 
     def read(
         self, prefix: str | Prefix = "", unknown: str = "error", *, line: bool = False
@@ -247,7 +249,7 @@ class Sampler:
             raise RecipeError("The model knows no line breaks, so it cannot count lines.")
         may_end = self.songs is not None and lines is None
         if length is None:
-            length = self.song_length if may_end else _LENGTH * (lines or 1)
+            length = self.song_length if may_end else LENGTH * (lines or 1)
         decoding = decoding or Decoding()
         decoded = decoding.processors(self.vocabulary, self.network.line)
         if refrain is None:
@@ -337,6 +339,11 @@ class Sampler:
                 yield chosen
                 if left > 1:
                     network.step(state, chosen)
+
+
+def song_length(songs: Songs | None) -> int:
+    """Return how many letters a song of a model that learned some is given to end by itself."""
+    return LENGTH if songs is None else _SONGS * songs.median
 
 
 def open_sampler(directory: RunDirectory, info: RunInfo, recall: float | None = None) -> Sampler:

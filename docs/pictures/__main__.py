@@ -39,6 +39,7 @@ def make(
             "desk.png": workshop.desk,
             "desk-dark.png": workshop.desk_dark,
             "watch.png": workshop.watch,
+            "onepage.png": workshop.onepage,
             "cell.svg": lambda: draw_cell().encode(),
             "flow.svg": lambda: draw_flow().encode(),
         }

@@ -14,6 +14,7 @@ from charlstm.text.songs import END
 from docs.pictures.browser import chromium, png
 from docs.pictures.desk import draw_desk, draw_desk_dark, draw_watching
 from docs.pictures.lengths import draw_lengths
+from docs.pictures.onepage import draw_page
 from docs.pictures.terminal import Row, shell, text_of
 from docs.pictures.window import draw_window
 
@@ -100,6 +101,14 @@ class Workshop:
         many = {"songs learned": learned, "songs written": written}
         lengths = {f"{len(of)} {what}": list(map(len, of)) for what, of in many.items()}
         return draw_lengths(lengths).encode()
+
+    def onepage(self) -> bytes:
+        """Photograph the run as a page of its own."""
+        self._trained()
+        page = self._where / "song.html"
+        with shell(self._where, columns=_COLUMNS, rows=60) as window:
+            window.run(f"charlstm runs export {self._run.name} {page.name}")
+        return draw_page(page)
 
     def desk(self) -> bytes:
         """Photograph the desk with a song on it."""

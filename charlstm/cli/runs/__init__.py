@@ -6,7 +6,7 @@ import typer
 
 from charlstm.cli.console import loading, notes, visible
 from charlstm.cli.names import option
-from charlstm.cli.runs import listed, one, room
+from charlstm.cli.runs import listed, one, room, taking
 from charlstm.cli.runs.asking import YesOption, agreed
 from charlstm.cli.tables import told_size
 from charlstm.errors import CharLSTMError, count
@@ -85,5 +85,6 @@ def remove(
         raise failed
 
 
+app.command("export")(taking.export)
 app.command("size")(room.size)
 app.command("free")(room.free)

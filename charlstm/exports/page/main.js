@@ -1,0 +1,311 @@
+// The page: what is asked for, the song as it is written, and what is told of both.
+
+const byId = (id) => document.getElementById(id);
+// So long the page writes before it draws itself, in milliseconds.
+const SLICE = 12;
+const LARGEST = 1_000_000;
+const DEFAULT_LINES = 8;
+
+/** What the page has of the model beside its weights. */
+function described() {
+  const model = JSON.parse(byId("model").textContent);
+  model.vocabulary = new Vocabulary(model);
+  return model;
+}
+
+/** Unpack the weights, which takes a moment. */
+function unpack(model) {
+  const weights = byId("weights");
+  model.network = new Network(model, halves(weights.textContent));
+  weights.remove();
+}
+
+/** Let the page be drawn, and what was pressed be heard, also where nobody looks at it. */
+function pause() {
+  return new Promise((resume) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resume();
+    };
+    port2.postMessage(null);
+  });
+}
+
+/** Say what a person did otherwise than it can be. */
+class Mistake extends Error {
+  constructor(message, field) {
+    super(message);
+    this.field = field;
+  }
+}
+
+/** A whole number that was typed. */
+function wholeNumber(id, least) {
+  const typed = byId(id).value.trim();
+  const number = Number(typed);
+  if (/^\d+$/.test(typed) && number >= least && number <= LARGEST) return number;
+  throw new Mistake(t("whole", { name: t(id), least }), byId(id));
+}
+
+/** The seed that was typed, or a fresh one. */
+function seed() {
+  const typed = byId("seed").value.trim();
+  if (!typed) return freshSeed();
+  if (/^\d{1,40}$/.test(typed)) return typed;
+  throw new Mistake(t("whole", { name: t("seed"), least: 0 }), byId("seed"));
+}
+
+/** What the model reads otherwise than it was given; "" if nothing. */
+function changes(unseen, unknown) {
+  if (!unseen.length) return "";
+  const listed = (key, all) => all.length && t(key, { characters: all.join(t("comma")) });
+  const only = (these) => these.map(([character]) => quoted(character));
+  const near = unseen.filter(([, instead]) => instead !== null);
+  const far = unseen.filter(([, instead]) => instead === null);
+  const as = ([character, instead]) => t("as", { character: quoted(character), near: quoted(instead) });
+  const parts =
+    unknown === "skip"
+      ? [listed("skipped", only(unseen))]
+      : [listed("mapped", near.map(as)), listed("unread", only(far))];
+  return t("changed", { changes: parts.filter(Boolean).join(t("and-it")) });
+}
+
+/** What is to be written, with everything checked. */
+function wish(model) {
+  const prefix = normalised(byId("prefix").value, model.text);
+  const unknown = byId("unknown").value;
+  const unseen = strangers(prefix, model.vocabulary);
+  if (unseen.length && unknown === "error") {
+    const characters = unseen
+      .map(([one, near]) =>
+        near === null ? quoted(one) : t("has", { character: quoted(one), near: quoted(near) }),
+      )
+      .join(t("comma"));
+    throw new Mistake(t("unseen", { characters }), byId("prefix"));
+  }
+  const measure = byId("measure").value;
+  return {
+    prefix,
+    read: asRead(prefix, model.vocabulary, unknown),
+    notice: changes(unseen, unknown),
+    labels: model.labels.map((_, place) => Number(byId(`label-${place}`).value)),
+    lines: measure === "lines" ? wholeNumber("number", 1) : null,
+    most: measure === "characters" ? wholeNumber("number", 1) : null,
+    temperature: Number(byId("temperature").value),
+    topP: Number(byId("top-p").value),
+    seed: seed(),
+  };
+}
+
+/** Writes one song at a time into the page. */
+class Desk {
+  constructor(model) {
+    this.model = model;
+    this.stopping = false;
+    this.busy = false;
+  }
+
+  async write() {
+    if (this.busy) return;
+    for (const field of document.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+    byId("trouble").textContent = "";
+    let asked;
+    try {
+      asked = wish(this.model);
+    } catch (mistake) {
+      if (!(mistake instanceof Mistake)) throw mistake;
+      byId("trouble").textContent = mistake.message;
+      mistake.field.setAttribute("aria-invalid", "true");
+      mistake.field.focus();
+      byId("trouble").scrollIntoView({ block: "nearest" });
+      return;
+    }
+    this.begin(asked);
+    const { ended, count, seconds } = await this.run(asked);
+    this.end();
+    const speed = whole.format(count / Math.max(seconds, 0.001));
+    const told = [t("done", { n: whole.format(count), count, speed, seed: asked.seed })];
+    if (this.stopping) told.unshift(t("stopped"));
+    else if (ended) told.push(t("ended"));
+    byId("told").textContent = count ? told.join(t("space")) : t(this.stopping ? "stopped" : "nothing");
+  }
+
+  begin(asked) {
+    [this.busy, this.stopping] = [true, false];
+    const toStop = document.activeElement === byId("write");
+    byId("write").hidden = true;
+    byId("stop").hidden = false;
+    if (toStop) byId("stop").focus();
+    byId("copy").disabled = true;
+    byId("empty").hidden = true;
+    byId("notice").textContent = asked.notice;
+    byId("given").textContent = asked.prefix;
+    byId("written").textContent = "";
+    byId("song").setAttribute("aria-busy", "true");
+    byId("told").textContent = t(asked.read.length > DECIDES ? "reading" : "writing");
+    byId("the-song").scrollIntoView({ block: "nearest" });
+  }
+
+  end() {
+    this.busy = false;
+    const toWrite = document.activeElement === byId("stop");
+    byId("stop").hidden = true;
+    byId("write").hidden = false;
+    if (toWrite) byId("write").focus();
+    byId("copy").disabled = false;
+    byId("song").removeAttribute("aria-busy");
+  }
+
+  /** Write, in slices; the time counts from the first character on. */
+  async run(asked) {
+    const song = byId("written");
+    const text = song.appendChild(new Text());
+    const steps = writing(this.model, asked);
+    let [waiting, count, began, ended] = ["", 0, null, false];
+    let until = performance.now() + SLICE;
+    while (!this.stopping) {
+      const { value, done } = steps.next();
+      if (done) {
+        ended = value;
+        break;
+      }
+      if (value) {
+        if (began === null) byId("told").textContent = t("writing");
+        began ??= performance.now();
+        count += Array.from(value).length;
+        waiting += value;
+      }
+      if (performance.now() < until) continue;
+      this.show(text, waiting);
+      waiting = "";
+      await pause();
+      until = performance.now() + SLICE;
+    }
+    this.show(text, waiting);
+    return { ended, count, seconds: (performance.now() - (began ?? performance.now())) / 1000 };
+  }
+
+  /** Add to the song; whoever looks at its end goes on looking at it. */
+  show(text, more) {
+    const told = byId("told");
+    const seen = told.getBoundingClientRect().top <= innerHeight;
+    text.appendData(more);
+    if (seen) told.scrollIntoView({ block: "nearest" });
+  }
+
+  stop() {
+    this.stopping = this.busy || this.stopping;
+  }
+
+  async copy() {
+    const text = byId("given").textContent + byId("written").textContent;
+    let done = true;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      // A browser may keep its clipboard from files, but not from what is selected.
+      getSelection().selectAllChildren(byId("song"));
+      done = document.execCommand("copy");
+      if (done) getSelection().removeAllRanges();
+    }
+    byId("told").textContent = t(done ? "copied" : "not-copied");
+  }
+}
+
+/** Put the words of the page and the settings of this model into it. */
+function furnish(model) {
+  document.documentElement.lang = LANGUAGE;
+  for (const element of document.querySelectorAll("[data-say]")) {
+    element.textContent = t(element.dataset.say);
+  }
+  byId("seed").placeholder = t("random");
+  for (const id of ["song", "prefix"]) byId(id).lang = model.language;
+  const measures = [...(model.songs ? ["song"] : []), "characters"];
+  if (model.vocabulary.has("\n")) measures.splice(-1, 0, "lines");
+  for (const measure of measures) byId("measure").add(new Option(t(measure), measure));
+  // As on the command line: a song, or so many characters.
+  byId("measure").value = model.songs ? "song" : "characters";
+  const measured = () => {
+    const measure = byId("measure").value;
+    byId("counting").hidden = measure === "song";
+    byId("number").value = { song: "", lines: DEFAULT_LINES, characters: model.letters }[measure];
+  };
+  byId("measure").addEventListener("change", measured);
+  measured();
+  for (const id of ["temperature", "top-p"]) {
+    const shown = () => {
+      document.querySelector(`output[for=${id}]`).value = short.format(byId(id).value);
+    };
+    byId(id).addEventListener("input", shown);
+    shown();
+  }
+  model.labels.forEach(({ name, none, values }, place) => {
+    const field = document.createElement("div");
+    field.className = "field";
+    const label = field.appendChild(document.createElement("label"));
+    [label.textContent, label.htmlFor] = [name, `label-${place}`];
+    const choice = field.appendChild(document.createElement("select"));
+    choice.id = `label-${place}`;
+    choice.add(new Option(t("none"), none));
+    for (const [value, id] of values) choice.add(new Option(value, id));
+    byId("unknown").parentElement.before(field);
+  });
+  about(model);
+}
+
+/** Say what this page is, what it is worth, and what it leaves out. */
+function about(model) {
+  const { figures } = model;
+  const told = [
+    t("offline"),
+    t("facts", {
+      title: model.title,
+      weights: whole.format(figures.weights),
+      learned: whole.format(figures.learned),
+      known: whole.format(figures.known),
+    }),
+  ];
+  if (figures.alone !== null) told.push(t("perplexity", { alone: short.format(figures.alone) }));
+  if (model.recall) {
+    const blend = figures.blend;
+    told.push(blend === null ? t("alone-unmeasured") : t("alone", { blend: short.format(blend) }));
+  }
+  told.push(t("differs"));
+  if (model.text.tidy) told.push(t("tidied"));
+  if (!segmenter) told.push(t("no-letters"));
+  for (const sentence of told) {
+    byId("about").appendChild(document.createElement("p")).textContent = sentence;
+  }
+}
+
+document.addEventListener("DOMContentLoaded", async () => {
+  globalThis.model = described();
+  furnish(model);
+  byId("told").textContent = t("loading");
+  await pause();
+  try {
+    unpack(model);
+  } catch (problem) {
+    byId("told").textContent = "";
+    byId("trouble").textContent = t("broken", { problem: problem.message });
+    return;
+  }
+  byId("told").textContent = "";
+  const desk = new Desk(model);
+  byId("wish").addEventListener("submit", (event) => {
+    event.preventDefault();
+    desk.write();
+  });
+  byId("stop").addEventListener("click", () => desk.stop());
+  byId("copy").addEventListener("click", () => desk.copy());
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") desk.stop();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      desk.write();
+    }
+  });
+  byId("write").disabled = false;
+  document.documentElement.dataset.ready = String(Math.round(performance.now()));
+});

@@ -1,0 +1,123 @@
+// Everything that the page says, in English and in simplified Chinese, and the choice of one.
+//
+// Each key has both. {n} and the like are put in; «one|many» is chosen by the number.
+
+const TABLE = {
+  prefix: ["Prefix", "开头"],
+  "prefix-is": ["What the model goes on from. May be empty.", "模型从这里接着写，可以留空。"],
+  write: ["Write", "写"],
+  stop: ["Stop", "停下"],
+  copy: ["Copy", "复制"],
+  settings: ["How it writes", "怎么写"],
+  temperature: ["Temperature", "温度"],
+  "temperature-is": ["Low: what is most likely. High: what surprises.", "低：最可能的。高：出人意料的。"],
+  "top-p": ["Top-p", "Top-p"],
+  "top-p-is": [
+    "Draws among the likeliest that together reach this probability.",
+    "只在合起来达到这个概率的、最可能的字符里选。",
+  ],
+  measure: ["How much", "写多少"],
+  song: ["A whole song", "一整首"],
+  lines: ["Lines", "按行数"],
+  characters: ["Characters", "按字符数"],
+  number: ["Number", "数量"],
+  seed: ["Seed", "种子"],
+  "seed-is": ["The same seed writes the same text.", "同一个种子写出同一段文字。"],
+  random: ["random", "随机"],
+  unknown: ["Unseen characters", "没见过的字符"],
+  "unknown-error": ["stop and say so", "停下并说明"],
+  "unknown-skip": ["leave them out", "略过"],
+  "unknown-map": ["read the nearest", "读成最接近的"],
+  none: ["none", "无"],
+  "the-song": ["What it wrote", "写出来的文字"],
+  empty: ["Nothing is written yet.", "还什么都没有写。"],
+
+  loading: ["The weights are being unpacked…", "正在展开权重……"],
+  reading: ["Reading the prefix…", "正在读开头……"],
+  writing: ["Writing…", "正在写……"],
+  copied: ["Copied.", "已复制。"],
+  "not-copied": ["The browser does not let this page copy; select the text instead.", "浏览器不让这个页面复制，请自己选中文字。"],
+  done: [
+    "{n} character, {speed} a second. Seed {seed}.|{n} characters, {speed} a second. Seed {seed}.",
+    "{n} 个字符，每秒 {speed} 个。种子 {seed}。",
+  ],
+  stopped: ["Stopped.", "已停下。"],
+  ended: ["The song ended by itself.", "歌自己结束了。"],
+
+  unseen: [
+    "The model has never seen {characters} of the prefix. Change the prefix, or under “Unseen characters” choose “leave them out”, or “read the nearest” to put what is nearest in their place.",
+    "模型从没见过开头里的 {characters}。请改一改开头，或者在“没见过的字符”里选“略过”，或选“读成最接近的”，用最接近的字符代替。",
+  ],
+  has: ["{character} (it has {near})", "{character}（它认得 {near}）"],
+  changed: ["Of the prefix the model {changes}.", "对于开头，模型{changes}。"],
+  mapped: ["reads {characters}", "把 {characters}"],
+  as: ["{character} as {near}", "{character} 读成 {near}"],
+  skipped: ["leaves out {characters}", "略过 {characters}"],
+  unread: ["reads {characters} as <unk>, which nothing resembles", "把 {characters} 读成 <unk>，没有什么和它相像"],
+  "and-it": ["; and it ", "；并且"],
+  comma: [", ", "、"],
+  space: [" ", ""],
+  whole: ["{name} must be a whole number from {least}.", "“{name}”必须是不小于 {least} 的整数。"],
+  broken: ["This page is damaged: {problem}. Export it once more.", "这个页面损坏了：{problem}。请重新导出。"],
+  nothing: ["Nothing was left to write.", "没有可写的了。"],
+
+  about: ["About this page", "关于这个页面"],
+  offline: [
+    "The whole model is in this file. It writes here, in the browser, and asks nobody for anything; what you type stays here.",
+    "整个模型都在这个文件里。它就在浏览器里写，不向任何人请求任何东西；你输入的内容不会离开这里。",
+  ],
+  facts: [
+    "{title}, {weights} weights in float16; it learned from {learned} characters, {known} different ones.",
+    "{title}，{weights} 个 float16 权重；学过 {learned} 个字符，其中 {known} 个不同。",
+  ],
+  perplexity: [
+    "Held-out perplexity, before its weights were rounded: {alone}. Among so many equally likely characters it wavers on text that it has not seen; lower is better.",
+    "权重取整之前，在没见过的文字上的困惑度是 {alone}：它平均在这么多个同样可能的字符之间犹豫，越低越好。",
+  ],
+  alone: [
+    "This page writes by the network alone. On the command line the run also goes by what it remembers of its text and of the song so far, with which its held-out perplexity is {blend}; that is left out here.",
+    "这个页面只用网络本身来写。在命令行里，这个模型还会参照它记得的原文和正在写的歌，困惑度是 {blend}；这里没有带上。",
+  ],
+  "alone-unmeasured": [
+    "This page writes by the network alone. On the command line the run also goes by what it remembers of its text and of the song so far; that is left out here.",
+    "这个页面只用网络本身来写。在命令行里，这个模型还会参照它记得的原文和正在写的歌；这里没有带上。",
+  ],
+  differs: [
+    "The same seed writes the same text here every time, in any browser. On the command line it writes nearly the same with --recall 0, until the rounded weights lead another way.",
+    "同一个种子在这里每次都写出同样的文字，任何浏览器都一样。在命令行里加上 --recall 0，写出来的几乎一样，直到取整的权重走上另一条路。",
+  ],
+  tidied: [
+    "Its text was tidied. Marks that nobody sees are left out of a prefix only where that needs no look at what stands around them.",
+    "它的原文经过整理。开头里看不见的符号，只有不必看前后文就能判断的，才会被略去。",
+  ],
+  "no-letters": [
+    "This browser cannot tell letters that are made of several characters, so each counts by itself.",
+    "这个浏览器分不出由几个字符组成的字母，所以逐个计数。",
+  ],
+  keys: ["Ctrl+Enter writes, Esc stops.", "Ctrl+Enter 开始写，Esc 停下。"],
+};
+
+const LANGUAGES = ["en", "zh-Hans"];
+
+/** The language of the page: the first of those that the browser's user reads. */
+const LANGUAGE = (() => {
+  for (const language of navigator.languages ?? [navigator.language]) {
+    if (/^zh\b/i.test(language)) return "zh-Hans";
+    if (/^en\b/i.test(language)) return "en";
+  }
+  return "en";
+})();
+
+/**
+ * Say something in the language of the page.
+ * @param {string} key
+ * @param {Object<string, string|number>} [values] what is put in; `count` chooses one or many
+ */
+function t(key, values = {}) {
+  const [one, many = one] = TABLE[key][LANGUAGES.indexOf(LANGUAGE)].split("|");
+  const form = values.count === 1 ? one : many;
+  return form.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+}
+
+const whole = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 0 });
+const short = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 2, minimumFractionDigits: 2 });
