@@ -298,7 +298,8 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
     }
     assert run.read_info().recall == remembered
     assert set(recipe["text"]) == {
-        *("normalize", "newline", "limit", "songs", "tidy", "line_ends", "field", "labels")
+        *("normalize", "newline", "limit", "songs", "tidy", "line_ends", "field", "labels"),
+        "letters_only",
     }
 
 
