@@ -59,7 +59,8 @@ class Leases:
         self._lock = threading.RLock()
         self._timer: threading.Timer | None = None
         self._closed = False
-        self._left: dict[tuple[Path, str, str], None] = {}
+        # What tabs have closed, with the revision that they had saved last.
+        self._left: dict[tuple[Path, str, str], int | None] = {}
 
     def take(
         self, run: RunDirectory, song: str, client: str, *, over: bool = False
@@ -115,15 +116,23 @@ class Leases:
         with self._lock:
             return (run.path, song, client) in self._left
 
+    def left_with(self, run: RunDirectory, song: str, client: str) -> int | None:
+        """Return the revision that a tab had saved last when it closed a song."""
+        with self._lock:
+            return self._left.get((run.path, song, client))
+
     def give_back(self, run: RunDirectory, song: str, client: str) -> None:
         """Close a song, if this tab has it."""
         with self._lock:
-            self._left[run.path, song, client] = None
+            here = self._runs.get(run.path)
+            lease = None if here is None else here.leases.get(song)
+            known = self._left.get((run.path, song, client))
+            if here is not None and lease is not None and lease.client == client:
+                known = known if lease.revision is None else lease.revision
+                del here.leases[song]
+            self._left[run.path, song, client] = known
             while len(self._left) > _REMEMBERED:
                 del self._left[next(iter(self._left))]
-            here = self._runs.get(run.path)
-            if here is not None and (lease := here.leases.get(song)) and lease.client == client:
-                del here.leases[song]
             self._sweep()
 
     @contextlib.contextmanager

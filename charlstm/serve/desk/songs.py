@@ -131,8 +131,10 @@ def _saved(desk: Desk, run: str, song: str, fields: Fields) -> dict[str, Any]:
         desk.leases.give_back(directory, song, client)
         _there(directory, song)
     # Two saves may be on their way at once, the second of which does not know of the first yet.
-    known = revision, lease.revision if had else None
+    known = revision, lease.revision if had else desk.leases.left_with(directory, song, client)
     if found is not None and found not in known:
+        if desk.leases.has_left(directory, song, client):
+            desk.leases.give_back(directory, song, client)
         raise Refused(
             f"{draft} was changed elsewhere meanwhile, so nothing was written over it.",
             409,
