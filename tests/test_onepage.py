@@ -304,6 +304,8 @@ def test_it_speaks_chinese_fits_a_narrow_window_and_is_dark_where_that_is_asked(
     page.locator("#told", has_text="200 个字符").wait_for()
     # Whoever goes by the keyboard is where they were.
     assert page.evaluate("document.activeElement.id") == "write"
+    # The song is what they see, with what can be done with it.
+    assert page.evaluate("byId('sheet').getBoundingClientRect().top < innerHeight / 2")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     assert page.evaluate("document.documentElement.lang") == "zh-Hans"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 22, 24)"
