@@ -13,6 +13,7 @@ from onepages import LABELS, LYRICS, OnePage, a_model, in_numpy
 from charlstm.errors import RunError
 from charlstm.exports.onepage import write_page
 from charlstm.recipes.architecture import CELLS, Architecture
+from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.runs.tensors import Arrays
 from charlstm.text.corpus import TextOptions
@@ -278,6 +279,18 @@ def test_a_page_writes_streams_stops_and_copies(opened: Open) -> None:
     assert 50 < len(view.text_content("#written") or "") < 1_000_000
     view.get_by_label("Number").fill("5")
     assert page.write() == text[:7]
+
+
+@in_a_browser
+def test_a_stored_run_says_what_it_leaves_out_and_what_that_is_worth(opened: Open) -> None:
+    run = RunDirectory(Path(__file__).parent / "data" / "format-4")
+    info = run.read_info()
+    page = opened((info, run.read_model(info))).page
+    page.get_by_text("About this page").click()
+    told = page.inner_text("#about")
+    assert "Held-out perplexity, before its weights were rounded: 24.13. " in told
+    assert "of the song so far, with which its held-out perplexity is 13.28; " in told
+    assert "Its text was tidied. " in told
 
 
 @in_a_browser
