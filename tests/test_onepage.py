@@ -13,6 +13,7 @@ from onepages import LABELS, LYRICS, OnePage, a_model, in_numpy
 from charlstm.errors import RunError
 from charlstm.exports.onepage import write_page
 from charlstm.recipes.architecture import CELLS, Architecture
+from charlstm.runs.directory import RunDirectory
 from charlstm.runs.info import RunInfo
 from charlstm.runs.tensors import Arrays
 from charlstm.text.corpus import TextOptions
@@ -281,6 +282,18 @@ def test_a_page_writes_streams_stops_and_copies(opened: Open) -> None:
 
 
 @in_a_browser
+def test_a_stored_run_says_what_it_leaves_out_and_what_that_is_worth(opened: Open) -> None:
+    run = RunDirectory(Path(__file__).parent / "data" / "format-4")
+    info = run.read_info()
+    page = opened((info, run.read_model(info))).page
+    page.get_by_text("About this page").click()
+    told = page.inner_text("#about")
+    assert "Held-out perplexity, before its weights were rounded: 24.13. " in told
+    assert "of the song so far, with which its held-out perplexity is 13.28; " in told
+    assert "Its text was tidied. " in told
+
+
+@in_a_browser
 def test_a_number_that_is_none_is_told_where_it_was_typed(opened: Open) -> None:
     page = opened(a_model())
     for field, told in (("Number", "from 1"), ("Seed", "from 0")):
@@ -304,6 +317,8 @@ def test_it_speaks_chinese_fits_a_narrow_window_and_is_dark_where_that_is_asked(
     page.locator("#told", has_text="200 个字符").wait_for()
     # Whoever goes by the keyboard is where they were.
     assert page.evaluate("document.activeElement.id") == "write"
+    # The song is what they see, with what can be done with it.
+    assert page.evaluate("byId('sheet').getBoundingClientRect().top < innerHeight / 2")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     assert page.evaluate("document.documentElement.lang") == "zh-Hans"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 22, 24)"

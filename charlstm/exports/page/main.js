@@ -128,32 +128,35 @@ class Desk {
     const told = [t("done", { n: whole.format(count), count, speed, seed: asked.seed })];
     if (this.stopping) told.unshift(t("stopped"));
     else if (ended) told.push(t("ended"));
-    byId("told").textContent = count ? told.join(t("space")) : t(this.stopping ? "stopped" : "nothing");
+    this.follow(() => {
+      byId("told").textContent = count ? told.join(t("space")) : t(this.stopping ? "stopped" : "nothing");
+    });
   }
 
   begin(asked) {
     [this.busy, this.stopping] = [true, false];
     const toStop = document.activeElement === byId("write");
-    byId("write").hidden = true;
     byId("stop").hidden = false;
-    if (toStop) byId("stop").focus();
-    byId("copy").disabled = true;
+    if (toStop) byId("stop").focus({ preventScroll: true });
+    byId("write").disabled = true;
+    byId("copy").hidden = true;
     byId("empty").hidden = true;
     byId("notice").textContent = asked.notice;
     byId("given").textContent = asked.prefix;
     byId("written").textContent = "";
     byId("song").setAttribute("aria-busy", "true");
     byId("told").textContent = t(asked.read.length > DECIDES ? "reading" : "writing");
-    byId("the-song").scrollIntoView({ block: "nearest" });
+    const { top, bottom } = byId("sheet").getBoundingClientRect();
+    if (top < 0 || bottom > innerHeight) byId("sheet").scrollIntoView({ block: "start" });
   }
 
   end() {
     this.busy = false;
     const toWrite = document.activeElement === byId("stop");
+    byId("write").disabled = false;
+    if (toWrite) byId("write").focus({ preventScroll: true });
     byId("stop").hidden = true;
-    byId("write").hidden = false;
-    if (toWrite) byId("write").focus();
-    byId("copy").disabled = false;
+    byId("copy").hidden = byId("copy").disabled = false;
     byId("song").removeAttribute("aria-busy");
   }
 
@@ -177,20 +180,20 @@ class Desk {
         waiting += value;
       }
       if (performance.now() < until) continue;
-      this.show(text, waiting);
+      this.follow(() => text.appendData(waiting));
       waiting = "";
       await pause();
       until = performance.now() + SLICE;
     }
-    this.show(text, waiting);
+    this.follow(() => text.appendData(waiting));
     return { ended, count, seconds: (performance.now() - (began ?? performance.now())) / 1000 };
   }
 
-  /** Add to the song; whoever looks at its end goes on looking at it. */
-  show(text, more) {
+  /** Change the end of the song; whoever looks at it goes on looking at it. */
+  follow(change) {
     const told = byId("told");
     const seen = told.getBoundingClientRect().top <= innerHeight;
-    text.appendData(more);
+    change();
     if (seen) told.scrollIntoView({ block: "nearest" });
   }
 

@@ -83,8 +83,8 @@ const TABLE = {
     "这个页面只用网络本身来写。在命令行里，这个模型还会参照它记得的原文和正在写的歌；这里没有带上。",
   ],
   differs: [
-    "The same seed writes the same text here every time, in any browser. On the command line it writes nearly the same with --recall 0, until the rounded weights lead another way.",
-    "同一个种子在这里每次都写出同样的文字，任何浏览器都一样。在命令行里加上 --recall 0，写出来的几乎一样，直到取整的权重走上另一条路。",
+    "The same seed writes the same text here every time, in any browser. With --recall 0 the command line draws by the same numbers, and writes the same until the rounded weights lead another way.",
+    "同一个种子在这里每次都写出同样的文字，任何浏览器都一样。命令行加上 --recall 0 用的是同样的随机数，写出同样的文字，直到取整的权重走上另一条路。",
   ],
   tidied: [
     "Its text was tidied. Marks that nobody sees are left out of a prefix only where that needs no look at what stands around them.",
