@@ -1,7 +1,6 @@
 """What is served where."""
 
 import asyncio
-import mimetypes
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +23,13 @@ from charlstm.serve.streams import Gone
 
 _DESK = (runs, texts, training, songs, writing, measuring)
 _PAGE = files("charlstm.serve") / "page"
+# Said here, because what a system says of them may be wrong, and a browser obeys it.
+_KINDS = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
 
 
 @dataclass
@@ -97,8 +103,7 @@ def _of_page(name: str) -> Response:
     known = {path.name: path for path in _PAGE.iterdir() if path.is_file()}
     if name not in known:
         raise HTTPException(404)
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return Response(known[name].read_bytes(), media_type=kind)
+    return Response(known[name].read_bytes(), media_type=_KINDS[Path(name).suffix])
 
 
 async def _refused(_: Request, error: Exception) -> Response:
