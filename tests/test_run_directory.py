@@ -281,7 +281,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
     }
     assert set(recipe) == {
         *("name", "architecture", "initialization", "optimizer", "learning_rate", "schedule"),
-        "head_rate",
+        *("head_rate", "layout"),
         *("weight_decay", "clip", "dropout", "batch", "window", "sampling", "epochs", "steps"),
         *("minutes", "patience", "validation", "min_count", "precision", "seed", "text"),
         *("recall", "compress", "sync_every", "layout"),
