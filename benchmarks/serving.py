@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -107,18 +107,22 @@ async def written(address: str, characters: int, seed: int) -> tuple[float, int]
     ).encode()
     began = time.perf_counter()
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    writer.write(
-        f"POST /v1/completions HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n"
-        f"Authorization: Bearer {parts.query.removeprefix('token=')}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-        + body
-    )
     first, count = 0.0, 0
-    async for line in reader:
-        if line.startswith(b"data: {"):
-            first = first or time.perf_counter() - began
-            count += len(json.loads(line[6:])["choices"][0]["text"])
-    writer.close()
+    try:
+        writer.write(
+            f"POST /v1/completions HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n"
+            f"Authorization: Bearer {parts.query.removeprefix('token=')}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        async for line in reader:
+            if line.startswith(b"data: {"):
+                first = first or time.perf_counter() - began
+                count += len(json.loads(line[6:])["choices"][0]["text"])
+    finally:
+        writer.close()
+        with suppress(OSError, asyncio.CancelledError):
+            await writer.wait_closed()
     return first, count
 
 

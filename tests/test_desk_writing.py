@@ -88,7 +88,7 @@ def test_the_form_is_kept_and_what_cannot_be_asked_for_is_told(page: Page) -> No
         ({"acrostic": "龘"}, "The model has never seen"),
         ({"label": {"artist": "x"}}, "The model has learned no labels"),
         ({"recall": 2}, '"recall" must be a number from 0 to 1, not 2.'),
-        ({"must": "我"}, '"must" must be a list of texts'),
+        ({"must": 5}, '"must" must be a text or a list of up to 64 texts, not 5.'),
         ({"lines": 0}, '"lines" must be a whole number from 1 up, not 0.'),
     ):
         assert why in page.refused(f"{RUN}/propose", {"before": "", "settings": settings})

@@ -76,10 +76,21 @@ class Client:
         self._host, self._port = str(parts.hostname), int(parts.port or 0)
         self._token = parts.query.removeprefix("token=")
         self.counts = counts
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Return a new connection."""
-        return await asyncio.open_connection(self._host, self._port)
+        """Return a new connection, which `close` closes in the end if nobody has."""
+        reader, writer = await asyncio.open_connection(self._host, self._port)
+        self._writers.append(writer)
+        return reader, writer
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for writer in self._writers:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+        self._writers.clear()
 
     def head(self, length: int, **headers: str) -> bytes:
         """Return the head of a request to complete a text; headers may be others."""
@@ -246,6 +257,7 @@ async def disturb(address: str, counts: Counts, times: int) -> None:
     ]
     for work in works:
         await _in_time(work())
+        await client.close()
 
 
 async def _in_time(work: Awaitable[None]) -> None:
