@@ -172,3 +172,41 @@ def test_a_first_character_is_drawn_where_there_is_nothing_to_read() -> None:
     texts = company.join(sampler.task("", seed=3, length=20), 6)
     company.join(sampler.task("分", seed=1, length=9))
     assert until_over(company, texts) == sampler.generate_many("", samples=6, seed=3, length=20)
+
+
+def test_where_no_first_character_may_be_drawn_only_that_text_ends() -> None:
+    sampler = sampler_of(trained(Architecture(hidden=12), len(ONE_LINE), seed=8), ONE_LINE)
+
+    def nothing(_: str, logits: Array) -> None:
+        logits.fill(-np.inf)
+
+    company = Company(sampler)
+    (barred,) = company.join(sampler.task("", length=5, processors=[nothing]))
+    (free,) = company.join(sampler.task("", seed=3, length=5))
+    until_over(company, [barred, free])
+    assert isinstance(barred.error, RecipeError)
+    assert len(free.written) == 5
+
+
+def test_a_first_character_is_told_as_all_others_are() -> None:
+    sampler = sampler_of(trained(Architecture(hidden=12), len(ONE_LINE), seed=8), ONE_LINE)
+    company = Company(sampler)
+    (text,) = company.join(sampler.task("", seed=3, length=5), likeliest=0)
+    until_over(company, [text])
+    assert "".join(each.character for each in text.drawn) == text.written
+
+
+def test_more_texts_than_are_written_at_once_wait_and_are_written(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.writing.company.MOST", 3)
+    sampler, company = model.sampler, Company(model.sampler)
+    texts = company.join(sampler.task("分开", seed=5, length=9, lines=9), 8)
+    written = until_over(company, texts)
+    assert written == [
+        until_over(
+            one := Company(sampler),
+            one.join(sampler.task("分开", seed=seed, length=9, lines=9)),
+        )[0]
+        for seed in range(5, 13)
+    ]

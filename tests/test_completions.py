@@ -227,6 +227,7 @@ def test_lines_are_written_to_a_form(server: Served, model: TrainedModel) -> Non
         ({"max_tokens": -1}, '"max_tokens" must be a whole number from 0 to 100,000, not -1.'),
         ({"best_of": 2, "n": 3}, '"best_of" must be at least "n".'),
         ({"best_of": 2, "stream": True}, '"stream" needs "best_of" to be "n".'),
+        ({"prompt": "我" * 100_000, "n": 21}, "2,000,000 are the most: send shorter ones"),
         ({"prompt": ["a"] * 9, "n": 40}, "That is 360 texts, and at most 256"),
         ({"stop": ["a"] * 5}, '"stop" must be a text or a list of up to 4 texts'),
         ({"temperature": "hot"}, '"temperature" must be a number from 0 to 100'),

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,19 @@ def test_two_saves_may_be_on_their_way_at_once(page: Page, run: Path) -> None:
         save = {"client": "tab-1", "revision": told["revision"], "text": text}
         page.post(f"{song}/save", save)
     assert (run / "draft.txt").read_text(encoding="utf-8") == "一\n二\n"
+
+
+def test_saves_of_one_tab_never_disturb_each_other(page: Page, run: Path) -> None:
+    song, told = opened(page)
+    texts = ["一\n" * many for many in range(1, 25)]
+
+    def save(text: str) -> None:
+        page.post(f"{song}/save", {"client": "tab-1", "revision": told["revision"], "text": text})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(save, texts))
+    assert (run / "draft.txt").read_text(encoding="utf-8") in texts
+    assert not list(run.glob(".draft*.part"))
 
 
 @pytest.mark.parametrize(

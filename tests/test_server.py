@@ -67,7 +67,9 @@ def test_a_browser_without_the_token_is_told_where_to_find_it(server: Served) ->
     assert "charlstm serve" in answer.body.decode()
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.", "ü", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.", "ü", "", "[", "[::1"]
+)
 def test_a_name_that_is_not_the_servers_is_refused(server: Served, host: str) -> None:
     answer = server.ask("/v1/models", headers={"Host": host.encode().decode("latin-1")})
     assert answer.status in (400, 421)  # the parser refuses some of them before the guard does
@@ -208,6 +210,24 @@ def test_what_has_to_be_installed_is_told(library: str, tmp_path: Path) -> None:
     assert refused.stderr == (
         "error: The desk needs libraries that are not installed: pip install 'charlstm[serve]'.\n"
     )
+
+
+def test_an_address_holds_any_key(where: Path) -> None:
+    with serving(where, "--api-key", "a+b&c#d%41e", "--port", "0") as server:
+        address = server.address.partition("/?")[2]
+        assert server.ask(f"/?{address}", token=None).status == 303
+
+
+def test_an_origin_is_one_or_is_refused(where: Path) -> None:
+    for origin in ("example.org", "*", "https://example.org/page"):
+        told = module("serve", "--no-browser", "--allow-origin", origin, where=where)
+        assert told.code == 1
+        assert told.stderr == (
+            f"error: --allow-origin needs an origin such as https://example.org, not {origin}.\n"
+        )
+    with serving(where, "--port", "0", "--allow-origin", "HTTPS://Example.org/") as server:
+        page = {"Origin": "https://example.org"}
+        assert server.ask("/v1/models", headers=page).status == 200
 
 
 def test_a_port_that_is_taken_is_told(where: Path, server: Served) -> None:

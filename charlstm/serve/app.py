@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -30,6 +31,7 @@ _KINDS = {
     ".css": "text/css",
     ".svg": "image/svg+xml",
 }
+_FORMS = 2
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Served:
         models: those that were opened.
         desk: what the page asks for.
         engine: that writes.
+        forms: lets a few texts in a form be written at a time, so that threads are left for others.
         closing: set when the server is asked to end; whoever sends something endless stops.
     """
 
@@ -48,6 +51,7 @@ class Served:
     models: Models
     desk: Desk
     engine: Engine
+    forms: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_FORMS))
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __aenter__(self) -> "Served":

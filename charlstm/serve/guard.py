@@ -145,7 +145,10 @@ class Guard:
         return None
 
     def _check_host(self, host: str) -> None:
-        name = urlsplit(f"//{host}").hostname if host.isascii() else None
+        try:
+            name = urlsplit(f"//{host}").hostname if host.isascii() else None
+        except ValueError:  # half an address
+            name = None
         if name == "localhost" or name in self._rules.names or _is_number(name):
             return
         raise Refused(

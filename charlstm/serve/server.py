@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
+from urllib.parse import quote
 
 import uvicorn
 
-from charlstm.errors import RecipeError, RunError, Setting
+from charlstm.errors import RecipeError, RunError, Setting, shortened
 from charlstm.serve.app import Served, make_app
 from charlstm.serve.guard import rules
 from charlstm.serve.programs.engine import Engine
@@ -78,12 +79,13 @@ class Server:
                 Setting("api_key"),
                 " must have 8 to 200 letters, digits and signs, and no spaces.",
             )
+        allowed = [_origin(origin) for origin in origins]
         token = kept_token(root) if key is None else key
         self._socket = listen(host, port)
         number = self._socket.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
-        self.address = f"http://{shown}:{number}/?token={token}"
-        app = make_app(root, rules(token, host=host, port=number, origins=origins), engine)
+        self.address = f"http://{shown}:{number}/?token={quote(token, safe='')}"
+        app = make_app(root, rules(token, host=host, port=number, origins=allowed), engine)
         self._served: Served = app.state.served
         config = uvicorn.Config(
             app,
@@ -136,6 +138,21 @@ class _Uvicorn(uvicorn.Server):
 _SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if hasattr(signal, "SIGHUP"):  # Windows has none
     _SIGNALS.append(signal.SIGHUP)
+
+
+def _origin(given: str) -> str:
+    """Return an origin as browsers tell it.
+
+    Raises:
+        RecipeError: it is none.
+    """
+    origin = given.rstrip("/").lower()
+    if not re.fullmatch(r"https?://[a-z0-9.\[\]:-]+", origin):
+        raise RecipeError(
+            Setting("allow_origin"),
+            f" needs an origin such as https://example.org, not {shortened(given, 60)}.",
+        )
+    return origin
 
 
 def is_here(host: str) -> bool:

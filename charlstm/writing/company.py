@@ -61,9 +61,9 @@ class Text:
         likeliest: how many of the likeliest characters are told with each; ``None`` tells nothing.
 
     Attributes:
-        written: the prefix as the model knows it, and all that is certain to follow.
+        new: what was written after the prefix, as far as it is certain.
         seen: the prefix, and all that was drawn: what a processor sees.
-        drawn: each character that was drawn, if that is told; there may be more than in `written`.
+        drawn: each character that was drawn, if that is told; there may be more than in `new`.
         read: each character of the prefix as the model read it, if that is told.
         reason: why it has ended: ``"song"``, ``"stop"``, ``"length"``, or ``"left"`` where nobody
             waits for it any more; ``None`` while it has not.
@@ -73,16 +73,21 @@ class Text:
     def __init__(self, task: Task, number: int, likeliest: int | None) -> None:
         self.task = task
         self.likeliest = likeliest
-        self.written = task.prefix.normalised
+        self.new = ""
         self.drawn: list[Drawn] = []
         self.read: list[Drawn] = []
         self.reason: str | None = None
         self.error: CharLSTMError | None = None
         self.generator = task.generator(number)
-        self.seen = self.written
+        self.seen = task.prefix.normalised
         self._end = task.end()
         self._left = task.characters
         self._uniforms = uniforms([self.generator])
+
+    @property
+    def written(self) -> str:
+        """The prefix as the model knows it, and what was written after it."""
+        return self.task.prefix.normalised + self.new
 
     @property
     def is_over(self) -> bool:
@@ -103,11 +108,11 @@ class Text:
         self.seen += character
         self._left -= 1
         end = self._end
-        self.written += character if end is None else end.push(character)
+        self.new += character if end is None else end.push(character)
         if end is not None and end.reached:
             self.reason = "song" if end.song else "length" if end.is_full else "stop"
         elif not self._left:
-            self.written += "" if end is None else end.rest()
+            self.new += "" if end is None else end.rest()
             self.reason = "length"
 
 
@@ -197,7 +202,8 @@ class Company:
             Those that have grown, or cannot go on.
         """
         changed = self._read_on()
-        if self._read or self._many_idle():
+        room = len(self._rows) - sum(text.is_over for text in self._rows) < MOST
+        if (self._read and room) or self._many_idle():
             self._gather()
         return changed + (self._write_on() if self._state is not None else [])
 
@@ -231,9 +237,16 @@ class Company:
     def _begin(self, text: Text) -> None:
         """Draw the first character of a text that goes on from nothing."""
         network = self._sampler.network
-        first = text.task.first(text.generator)
+        try:
+            first = text.task.first(text.generator)
+        except CharLSTMError as error:
+            text.error = error
+            return
         state = network.start()
         network.step(state, first)
+        if text.likeliest is not None:
+            likely = _log_probabilities(text.task.beginnings[None])[0]
+            text.drawn.append(self._told(first, likely, text.likeliest))
         text.push(self._names[first])
         self._read.append((text, state.remember()))
 

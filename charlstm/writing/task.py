@@ -6,6 +6,7 @@ from typing import TypedDict
 
 import numpy as np
 
+from charlstm.model.network import Array
 from charlstm.text.labels import Label
 from charlstm.text.letters import LONGEST, is_plain
 from charlstm.text.unseen import Prefix
@@ -87,6 +88,13 @@ class Task:
         # one.
         return is_plain(self.vocabulary.characters) and not self.songs
 
+    @property
+    def beginnings(self) -> Array:
+        """``[V]`` logits of a first character with nothing before it: the text's frequencies."""
+        with np.errstate(divide="ignore"):
+            logits: Array = np.log(np.array(self.vocabulary.counts, dtype=np.float32))
+        return logits
+
     def end(self) -> End | None:
         """Return what notices the end of one text; ``None`` where it is merely long enough."""
         most = None if self._counts_by_itself else self.letters
@@ -103,10 +111,10 @@ class Task:
     def first(self, generator: np.random.Generator) -> int:
         """Draw a first character where there is nothing to read, not even a line's beginning.
 
-        It is drawn by the training text's frequencies.
+        Raises:
+            RecipeError: every character is ruled out.
         """
-        with np.errstate(divide="ignore"):
-            row = np.log(np.array(self.vocabulary.counts, dtype=np.float32))
+        row = self.beginnings
         for process in self.processors:
             process(self.prefix.normalised, row)
         return choose(row, Decoding(temperature=1.0), generator)

@@ -56,6 +56,7 @@ class Leases:
 
     def __init__(self) -> None:
         self._runs: dict[Path, _Run] = {}
+        self._saving: dict[tuple[Path, str], threading.Lock] = {}
         self._lock = threading.RLock()
         self._timer: threading.Timer | None = None
         self._closed = False
@@ -96,6 +97,14 @@ class Leases:
             lease = here.leases[song] = Lease(client, until)
             self._watch()
             return lease, False
+
+    @contextlib.contextmanager
+    def saving(self, run: RunDirectory, song: str) -> Iterator[None]:
+        """Let saves of one song happen one after the other, each knowing of those before it."""
+        with self._lock:
+            lock = self._saving.setdefault((run.path, song), threading.Lock())
+        with lock:
+            yield
 
     def renew(self, run: RunDirectory, client: str) -> None:
         """Keep all songs of a run that a tab has open for longer."""

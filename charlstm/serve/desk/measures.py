@@ -25,6 +25,7 @@ class Measures:
         # One at a time: each takes all processors that there are.
         self._lock = threading.Lock()
         self._work: Work | None = None
+        self._closed = False
 
     def of(self, name: str) -> dict[str, Any]:
         """Return the held-out figures of a run; the first time they take a while.
@@ -38,6 +39,8 @@ class Measures:
             kept = self._kept.get(name)
             if kept is not None and kept[0] == state:
                 return kept[1]
+            if self._closed:
+                raise RunError("The server is about to end: measure when it runs again.")
             heard: list[dict[str, Any]] = []
             job = {"do": "measure", "root": str(self._models.root), "name": name}
             try:
@@ -55,6 +58,7 @@ class Measures:
 
     def close(self) -> None:
         """End what is being computed."""
+        self._closed = True
         work = self._work
         if work is not None:
             work.kill()

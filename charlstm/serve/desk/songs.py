@@ -119,6 +119,11 @@ async def _save(request: Request) -> Response:
 
 def _saved(desk: Desk, run: str, song: str, fields: Fields) -> dict[str, Any]:
     directory = desk.models.directory(run)
+    with desk.leases.saving(directory, song):
+        return _saved_alone(desk, directory, song, fields)
+
+
+def _saved_alone(desk: Desk, directory: RunDirectory, song: str, fields: Fields) -> dict[str, Any]:
     client, text = client_of(fields), fields.needed("text", most=_LONGEST)
     revision = fields.whole("revision", 0)
     if revision is None:
@@ -130,7 +135,8 @@ def _saved(desk: Desk, run: str, song: str, fields: Fields) -> dict[str, Any]:
     if found is None and not had:
         desk.leases.give_back(directory, song, client)
         _there(directory, song)
-    # Two saves may be on their way at once, the second of which does not know of the first yet.
+    # Two saves may be on their way at once, the second of which was sent before the first was
+    # answered.
     known = revision, lease.revision if had else desk.leases.left_with(directory, song, client)
     if found is not None and found not in known:
         if desk.leases.has_left(directory, song, client):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from charlstm.errors import CorpusError, RunError, count
+from charlstm.files import read_bytes
 from charlstm.runs.info import RunInfo
 from charlstm.runs.known import runs_in
 from charlstm.runs.names import check_name, name_for
@@ -46,6 +47,7 @@ class _Arriving:
     """A text whose files are on their way."""
 
     stored: dict[str, Path] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
     open: set[str] = field(default_factory=set)
     bytes: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -185,7 +187,9 @@ class Uploads:
             raise Refused("The server was started anew meanwhile: drop the text once more.", 409)
         if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
             raise Refused('"files" must be a list of objects.', param="files")
-        if sum(len(file.get("data") or "") for file in files) > _PIECE_CHARACTERS:
+        if not all(isinstance(file.get("data"), str) for file in files):
+            raise Refused('A file needs a "path" and its "data", in base64.', param="files")
+        if sum(len(file["data"]) for file in files) > _PIECE_CHARACTERS:
             raise Refused("A request may have at most 4 MiB of files: send the rest in another.")
         with arriving.lock:
             for file in files:
@@ -194,7 +198,7 @@ class Uploads:
 
     def _keep(self, upload: Upload, arriving: _Arriving, file: dict[str, Any]) -> None:
         given, more = file.get("path"), bool(file.get("more"))
-        if not isinstance(given, str) or not isinstance(file.get("data"), str):
+        if not isinstance(given, str):
             raise Refused('A file needs a "path" and its "data", in base64.', param="files")
         try:
             data = base64.b64decode(file["data"], validate=True)
@@ -232,8 +236,8 @@ class Uploads:
     def learned_by(self, run: Path) -> list[str]:
         """Return the texts that a run has learned."""
         try:
-            data = (run / "run.json").read_bytes()
-        except OSError:
+            data = read_bytes(run / "run.json")
+        except RunError:
             return []
         return [name for name in self._names() if name.encode() in data]
 
@@ -290,12 +294,11 @@ def _free(top: Path, given: str, arriving: _Arriving) -> Path:
     if not parts or ".." in parts or len(parts) > _DEEPEST:
         raise Refused(f"No file can be called {given[:100]!r}.", param="files")
     path = top.joinpath(*map(_plain, parts))
-    taken = {str(other).casefold() for other in arriving.stored.values()}
-    number = 1
-    while str(path).casefold() in taken or path.exists():
+    stem, suffix, number = path.stem, path.suffix, 1
+    while str(path).casefold() in arriving.taken or path.exists():
         number += 1
-        path = path.with_name(f"{_plain(parts[-1].rpartition('.')[0] or parts[-1])}-{number}")
-        path = path.with_name(path.name + Path(parts[-1]).suffix)
+        path = path.with_name(f"{stem}-{number}{suffix}")
+    arriving.taken.add(str(path).casefold())
     return path
 
 

@@ -194,11 +194,13 @@ export class Keeping {
     event.preventDefault();
   };
 
-  // The page goes away: what is not saved is sent along, and the song is free for others.
+  // The page goes away: its words are sent along, and the song is free for others. Words alone: a
+  // browser takes no more than 64 KiB at such a moment. What was on its way may be cut off.
   #leave = (event) => {
-    if (this.#dirty && !this.#lost) {
-      const body = { client: CLIENT, revision: this.#revision, ...this.snapshot() };
-      sessionStorage.setItem(this.#store, body.text);
+    if (!this.safe && !this.#lost) {
+      const { text } = this.snapshot();
+      const body = { client: CLIENT, revision: this.#revision, text };
+      sessionStorage.setItem(this.#store, text);
       post(this.#at("save"), body, { keepalive: true }).catch(() => {});
     }
     if (event.type === "pagehide") this.#close();

@@ -17,6 +17,7 @@ from charlstm.writing.form import Form
 MOST_PROMPTS = 64
 MOST_TEXTS = 256
 MOST_CHARACTERS = 100_000
+MOST_READ = 2_000_000
 _MOST_STOPS = 4
 _MOST_LIKELIEST = 20
 _STRONGEST_BIAS = 100.0
@@ -150,6 +151,13 @@ def _check(asked: Asked) -> None:
             f"That is {asked.texts:,} texts, and at most {MOST_TEXTS} can be asked for at once: "
             'send fewer prompts, or a smaller "n" or "best_of".',
             param="n",
+        )
+    read = sum(map(len, asked.prompts)) * asked.best_of
+    if read > MOST_READ:
+        raise Refused(
+            f"The prompts have {read:,} characters, counted for each text that goes on from them, "
+            f"and {MOST_READ:,} are the most: send shorter ones, or ask for fewer texts.",
+            param="prompt",
         )
     if asked.stream and asked.best_of > asked.samples:
         raise Refused(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
@@ -96,7 +97,7 @@ async def _answered(request: Request, wish: Asked, shape: Shape) -> Response:
     served = request.app.state.served
     prepared = await anyio.to_thread.run_sync(_prepare, served.models, wish, shape)
     if wish.form is not None:
-        texts = await unless_gone(request, _composed(prepared))
+        texts = await unless_gone(request, _composed(prepared, served.forms))
         if wish.stream:
             return EventStream(_events_of_form(prepared, texts, shape))
         choices = [choice(k, text, "stop", None, shape) for k, text in enumerate(texts)]
@@ -194,7 +195,7 @@ def _check(asking: Asking) -> None:
             raise refusal(text.error)
 
 
-async def _composed(prepared: Prepared) -> list[str]:
+async def _composed(prepared: Prepared, limiter: anyio.CapacityLimiter) -> list[str]:
     """Return texts in a form, those of each prompt one after the other."""
     wish = prepared.wish
     assert wish.form is not None
@@ -202,7 +203,7 @@ async def _composed(prepared: Prepared) -> list[str]:
     for task, echoed in zip(prepared.tasks, prepared.echoed, strict=True):
         for number in range(wish.samples):
             compose = _composing(prepared, task, number)
-            written.append(echoed + await anyio.to_thread.run_sync(compose))
+            written.append(echoed + await anyio.to_thread.run_sync(compose, limiter=limiter))
     return written
 
 
@@ -264,7 +265,9 @@ async def _events(
         _check(asking)
         choices = []
         for index, text in enumerate(asking.texts):
-            new, ended = new_of(text), text.is_over
+            # In this order: a last character is added before it is said to be the last.
+            ended = text.is_over
+            new = new_of(text)
             before = seen[index]
             if over[index] or (len(new) == (before or 0) and not ended):
                 continue
@@ -282,6 +285,7 @@ async def _events(
             reason = reason_of(text) if ended else None
             choices.append(delta(index, piece, reason, figures, shape, first=before is None))
             seen[index], over[index] = len(new), ended
+        _check(asking)  # what has ended may have failed
         if choices:
             yield part(prepared, choices, shape)
             await asyncio.sleep(_BETWEEN_SECONDS)

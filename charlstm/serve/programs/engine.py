@@ -17,6 +17,7 @@ class Asking:
 
     Args:
         loop: in which they wait.
+        of: the model that writes, and its share of what it remembers.
 
     Attributes:
         texts: as they grow; none until the engine has begun with them.
@@ -24,8 +25,11 @@ class Asking:
         broken: whether something went wrong that nobody foresaw.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, of: tuple[TrainedModel, float] | None = None
+    ) -> None:
         self.loop = loop
+        self.of = of
         self.texts: list[Text] = []
         self.changed = asyncio.Event()
         self.broken = False
@@ -70,10 +74,10 @@ class Engine:
             likeliest: see there.
             told_prefix: see there.
         """
-        asking = Asking(asyncio.get_running_loop())
+        key = (model, share)
+        asking = Asking(asyncio.get_running_loop(), key)
 
         def begin() -> None:
-            key = (model, share)
             if key not in self._companies:
                 self._companies[key] = Company(model.recalling(share))
             company = self._companies[key]
@@ -137,9 +141,10 @@ class Engine:
 
     def _break(self, key: tuple[TrainedModel, float]) -> None:
         """Give up all texts of a company."""
-        for text in self._companies.pop(key).texts:
-            asking = self._askings.pop(text, None)
-            if asking is not None:
+        del self._companies[key]
+        for text, asking in list(self._askings.items()):
+            if asking.of == key:
+                del self._askings[text]
                 asking.broken = True
                 with suppress(RuntimeError):  # nobody waits any more
                     asking.loop.call_soon_threadsafe(asking.changed.set)

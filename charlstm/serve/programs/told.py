@@ -90,7 +90,7 @@ def choices_of(
 
 def new_of(text: Text) -> str:
     """Return what was written after the prefix."""
-    return text.written[len(text.task.prefix.normalised) :]
+    return text.new
 
 
 def _likelihood(text: Text) -> float:
