@@ -55,7 +55,7 @@ def desk(root: Path) -> Iterator[Page]:
             yield Page(client)
         finally:
             assert client.portal is not None
-            client.portal.call(app.state.desk.close)
+            client.portal.call(app.state.served.desk.close)
 
 
 class Server:

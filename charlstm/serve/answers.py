@@ -8,6 +8,9 @@ from starlette.responses import JSONResponse
 
 from charlstm.errors import CharLSTMError, Command, Setting, UnknownCharactersError
 
+BROKEN = "Something in charlstm is broken; what, stands where charlstm serve was started."
+"""What is said of a mistake that is nobody's but ours."""
+
 
 class Refused(Exception):  # noqa: N818 (it is an answer, and nothing that went wrong here)
     """A request that is not answered as its sender wished.

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from charlstm.errors import CharLSTMError
-from charlstm.serve.answers import Refused, failed, refusal
+from charlstm.serve.answers import BROKEN, Refused, failed, refusal
 from charlstm.serve.desk import measuring, runs, songs, texts, training, writing
 from charlstm.serve.desk.shared import Desk
 from charlstm.serve.guard import Guard, Rules
@@ -39,7 +39,6 @@ class Served:
     """What all answers share.
 
     Attributes:
-        root: where runs live.
         models: those that were opened.
         desk: what the page asks for.
         engine: that writes.
@@ -47,7 +46,6 @@ class Served:
         closing: set when the server is asked to end; whoever sends something endless stops.
     """
 
-    root: Path
     models: Models
     desk: Desk
     engine: Engine
@@ -89,8 +87,7 @@ def make_app(root: Path, rules: Rules, engine: Engine | None = None) -> Starlett
     )
     app.add_middleware(Guard, rules=rules)
     models = Models(root)
-    app.state.desk = Desk(models)
-    app.state.served = Served(root, models, app.state.desk, engine or Engine())
+    app.state.served = Served(models, Desk(models), engine or Engine())
     return app
 
 
@@ -131,5 +128,4 @@ async def _unheard(_: Request, _error: Exception) -> Response:
 
 
 async def _broken(_: Request, _error: Exception) -> Response:
-    told = "Something in charlstm is broken; what, stands where charlstm serve was started."
-    return failed(Refused(told, 500))
+    return failed(Refused(BROKEN, 500))

@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 from charlstm.errors import RunError
-from charlstm.serve.desk.trainings import BROKEN
+from charlstm.serve.answers import BROKEN
 from charlstm.serve.desk.work import Work
 from charlstm.serve.opened import Models, State, state_of
 

@@ -54,7 +54,7 @@ class Desk:
 
 def desk_of(request: Request) -> Desk:
     """Return the desk that a request is for."""
-    desk: Desk = request.app.state.desk
+    desk: Desk = request.app.state.served.desk
     return desk
 
 

@@ -1,13 +1,12 @@
 """Training a model from the page, and watching it."""
 
-import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from charlstm.checks import check_real
@@ -16,6 +15,7 @@ from charlstm.serve.answers import Refused, answer, asked
 from charlstm.serve.desk.shared import Desk, desk_of
 from charlstm.serve.desk.trainings import OVER, BusyError
 from charlstm.serve.fields import Fields
+from charlstm.serve.streams import EventStream
 
 # How often a watcher looks for news, and after how long it says that it is still there, in seconds.
 _LOOK = 0.1
@@ -84,21 +84,17 @@ async def _show(request: Request) -> Response:
 
 
 async def _watch(request: Request) -> Response:
-    return StreamingResponse(
-        _news(request),
-        media_type="text/event-stream",
-        headers={"X-Accel-Buffering": "no"},
-    )
+    return EventStream(_news(request))
 
 
-async def _news(request: Request) -> AsyncIterator[str]:
+async def _news(request: Request) -> AsyncIterator[dict[str, Any] | str]:
     """Yield what happens in the training, until it or the server ends."""
     trainings, closing = desk_of(request).trainings, request.app.state.served.closing
     seen, told_at = 0, time.monotonic()
     while True:
         seen, events = trainings.since(seen)
         for event in events:
-            yield f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
+            yield event
         now = time.monotonic()
         if events:
             told_at = now

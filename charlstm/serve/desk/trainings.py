@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charlstm.errors import CharLSTMError, RunError
+from charlstm.serve.answers import BROKEN
 from charlstm.serve.desk.work import Work
 
 # So many seconds a training has to finish its step and to save when the server ends.
@@ -16,9 +17,6 @@ _REMEMBERED = 400
 
 # Of what a model writes while it learns, so much is kept here; its run has all.
 _SAMPLES = 40
-
-BROKEN = "Something in charlstm is broken; what, stands where charlstm serve was started."
-"""What is said of a mistake that is nobody's but ours."""
 
 OVER = ("finished", "stopped", "failed")
 """The states of a training that has ended."""

@@ -50,11 +50,6 @@ class Work:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    @property
-    def process_id(self) -> int:
-        """Of the process."""
-        return self._process.pid
-
     def stop(self) -> None:
         """Ask it to end; what is to be saved is saved first."""
         self._say("stop")

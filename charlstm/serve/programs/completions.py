@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from charlstm.runs.known import saved_at
-from charlstm.serve.answers import Refused, answer, asked, refusal
+from charlstm.serve.answers import BROKEN, Refused, answer, asked, refusal
 from charlstm.serve.fields import Fields
 from charlstm.serve.programs.asked import (
     Asked,
@@ -187,9 +187,7 @@ async def _finished(asking: Asking) -> None:
 
 def _check(asking: Asking) -> None:
     if asking.broken:
-        raise Refused(
-            "Something in charlstm is broken; what, stands where charlstm serve was started.", 500
-        )
+        raise Refused(BROKEN, 500)
     for text in asking.texts:
         if text.error is not None:
             raise refusal(text.error)
