@@ -10,7 +10,7 @@ from songs import VERSE, learn
 
 from charlstm.api import load, resume, train
 from charlstm.errors import RunError, UnknownSettingError
-from charlstm.model.network import Array
+from charlstm.model.cells import Array
 from charlstm.text.letters import counted
 from charlstm.trained import TrainedModel
 from charlstm.writing.constraints import Constraint, LineSoFar

@@ -6,7 +6,7 @@ from test_sampler import ONE_LINE, WORDS, sampler_of, trained
 
 from charlstm.api import train
 from charlstm.errors import RecipeError
-from charlstm.model.network import Array
+from charlstm.model.cells import Array
 from charlstm.recipes.architecture import CELLS, Architecture
 from charlstm.trained import TrainedModel
 from charlstm.writing.company import Company, Text

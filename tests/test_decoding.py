@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from charlstm.errors import RecipeError
-from charlstm.model.network import Array, Network
+from charlstm.model.cells import Array
+from charlstm.model.network import Network
 from charlstm.recipes.architecture import Architecture
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import (

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from charlstm.errors import RecipeError, UnknownCharactersError
+from charlstm.model.cells import Array
 from charlstm.model.charlm import CharLM
-from charlstm.model.network import Array, Network, State
+from charlstm.model.network import Network, State
 from charlstm.model.reader import Standing
 from charlstm.recipes.architecture import CELLS, Architecture
 from charlstm.text.corpus import TextOptions

@@ -6,8 +6,7 @@ At one character a step the cost is in the number of calls, so a step makes as f
   the head), and each has its bias as a last column, met by a 1 at the end of ``h``. One product per
   layer and character gives the next step's recurrent share and this step's output.
 - The input of the first layer is a row of a table, with the bias in it.
-- sigmoid(x) = (tanh(x/2) + 1) / 2: the rows of the gates are halved beforehand and come first, so
-  that one call of tanh serves gates and candidate, and two more finish all gates together.
+- The rows of the gates come first and are halved beforehand; `charlstm.model.cells` says why.
 - All results go into buffers, and those and all views into them are made once per state.
 
 Shapes: ``N`` streams side by side, ``[N, ...]``; ``G`` blocks of H rows a cell.
@@ -21,68 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.model import inside
+from charlstm.model.cells import CELLS, Array, Layer
 from charlstm.recipes.architecture import Architecture
-
-Array = NDArray[np.float32]
 
 Temperature = float | NDArray[np.float64]
 """Of all streams, or ``[N]`` of each."""
-
-
-class _Cell(NamedTuple):
-    """How a cell's blocks are laid out here.
-
-    Attributes:
-        sigmoids: the blocks of the checkpoint that are gates, in the order that they have
-            here, before the candidate.
-        candidate: the block that goes through tanh.
-        step: advances one layer's ``h`` and ``c``, in place.
-    """
-
-    sigmoids: tuple[int, ...]
-    candidate: int
-    step: "Callable[[Array, _Layer], None]"
-
-    @property
-    def order(self) -> tuple[int, ...]:
-        return (*self.sigmoids, self.candidate)
-
-
-class _Layer:
-    """One layer's buffers and the views into them.
-
-    Attributes:
-        h: ``[N, H]``, the hidden state.
-        h_and_one: ``[N, H+1]``, the same memory and a column of ones.
-        c: ``[N, H]``, the cell state, if the cell has one.
-        products: ``[N, G*H + ...]``: the recurrent share of the next step's pre-activations, then
-            what the layer above, or the head, reads.
-        u: ``[N, G*H]``, the first part of `products`.
-        gates: ``[N, (G-1)*H]``, those of its blocks that go through a sigmoid, together.
-        blocks: the G blocks one by one.
-        above: the second part of `products`.
-        peephole: ``[3, H]`` or nothing.
-    """
-
-    def __init__(
-        self, h_and_one: Array, c: Array, products: Array, blocks: int, peephole: Array | None
-    ) -> None:
-        H = c.shape[1]
-        self.h_and_one, self.c, self.products, self.peephole = h_and_one, c, products, peephole
-        self.h = h_and_one[:, :H]
-        self.u, self.above = products[:, : blocks * H], products[:, blocks * H :]
-        self.gates = self.u[:, : (blocks - 1) * H]
-        self.blocks = tuple(self.u[:, k * H : (k + 1) * H] for k in range(blocks))
-
-    def with_rows(self, rows: Callable[[Array], Array]) -> "_Layer":
-        """Return a layer whose state is made from this one's by `rows`, which must copy."""
-        return _Layer(
-            rows(self.h_and_one),
-            rows(self.c),
-            rows(self.products),
-            len(self.blocks),
-            self.peephole,
-        )
 
 
 class Memory(NamedTuple):
@@ -101,7 +44,7 @@ class Memory(NamedTuple):
 class State:
     """Where N streams stand: all that a model remembers of what it has read."""
 
-    layers: list[_Layer]
+    layers: list[Layer]
 
     @property
     def logits(self) -> Array:
@@ -149,9 +92,10 @@ class Network:
         self.vocabulary_size = vocabulary_size
         self.end = end
         self.line = 0
-        self._cell = _CELLS[architecture.cell]
+        self._cell = CELLS[architecture.cell]
         self._product = _product
         L = architecture.layers
+        self._off: list[tuple[list[int], list[int]] | None] = [None] * L
 
         def stacked(kind: str, layer: int) -> Array:
             """Return a weight with its bias as a last column, its rows in the order used here."""
@@ -196,6 +140,23 @@ class Network:
         network._product = _product_of_rows
         return network
 
+    def without(self, units: Sequence[tuple[int, int]]) -> "Network":
+        """Return the same network, in whose stream n a unit is switched off: its h is always 0.
+
+        Nothing that it remembers reaches anything else then.
+
+        Args:
+            units: of each stream, the layer and the number of its unit, from 0.
+        """
+        network = copy.copy(self)
+        network._off = []
+        for layer in range(self.architecture.layers):
+            here = [(n, unit) for n, (of, unit) in enumerate(units) if of == layer]
+            network._off.append(
+                ([n for n, _ in here], [unit for _, unit in here]) if here else None
+            )
+        return network
+
     def logits(self, state: State) -> Array:
         """Return ``[N, V]`` logits of the next character, as ``state.logits`` has them."""
         return state.logits
@@ -209,7 +170,7 @@ class Network:
             h_and_one[:, H] = 1.0
             c = np.zeros((streams, H), dtype=np.float32)
             products = self._product(h_and_one, stack, None)
-            layers.append(_Layer(h_and_one, c, products, self.architecture.blocks, peephole))
+            layers.append(Layer(h_and_one, c, products, self.architecture.blocks, peephole))
         return State(layers)
 
     def take(self, state: State, streams: "Sequence[int] | NDArray[np.integer]") -> State:
@@ -227,7 +188,7 @@ class Network:
             h_and_one = np.stack([memory[layer].h_and_one[stream] for memory, stream in streams])
             c = np.stack([memory[layer].c[stream] for memory, stream in streams])
             parts = (h_and_one, c, self._product(h_and_one, stack, None))
-            layers.append(_Layer(*parts, self.architecture.blocks, peephole))
+            layers.append(Layer(*parts, self.architecture.blocks, peephole))
         return State(layers)
 
     def step(self, state: State, ids: int | NDArray[np.integer]) -> Array:
@@ -243,8 +204,10 @@ class Network:
         if self.end is not None:
             self._begin(state, ids)
         share: Array = self._table[ids]
-        for layer, stack in zip(state.layers, self._stacks, strict=True):
+        for layer, stack, off in zip(state.layers, self._stacks, self._off, strict=True):
             self._cell.step(share, layer)
+            if off is not None:
+                layer.h[off] = 0.0
             self._product(layer.h_and_one, stack, layer.products)
             share = layer.above
         return share
@@ -253,6 +216,48 @@ class Network:
         """Read characters one after the other, the same in each stream; `state` advances."""
         for character in ids:
             self.step(state, int(character))
+
+    def inside(self, state: State, ids: Sequence[int] | NDArray[np.integer]) -> inside.Inside:
+        """Read characters in one stream and return what happened inside; `state` advances.
+
+        Args:
+            state: of one stream.
+            ids: ``[T]``, T >= 1.
+        """
+        L, T, H = self.architecture.layers, len(ids), self.architecture.hidden
+        h_and_one = np.zeros((L, T + 1, H + 1), dtype=np.float32)
+        c = np.zeros((L, T + 1, H), dtype=np.float32)
+        for t in range(T + 1):
+            if t:
+                self.step(state, int(ids[t - 1]))
+            for k, layer in enumerate(state.layers):
+                h_and_one[k, t], c[k, t] = layer.h_and_one[0], layer.c[0]
+        earlier, c_before = h_and_one[:, :-1].copy(), c[:, :-1].copy()
+        if self.end is not None:
+            begins = np.asarray(ids) == self.end
+            earlier[:, begins, :H] = c_before[:, begins] = 0.0
+        width = self.architecture.blocks * H
+        share, found = self._table[np.asarray(ids)], []
+        for k, (stack, peephole) in enumerate(zip(self._stacks, self._peepholes, strict=True)):
+            found.append(
+                inside.steps(
+                    self.architecture.cell,
+                    self._lettered(share),
+                    self._lettered(_product(earlier[k], stack[:, :width], None)),
+                    inside.Memories(earlier[k, :, :H], c_before[k]),
+                    inside.Memories(h_and_one[k, 1:, :H], c[k, 1:]),
+                    None if peephole is None else 2 * peephole,
+                )
+            )
+            share = _product(h_and_one[k, 1:], stack[:, width:], None)
+        return inside.Inside(found, share)
+
+    def _lettered(self, rows: Array) -> dict[str, Array]:
+        """``[T, G*H]`` as arranged here -> the blocks by their letters, no longer halved."""
+        letters = inside.LETTERS[self.architecture.cell]
+        blocks = np.split(rows, self.architecture.blocks, axis=1)
+        whole = [*(2 * block for block in blocks[:-1]), blocks[-1]]
+        return {letters[k]: block for k, block in zip(self._cell.order, whole, strict=True)}
 
     def _begin(self, state: State, ids: int | NDArray[np.integer]) -> None:
         """Bring the streams that are about to read the end mark back to where `start` is."""
@@ -289,94 +294,3 @@ def _product_of_rows(left: Array, right: Array, out: Array | None) -> Array:
     """Multiply two matrices, each row of the first one as if it were alone."""
     rows = left[:, None, :]
     return _product(rows, right, None if out is None else out[:, None, :])[:, 0]
-
-
-# One step of each cell, in place: from the input's share `a` and the recurrent share `u` of the
-# pre-activations to the next h and c. `charlstm.model.recurrent.equations` has the formulas.
-
-
-def _finish_gates(gates: Array) -> None:
-    """Turn what tanh(x/2) left into sigmoid(x)."""
-    gates *= 0.5
-    gates += 0.5
-
-
-def _lstm(a: Array, layer: _Layer) -> None:
-    i, f, o, g = layer.blocks
-    c, h = layer.c, layer.h
-    u = layer.u
-    u += a
-    np.tanh(u, out=u)
-    _finish_gates(layer.gates)
-    c *= f
-    i *= g
-    c += i
-    np.tanh(c, out=h)
-    h *= o
-
-
-def _peephole(a: Array, layer: _Layer) -> None:
-    assert layer.peephole is not None
-    p_i, p_f, p_o = layer.peephole
-    i, f, o, g = layer.blocks
-    c, h = layer.c, layer.h
-    u = layer.u
-    u += a
-    i += p_i * c
-    f += p_f * c
-    for block in (i, f, g):
-        np.tanh(block, out=block)
-    _finish_gates(i)
-    _finish_gates(f)
-    c *= f
-    i *= g
-    c += i
-    o += p_o * c  # the output gate looks at the new cell state
-    np.tanh(o, out=o)
-    _finish_gates(o)
-    np.tanh(c, out=h)
-    h *= o
-
-
-def _coupled(a: Array, layer: _Layer) -> None:
-    f, o, g = layer.blocks
-    c, h = layer.c, layer.h
-    u = layer.u
-    u += a
-    np.tanh(u, out=u)
-    _finish_gates(layer.gates)
-    c -= g  # f c + (1 - f) g = f (c - g) + g
-    c *= f
-    c += g
-    np.tanh(c, out=h)
-    h *= o
-
-
-def _gru(a: Array, layer: _Layer) -> None:
-    gates, h = layer.gates, layer.h
-    r, z, n = layer.blocks
-    width = gates.shape[1]
-    gates += a[..., :width]
-    np.tanh(gates, out=gates)
-    _finish_gates(gates)
-    n *= r
-    n += a[..., width:]
-    np.tanh(n, out=n)
-    h -= n  # (1 - z) n + z h = z (h - n) + n
-    h *= z
-    h += n
-
-
-def _rnn(a: Array, layer: _Layer) -> None:
-    u = layer.u
-    u += a
-    np.tanh(u, out=layer.h)
-
-
-_CELLS = {
-    "lstm": _Cell(sigmoids=(0, 1, 3), candidate=2, step=_lstm),
-    "peephole": _Cell(sigmoids=(0, 1, 3), candidate=2, step=_peephole),
-    "coupled": _Cell(sigmoids=(0, 2), candidate=1, step=_coupled),
-    "gru": _Cell(sigmoids=(0, 1), candidate=2, step=_gru),
-    "rnn": _Cell(sigmoids=(), candidate=0, step=_rnn),
-}

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.model.network import Array, Temperature
+from charlstm.model.cells import Array
+from charlstm.model.network import Temperature
 
 
 class Standing(Protocol):

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.model.network import Array
+from charlstm.model.cells import Array
 from charlstm.model.reader import Reader, Standing
 from charlstm.text.labels import Label
 from charlstm.text.songs import END, Songs

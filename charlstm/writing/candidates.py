@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.model.network import Array
+from charlstm.model.cells import Array
 from charlstm.model.reader import Standing
 from charlstm.text.letters import counts, joining, last_letter
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.errors import CharLSTMError
-from charlstm.model.network import Array
+from charlstm.model.cells import Array
 from charlstm.model.reader import Reader, Standing
 from charlstm.text.vocabulary import UNKNOWN
 from charlstm.writing.beginning import marks_before, read_on

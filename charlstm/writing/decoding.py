@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checks import check_real, check_whole
-from charlstm.model.network import Array
+from charlstm.model.cells import Array
 from charlstm.text.letters import last_letter, last_letters, number_of_letters, parting
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from charlstm.checks import check_whole
 from charlstm.errors import RecipeError, Setting
-from charlstm.model.network import Array
+from charlstm.model.cells import Array
 from charlstm.text.vocabulary import UNKNOWN
 from charlstm.writing.decoding import COLD, Decoding
 

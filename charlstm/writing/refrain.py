@@ -14,7 +14,7 @@ import numpy as np
 
 from charlstm.checks import check_whole
 from charlstm.errors import RecipeError, Setting
-from charlstm.model.network import Array
+from charlstm.model.cells import Array
 from charlstm.text.songs import END
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
 from charlstm.writing.alike import alike, pairs

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from charlstm.model.network import Array
+from charlstm.model.cells import Array
 from charlstm.text.labels import Label
 from charlstm.text.letters import LONGEST, is_plain
 from charlstm.text.unseen import Prefix

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.model.network import Array, Memory, Network, State, Temperature
+from charlstm.model.cells import Array
+from charlstm.model.network import Memory, Network, State, Temperature
 from charlstm.model.recall.measured import strength_of
 from charlstm.model.recall.ngram import TINY, Contexts, Real
 from charlstm.model.recall.recall import Recall

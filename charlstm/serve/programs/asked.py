@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from charlstm.model.network import Array
+from charlstm.model.cells import Array
 from charlstm.serve.answers import Refused
 from charlstm.serve.fields import Fields, form_of, wrong
 from charlstm.text.vocabulary import Vocabulary
