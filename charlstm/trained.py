@@ -9,6 +9,7 @@ import numpy as np
 
 from charlstm.checks import check_known
 from charlstm.errors import RunError
+from charlstm.evaluation.gates import Gates, OnProgress, look
 from charlstm.evaluation.novelty import Novelty
 from charlstm.machine import Machine
 from charlstm.model.network import Network
@@ -34,6 +35,9 @@ from charlstm.writing.written import Writing, Written
 if TYPE_CHECKING:  # what a model that only writes does without, torch above all
     from charlstm.evaluation.perplexity import Evaluation
     from charlstm.text.reading import Places, Told
+
+LOOKED_AT = 20_000
+"""What a unit follows shows on this many characters, and more would only take longer."""
 
 
 class WritingSettings(TypedDict, total=False):
@@ -128,10 +132,11 @@ class TrainedModel:
             RecipeError: nothing is remembered, or there is no such share.
         """
         share = self.info.share(recall)
-        return make_sampler(self._network, self._recall if share else None, share, self.info)
+        return make_sampler(self.network, self._recall if share else None, share, self.info)
 
     @cached_property
-    def _network(self) -> Network:
+    def network(self) -> Network:
+        """The network by itself, with NumPy alone; reads the weights when first used."""
         return open_network(self.directory, self.info)
 
     @cached_property
@@ -333,6 +338,27 @@ class TrainedModel:
             whole, _ = without_symbols(text) if self.info.labels else (text, 0)
             whole = self.info.recipe.text.apply(whole)
         return "".join(with_ends([whole], self.info.labels.none)) if self.info.songs else whole
+
+    def gates(
+        self,
+        text: str | Corpus | None = None,
+        *,
+        on_progress: OnProgress = lambda characters: None,
+    ) -> Gates:
+        """Hold the units of the network against what a reader knows of a text.
+
+        Args:
+            text: see `perplexity`; no more than its first 20,000 characters are read.
+            on_progress: called now and then with the number of characters read since.
+
+        Raises:
+            RunError: nothing was held out and no text was given.
+        """
+        read = self.measured(text)[:LOOKED_AT]
+        ids = self.info.vocabulary.encode(read)
+        return look(
+            self.network, ids, read, random=np.random.default_rng(0), on_progress=on_progress
+        )
 
     def perplexity(
         self,

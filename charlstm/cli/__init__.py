@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from charlstm import __version__
-from charlstm.cli import compare, evaluate, generate, novelty, runs, serve, train, write
+from charlstm.cli import compare, evaluate, generate, inspect, novelty, runs, serve, train, write
 from charlstm.cli.console import fail, visible
 from charlstm.cli.names import option
 from charlstm.cli.streams import be_quiet, take_streams
@@ -64,6 +64,7 @@ app.command("train")(train.train)
 app.command("generate")(generate.generate)
 app.command("write")(write.write)
 app.command("serve")(serve.serve)
+app.command("inspect")(inspect.inspect)
 app.command("compare")(compare.compare)
 evaluate.app.command("novelty")(novelty.novelty)
 app.add_typer(evaluate.app, name="eval")

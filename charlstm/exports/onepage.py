@@ -4,20 +4,16 @@ Its weights are rounded to float16 and stand in the page in base64; what writes 
 ``page/``, which computes as `charlstm.model.network` and `charlstm.writing.sampler` do.
 """
 
-import base64
-import hashlib
 import html
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.errors import RunError
+from charlstm.exports.standalone import as_base64, as_json, assemble, language
 from charlstm.runs.info import RunInfo
 from charlstm.runs.tensors import Arrays
 from charlstm.text.letters import is_plain
@@ -25,18 +21,8 @@ from charlstm.text.unseen import lookalikes
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.sampler import LENGTH, song_length
 
-_PAGE = Path(__file__).parent / "page"
 # In the order in which one thing needs another.
-_SCRIPTS = ("numbers", "random", "network", "text", "writing", "strings", "main")
-# Nothing but these very scripts and styles, and no request to anywhere.
-_POLICY = (
-    "default-src 'none'; script-src '{script}'; style-src '{style}'; img-src data:; "
-    "base-uri 'none'; form-action 'none'"
-)
-# Editors are slow where all is in one line.
-_LINE = 1000
-# A text of which so much is Han is set as Chinese.
-_CHINESE = 0.3
+_SCRIPTS = ("numbers", "random", "network", "text", "writing", "main")
 
 
 @dataclass(frozen=True)
@@ -92,20 +78,12 @@ def write_page(info: RunInfo, weights: Arrays, name: str) -> bytes:
     """
     halves = rounded(weights)
     shapes = info.recipe.architecture.parameter_shapes(len(info.vocabulary))
-    data = base64.b64encode(b"".join(halves[weight].tobytes() for weight in shapes)).decode()
-    style = f"\n{_read('page.css')}"
-    script = "\n" + "\n".join(_read(f"{part}.js") for part in _SCRIPTS)
     parts = {
-        "policy": _POLICY.format(script=_hash(script), style=_hash(style)),
         "name": html.escape(name),
-        "style": style,
-        "script": script,
-        # No text of a stranger's can end the script that it stands in.
-        "model": json.dumps(_told(info, shapes, name)).replace("<", "\\u003c"),
-        "weights": "\n".join(data[at : at + _LINE] for at in range(0, len(data), _LINE)),
+        "model": as_json(_told(info, shapes, name)),
+        "weights": as_base64(b"".join(halves[weight].tobytes() for weight in shapes)),
     }
-    page = re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], _read("index.html"))
-    return page.encode(errors="replace")
+    return assemble("page", _SCRIPTS, parts)
 
 
 def _told(info: RunInfo, shapes: Mapping[str, tuple[int, ...]], name: str) -> dict[str, Any]:
@@ -138,7 +116,7 @@ def _told(info: RunInfo, shapes: Mapping[str, tuple[int, ...]], name: str) -> di
             "tidy": text.tidy,
             "line_ends": text.line_ends,
         },
-        "language": _language(vocabulary),
+        "language": language(vocabulary),
         "recall": info.recall is not None,
         "figures": {
             "weights": architecture.parameter_count(len(vocabulary)),
@@ -164,18 +142,3 @@ def _labels(vocabulary: Vocabulary) -> list[dict[str, Any]]:
         }
         for name, none in zip(labels.names, labels.none, strict=True)
     ]
-
-
-def _language(vocabulary: Vocabulary) -> str:
-    """Return the language whose typefaces suit the songs; empty where that is any."""
-    counts = dict(zip(vocabulary.characters, vocabulary.counts[1:], strict=True))
-    han = sum(many for one, many in counts.items() if "\u3400" <= one <= "\u9fff")
-    return "zh-Hans" if han > _CHINESE * max(sum(counts.values()), 1) else ""
-
-
-def _read(file: str) -> str:
-    return (_PAGE / file).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -18,6 +18,15 @@ Blocks = Mapping[str, Array]
 LETTERS = {"lstm": "ifgo", "peephole": "ifgo", "coupled": "fgo", "gru": "rzn", "rnn": "h"}
 """What each block of a cell's weights goes into, in the order of the checkpoint."""
 
+QUANTITIES = {
+    "lstm": ("c", "h", "i", "f", "o", "g", "kept", "written"),
+    "peephole": ("c", "h", "i", "f", "o", "g", "kept", "written"),
+    "coupled": ("c", "h", "f", "o", "g", "kept", "written"),
+    "gru": ("h", "r", "z", "n", "kept", "written"),
+    "rnn": ("h",),
+}
+"""What there is to see of a unit of each cell, what it remembers first."""
+
 
 class Memories(NamedTuple):
     """The states of a layer, one for each step.
@@ -48,6 +57,12 @@ class Steps(NamedTuple):
     values: dict[str, Array]
     kept: Array | None
     written: Array | None
+
+    def of(self, what: str) -> Array:
+        """Return one of `QUANTITIES`, ``[T, H]``."""
+        found = {**self.values, "kept": self.kept, "written": self.written}[what]
+        assert found is not None, "a cell's quantities are those that it has"
+        return found
 
     @property
     def keeping(self) -> Array | None:

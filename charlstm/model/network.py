@@ -126,6 +126,13 @@ class Network:
     def __repr__(self) -> str:
         return f"<Network: {self.architecture.title}>"
 
+    @property
+    def head(self) -> Array:
+        """``[V, H]``: what each unit of the last layer adds to the logit of each character."""
+        width = self.architecture.blocks * self.architecture.hidden
+        rows: Array = self._stacks[-1][:-1, width:].T
+        return rows
+
     def at(self, _temperature: Temperature) -> "Network":
         """Return the network itself: its logits are those of every temperature."""
         return self
@@ -146,7 +153,8 @@ class Network:
         Nothing that it remembers reaches anything else then.
 
         Args:
-            units: of each stream, the layer and the number of its unit, from 0.
+            units: of the first streams, the layer and the number of the unit, from 0; in those
+                after them all are on.
         """
         network = copy.copy(self)
         network._off = []

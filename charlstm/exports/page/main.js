@@ -45,7 +45,7 @@ function wholeNumber(id, least) {
   const typed = byId(id).value.trim();
   const number = Number(typed);
   if (/^\d+$/.test(typed) && number >= least && number <= LARGEST) return number;
-  throw new Mistake(t("whole", { name: t(id), least }), byId(id));
+  throw new Mistake(say("whole", { name: say(id), least }), byId(id));
 }
 
 /** The seed that was typed, or a fresh one. */
@@ -53,22 +53,22 @@ function seed() {
   const typed = byId("seed").value.trim();
   if (!typed) return freshSeed();
   if (/^\d{1,40}$/.test(typed)) return typed;
-  throw new Mistake(t("whole", { name: t("seed"), least: 0 }), byId("seed"));
+  throw new Mistake(say("whole", { name: say("seed"), least: 0 }), byId("seed"));
 }
 
 /** What the model reads otherwise than it was given; "" if nothing. */
 function changes(unseen, unknown) {
   if (!unseen.length) return "";
-  const listed = (key, all) => all.length && t(key, { characters: all.join(t("comma")) });
+  const listed = (key, all) => all.length && say(key, { characters: all.join(say("comma")) });
   const only = (these) => these.map(([character]) => quoted(character));
   const near = unseen.filter(([, instead]) => instead !== null);
   const far = unseen.filter(([, instead]) => instead === null);
-  const as = ([character, instead]) => t("as", { character: quoted(character), near: quoted(instead) });
+  const as = ([character, instead]) => say("as", { character: quoted(character), near: quoted(instead) });
   const parts =
     unknown === "skip"
       ? [listed("skipped", only(unseen))]
       : [listed("mapped", near.map(as)), listed("unread", only(far))];
-  return t("changed", { changes: parts.filter(Boolean).join(t("and-it")) });
+  return say("changed", { changes: parts.filter(Boolean).join(say("and-it")) });
 }
 
 /** What is to be written, with everything checked. */
@@ -79,10 +79,10 @@ function wish(model) {
   if (unseen.length && unknown === "error") {
     const characters = unseen
       .map(([one, near]) =>
-        near === null ? quoted(one) : t("has", { character: quoted(one), near: quoted(near) }),
+        near === null ? quoted(one) : say("has", { character: quoted(one), near: quoted(near) }),
       )
-      .join(t("comma"));
-    throw new Mistake(t("unseen", { characters }), byId("prefix"));
+      .join(say("comma"));
+    throw new Mistake(say("unseen", { characters }), byId("prefix"));
   }
   const measure = byId("measure").value;
   return {
@@ -125,11 +125,11 @@ class Desk {
     const { ended, count, seconds } = await this.run(asked);
     this.end();
     const speed = whole.format(count / Math.max(seconds, 0.001));
-    const told = [t("done", { n: whole.format(count), count, speed, seed: asked.seed })];
-    if (this.stopping) told.unshift(t("stopped"));
-    else if (ended) told.push(t("ended"));
+    const told = [say("done", { n: whole.format(count), count, speed, seed: asked.seed })];
+    if (this.stopping) told.unshift(say("stopped"));
+    else if (ended) told.push(say("ended"));
     this.follow(() => {
-      byId("told").textContent = count ? told.join(t("space")) : t(this.stopping ? "stopped" : "nothing");
+      byId("told").textContent = count ? told.join(say("space")) : say(this.stopping ? "stopped" : "nothing");
     });
   }
 
@@ -145,7 +145,7 @@ class Desk {
     byId("given").textContent = asked.prefix;
     byId("written").textContent = "";
     byId("song").setAttribute("aria-busy", "true");
-    byId("told").textContent = t(asked.read.length > DECIDES ? "reading" : "writing");
+    byId("told").textContent = say(asked.read.length > DECIDES ? "reading" : "writing");
     const { top, bottom } = byId("sheet").getBoundingClientRect();
     if (top < 0 || bottom > innerHeight) byId("sheet").scrollIntoView({ block: "start" });
   }
@@ -174,7 +174,7 @@ class Desk {
         break;
       }
       if (value) {
-        if (began === null) byId("told").textContent = t("writing");
+        if (began === null) byId("told").textContent = say("writing");
         began ??= performance.now();
         count += Array.from(value).length;
         waiting += value;
@@ -212,21 +212,18 @@ class Desk {
       done = document.execCommand("copy");
       if (done) getSelection().removeAllRanges();
     }
-    byId("told").textContent = t(done ? "copied" : "not-copied");
+    byId("told").textContent = say(done ? "copied" : "not-copied");
   }
 }
 
 /** Put the words of the page and the settings of this model into it. */
 function furnish(model) {
-  document.documentElement.lang = LANGUAGE;
-  for (const element of document.querySelectorAll("[data-say]")) {
-    element.textContent = t(element.dataset.say);
-  }
-  byId("seed").placeholder = t("random");
+  sayAll();
+  byId("seed").placeholder = say("random");
   for (const id of ["song", "prefix"]) byId(id).lang = model.language;
   const measures = [...(model.songs ? ["song"] : []), "characters"];
   if (model.vocabulary.has("\n")) measures.splice(-1, 0, "lines");
-  for (const measure of measures) byId("measure").add(new Option(t(measure), measure));
+  for (const measure of measures) byId("measure").add(new Option(say(measure), measure));
   // As on the command line: a song, or so many characters.
   byId("measure").value = model.songs ? "song" : "characters";
   const measured = () => {
@@ -250,7 +247,7 @@ function furnish(model) {
     [label.textContent, label.htmlFor] = [name, `label-${place}`];
     const choice = field.appendChild(document.createElement("select"));
     choice.id = `label-${place}`;
-    choice.add(new Option(t("none"), none));
+    choice.add(new Option(say("none"), none));
     for (const [value, id] of values) choice.add(new Option(value, id));
     byId("unknown").parentElement.before(field);
   });
@@ -261,22 +258,22 @@ function furnish(model) {
 function about(model) {
   const { figures } = model;
   const told = [
-    t("offline"),
-    t("facts", {
+    say("offline"),
+    say("facts", {
       title: model.title,
       weights: whole.format(figures.weights),
       learned: whole.format(figures.learned),
       known: whole.format(figures.known),
     }),
   ];
-  if (figures.alone !== null) told.push(t("perplexity", { alone: short.format(figures.alone) }));
+  if (figures.alone !== null) told.push(say("perplexity", { alone: short.format(figures.alone) }));
   if (model.recall) {
     const blend = figures.blend;
-    told.push(blend === null ? t("alone-unmeasured") : t("alone", { blend: short.format(blend) }));
+    told.push(blend === null ? say("alone-unmeasured") : say("alone", { blend: short.format(blend) }));
   }
-  told.push(t("differs"));
-  if (model.text.tidy) told.push(t("tidied"));
-  if (!segmenter) told.push(t("no-letters"));
+  told.push(say("differs"));
+  if (model.text.tidy) told.push(say("tidied"));
+  if (!segmenter) told.push(say("no-letters"));
   for (const sentence of told) {
     byId("about").appendChild(document.createElement("p")).textContent = sentence;
   }
@@ -285,13 +282,13 @@ function about(model) {
 document.addEventListener("DOMContentLoaded", async () => {
   globalThis.model = described();
   furnish(model);
-  byId("told").textContent = t("loading");
+  byId("told").textContent = say("loading");
   await pause();
   try {
     unpack(model);
   } catch (problem) {
     byId("told").textContent = "";
-    byId("trouble").textContent = t("broken", { problem: problem.message });
+    byId("trouble").textContent = say("broken", { problem: problem.message });
     return;
   }
   byId("told").textContent = "";

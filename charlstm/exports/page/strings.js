@@ -96,28 +96,3 @@ const TABLE = {
   ],
   keys: ["Ctrl+Enter writes, Esc stops.", "Ctrl+Enter 开始写，Esc 停下。"],
 };
-
-const LANGUAGES = ["en", "zh-Hans"];
-
-/** The language of the page: the first of those that the browser's user reads. */
-const LANGUAGE = (() => {
-  for (const language of navigator.languages ?? [navigator.language]) {
-    if (/^zh\b/i.test(language)) return "zh-Hans";
-    if (/^en\b/i.test(language)) return "en";
-  }
-  return "en";
-})();
-
-/**
- * Say something in the language of the page.
- * @param {string} key
- * @param {Object<string, string|number>} [values] what is put in; `count` chooses one or many
- */
-function t(key, values = {}) {
-  const [one, many = one] = TABLE[key][LANGUAGES.indexOf(LANGUAGE)].split("|");
-  const form = values.count === 1 ? one : many;
-  return form.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
-}
-
-const whole = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 0 });
-const short = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 2, minimumFractionDigits: 2 });
