@@ -132,7 +132,12 @@ def inspect(
     else:
         chosen = chosen or (gates.followed[0].unit if gates.followed else Unit(0, 0))
         numbers = _numbers(model, shown, chosen, what)
-        draw(Coloured(title, shown, len(shown) < len(read), chosen, what, numbers), gates, needed, measured)
+        draw(
+            Coloured(title, shown, len(shown) < len(read), chosen, what, numbers),
+            gates,
+            needed,
+            measured,
+        )
 
 
 def _screen(text: str) -> int:

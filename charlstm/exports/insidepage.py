@@ -116,7 +116,7 @@ def write_inside(
         "characters": [_named(int(one), vocabulary) for one in expected.ids],
         "scales": scales,
         "likeliest": expected.likeliest.tolist(),
-        "probabilities": np.round(expected.probabilities, 4).tolist(),
+        "probabilities": np.round(expected.probabilities, 5).tolist(),
         "came": expected.came.tolist(),
         "measured": shown.measured,
         "looked_at": gates.characters,
@@ -160,16 +160,16 @@ def _arrays(cell: str) -> tuple[str, ...]:
 
 
 def _states(inside: Inside) -> tuple[list[Any], bytes]:
-    """Return of each array its layer, its letter and its largest number, and all in bytes."""
+    """Return of each array its layer, its letter and its units' largest numbers, and all bytes."""
     arrays, packed = [], b""
     for layer, steps in enumerate(inside.layers):
         for letter, values in _numbers(steps).items():
-            largest = float(np.abs(values).max()) or 1.0
+            largest = np.maximum(np.abs(values).max(axis=0), 1e-6).round(6)
             size = np.log1p(_CURVE * np.abs(values)) / np.log1p(_CURVE * largest)
             codes = np.rint(127 * size) * np.sign(values)
             # A unit's own numbers lie side by side.
             packed += np.ascontiguousarray(codes.T, dtype=np.int8).tobytes()
-            arrays.append([layer, letter, largest])
+            arrays.append([layer, letter, largest.astype(float).tolist()])
     return arrays, packed
 
 

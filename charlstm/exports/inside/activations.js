@@ -1,7 +1,7 @@
 // What the bytes of the page hold, of every unit at every character, and what follows from it.
 //
 // A byte is a place on a curve: q = 127 log(1 + s|x|) / log(1 + s m) with the sign of x, where m is
-// the largest number of its array, so that numbers near 0 are told more exactly than large ones.
+// the largest number of its unit, so that numbers near 0 are told more exactly than large ones.
 
 /** What can be shown of a unit, by the letters of equations.py; the state first. */
 const SHOWN = {
@@ -48,7 +48,7 @@ class Activations {
     let at = 0;
     for (const [layer, letter, largest] of told.arrays) {
       const codes = bytes.subarray(at, at + told.hidden * length);
-      this.layers[layer][letter] = { codes, numbers: curve(told.curve, largest) };
+      this.layers[layer][letter] = { codes, curves: largest.map((one) => curve(told.curve, one)) };
       at += codes.length;
     }
     // The rows of the head: what a unit of the last layer adds to the logit of a character.
@@ -66,8 +66,8 @@ class Activations {
   /** What went into the gates of a unit, and its memory, by letter, [T] each. */
   stored(layer, unit) {
     const found = {};
-    for (const [letter, { numbers }] of Object.entries(this.layers[layer])) {
-      found[letter] = Float32Array.from(this.codes(layer, unit, letter), (code) => numbers[code + 128]);
+    for (const [letter, { curves }] of Object.entries(this.layers[layer])) {
+      found[letter] = Float32Array.from(this.codes(layer, unit, letter), curves[unit]);
     }
     return found;
   }
@@ -85,7 +85,7 @@ class Activations {
   /** h of all units of the last layer after one character. */
   outputs(t) {
     const layer = this.layers.length - 1;
-    const one = (unit, letter) => this.layers[layer][letter].numbers[this.codes(layer, unit, letter)[t] + 128];
+    const one = (unit, letter) => this.layers[layer][letter].curves[unit](this.codes(layer, unit, letter)[t]);
     return Float32Array.from({ length: this.hidden }, (_, unit) => {
       if (this.cell === "gru") return one(unit, "h");
       if (this.cell === "rnn") return Math.tanh(one(unit, "h"));
@@ -100,13 +100,10 @@ class Activations {
   }
 }
 
-/** The number of each byte. */
+/** What a byte of a unit stands for. */
 function curve(steepness, largest) {
   const whole = Math.log1p(steepness * largest);
-  return Float32Array.from({ length: 256 }, (_, k) => {
-    const size = Math.expm1((Math.abs(k - 128) / 127) * whole) / steepness;
-    return k < 128 ? -size : size;
-  });
+  return (code) => (Math.sign(code) * Math.expm1((Math.abs(code) / 127) * whole)) / steepness;
 }
 
 /** Bytes that stand in the page. */

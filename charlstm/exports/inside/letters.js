@@ -25,7 +25,7 @@ function parts(characters) {
 /** Colours that those who see no red or no green can tell apart, by day and by night. */
 const PAINTS = {
   light: { high: [240, 150, 40], low: [88, 158, 232], gate: [66, 158, 150] },
-  dark: { high: [164, 92, 12], low: [38, 96, 168], gate: [24, 112, 106] },
+  dark: { high: [146, 80, 8], low: [38, 96, 168], gate: [24, 112, 106] },
 };
 const night = matchMedia("(prefers-color-scheme: dark)");
 
@@ -79,6 +79,16 @@ class Sheet {
   /** Mark the letters from one to before another. */
   choose(from, to) {
     this.spans.forEach((span, place) => span.classList.toggle("chosen", place >= from && place < to));
+  }
+
+  /** The letters that are wholly in a range, from one to before another; null if none is. */
+  chosen(range) {
+    const [from, to] = [this.place(range.startContainer), this.place(range.endContainer)];
+    if (from === null || to === null) return null;
+    // A caret stands before the letter that it is in, or behind it.
+    const first = range.startOffset ? from + 1 : from;
+    const end = range.endOffset ? to + 1 : to;
+    return end > first ? [first, end] : null;
   }
 
   /** The text of some letters, on one line. */

@@ -187,18 +187,15 @@ function listen(page) {
   });
   byId("previous").addEventListener("click", () => page.step(-1));
   byId("following").addEventListener("click", () => page.step(1));
-  byId("text").addEventListener("pointerup", () => {
+  byId("text").addEventListener("pointerup", ({ target }) => {
     const selection = getSelection();
-    const ends = [selection.anchorNode, selection.focusNode].map((node) => sheet.place(node));
-    if (ends.includes(null)) return;
-    const [first, last] = ends.sort((one, other) => one - other);
-    if (selection.isCollapsed) {
-      page.pin(first);
-      return;
-    }
-    selection.removeAllRanges();
-    page.pin(first);
-    page.take([first, last + 1]);
+    const chosen = selection.isCollapsed ? null : sheet.chosen(selection.getRangeAt(0));
+    const clicked = sheet.place(target);
+    if (chosen) {
+      selection.removeAllRanges();
+      page.pin(chosen[0]);
+      page.take(chosen);
+    } else if (clicked !== null) page.pin(clicked);
   });
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select")) return;
