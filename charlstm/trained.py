@@ -3,14 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from charlstm.checks import check_known
-from charlstm.errors import RunError
+from charlstm.errors import CorpusError, RunError
 from charlstm.evaluation.gates import Gates, OnProgress, look
 from charlstm.evaluation.novelty import Novelty
+from charlstm.exports.insidepage import Shown, beginning, room, write_inside
 from charlstm.machine import Machine
 from charlstm.model.network import Network
 from charlstm.model.recall.recall import MOST_CHARACTERS, Recall
@@ -29,6 +30,7 @@ from charlstm.writing.form import Form
 from charlstm.writing.learned import Learned
 from charlstm.writing.point import Point
 from charlstm.writing.sampler import Sampler, make_sampler, open_network
+from charlstm.writing.settings import FormSettings, GenerationSettings
 from charlstm.writing.task import SamplingSettings
 from charlstm.writing.written import Writing, Written
 
@@ -38,68 +40,6 @@ if TYPE_CHECKING:  # what a model that only writes does without, torch above all
 
 LOOKED_AT = 20_000
 """What a unit follows shows on this many characters, and more would only take longer."""
-
-
-class WritingSettings(TypedDict, total=False):
-    """How a model writes; every part may be left out.
-
-    Attributes:
-        temperature: see `charlstm.writing.decoding.Decoding`, as for the next five.
-        top_k: see there.
-        top_p: see there.
-        min_p: see there.
-        no_repeat: see there.
-        allow_loops: see there.
-        max_copy: never write more than this many letters, as people see them, in a row that appear
-            in this order in the training text; ``None`` does not look.
-        processors: what else may change the logits; see `charlstm.writing.decoding`.
-        seed: the same one writes the same text; by default a random one.
-        unknown: see `charlstm.writing.task.SamplingSettings`.
-        recall: the share of what is remembered of the training text, from 0, the network alone,
-            to 1; the recipe's own where ``None``.
-        label: what the model reads before a song, by the names of the labels that it learned:
-            ``{"artist": "Sappho"}``; see `charlstm.writing.sampler.Sampler.labelled`.
-    """
-
-    temperature: float
-    top_k: int
-    top_p: float
-    min_p: float
-    no_repeat: int
-    allow_loops: bool
-    max_copy: int | None
-    processors: Sequence[Processor]
-    seed: int | None
-    unknown: str
-    recall: float | None
-    label: Label | None
-
-
-class GenerationSettings(WritingSettings, total=False):
-    """How a model continues a prefix; every part may be left out.
-
-    Attributes:
-        length: see `charlstm.writing.task.SamplingSettings`, as for the next two.
-        lines: see there.
-        stop: see there.
-        refrain: whether the stanza that comes back in the training songs does so in these too, and
-            at the same place; see `charlstm.writing.refrain`.
-    """
-
-    length: int | None
-    lines: int | None
-    stop: Sequence[str]
-    refrain: bool
-
-
-class FormSettings(WritingSettings, total=False):
-    """How a model writes to a form; every part may be left out.
-
-    Attributes:
-        constraints: what else each line must meet.
-    """
-
-    constraints: Sequence[Constraint]
 
 
 class TrainedModel:
@@ -353,12 +293,48 @@ class TrainedModel:
 
         Raises:
             RunError: nothing was held out and no text was given.
+            CorpusError: the text is too short.
         """
-        read = self.measured(text)[:LOOKED_AT]
+        read = self._read_inside(text)[:LOOKED_AT]
         ids = self.info.vocabulary.encode(read)
         return look(
             self.network, ids, read, random=np.random.default_rng(0), on_progress=on_progress
         )
+
+    def _read_inside(self, text: str | Corpus | None) -> str:
+        read = self.measured(text)
+        if len(read) < 2:
+            raise CorpusError("The text is too short to look at: it needs two characters or more.")
+        return read
+
+    def inside(
+        self,
+        text: str | Corpus | None = None,
+        *,
+        title: str | None = None,
+        on_progress: OnProgress = lambda characters: None,
+    ) -> bytes:
+        """Return a page that shows what all units did while they read the beginning of a text.
+
+        Args:
+            text: see `perplexity`.
+            title: what it is called; as the run calls its held-out text where ``None``.
+            on_progress: called now and then with the number of characters read since; see
+                `charlstm.exports.insidepage.reads`.
+
+        Raises:
+            RunError: nothing was held out and no text was given.
+            CorpusError: the text is too short.
+        """
+        own = f"held-out text of {self.directory.name}"
+        # Units are held against what nobody has learned, if there is any.
+        held_out = self.info.held_out_characters > 0
+        measured = own if held_out else title or own
+        gates = self.gates(None if held_out else text, on_progress=on_progress)
+        most = room(self.info.recipe.architecture)
+        shown = Shown(title or own, beginning(self._read_inside(text), most), gates, measured)
+        page = (self.info, self.network, self.directory.name, shown)
+        return write_inside(*page, on_progress=on_progress)
 
     def perplexity(
         self,

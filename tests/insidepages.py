@@ -36,7 +36,7 @@ def written_inside(model: tuple[RunInfo, Arrays], text: str, title: str = "a tex
     info, network = model[0], network_of(model)
     random = np.random.default_rng(0)
     gates = look(network, info.vocabulary.encode(text), text, random=random)
-    return write_inside(info, network, Shown("song", title, text, gates, title))
+    return write_inside(info, network, "song", Shown(title, text, gates, title))
 
 
 @contextmanager

@@ -403,6 +403,27 @@ def test_a_text_is_measured_letter_by_letter(visit: Visit) -> None:
     assert page.locator("tr.beside").count() == 3
 
 
+def test_the_inside_of_a_model_opens_in_a_page_of_its_own(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.goto(f"{visitor.server.base}#/measure/{RUN}")
+    page.get_by_role("button", name="Look inside").click()
+    page.get_by_role("link", name="Open the page").wait_for()
+    page.get_by_label("Paste a song").fill("分开 é\nשלום")
+    page.get_by_role("button", name="What its units do").click()
+    page.get_by_role("link", name="Open the page").nth(1).wait_for()
+    for place, shown in ((0, f"held-out text of {RUN}"), (1, "分开 é")):
+        with page.context.expect_page() as opening:
+            page.get_by_role("link", name="Open the page").nth(place).click()
+        inside = opening.value
+        inside.wait_for_selector("[data-ready]")
+        assert shown in inside.title()
+        assert inside.locator("#followed-is").is_visible()
+        # It stands alone, and knows nothing of the desk.
+        assert inside.evaluate("self.origin") == "null"
+        inside.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 900, 1280, 3840])
 def test_every_room_fits_and_is_drawn(

@@ -165,6 +165,18 @@ def test_figures_are_those_of_the_command_line_and_are_computed_once(tmp_path: P
         with pytest.MonkeyPatch.context() as without:
             without.delattr(measures, "Work")  # another process would need it
             assert page.post("/api/runs/song/measure") == figures
+        inside = page.post("/api/runs/song/inside")
+        shown = page.client.get(inside["page"])
+        assert shown.headers["content-security-policy"].startswith("sandbox allow-scripts;")
+        assert "held-out text of song" in shown.text
+        other = page.post("/api/runs/song/inside", {"text": "\n  la <la> la\nla\n"})["page"]
+        assert "<title>la &lt;la&gt; la · song · charlstm</title>" in page.client.get(other).text
+        with pytest.MonkeyPatch.context() as without:
+            without.delattr(measures, "Work")
+            assert page.post("/api/runs/song/inside") == inside
+        page.refused("/api/runs/song/inside", {"text": "x"})
+        page.refused("/api/runs/song/inside", {"text": 5})
+        page.get("/api/inside/0123", 404)
         novelty = page.post("/api/runs/song/novelty", {"texts": [LYRICS[:40]]})
         assert novelty["passages"][0]["text"] == LYRICS[:40].strip("\n")
         assert novelty["held_out"]["characters"] == len(model.held_out())

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from browsers import missing
-from insidepages import opened_inside, read_inside, written_inside
+from insidepages import network_of, opened_inside, read_inside, written_inside
 from onepages import LABELS, LYRICS, a_model
 
 import charlstm
+from charlstm.evaluation.gates import look
 from charlstm.evaluation.known import things
-from charlstm.exports.insidepage import beginning, reads, room
+from charlstm.exports.insidepage import Shown, beginning, reads, room, write_inside
 from charlstm.model.inside import QUANTITIES
 from charlstm.recipes.architecture import CELLS, Architecture
 from charlstm.text.songs import END
@@ -341,12 +342,26 @@ def test_a_long_text_is_cut_at_the_end_of_a_line() -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_page_stays_below_eight_megabytes(cell: str) -> None:
+def test_a_page_stays_below_six_megabytes(cell: str) -> None:
     for hidden, layers in ((256, 1), (512, 1), (1024, 2), (2048, 3)):
         architecture = Architecture(cell, hidden=hidden, layers=layers)
         arrays = {"coupled": 4, "gru": 4, "rnn": 1}.get(cell, 5)
+        assert 2 <= room(architecture) <= 3_000
         assert room(architecture) * hidden * layers * arrays * 4 / 3 < 6_000_000
-        assert 2 <= room(architecture) <= reads(architecture, room(architecture))
+
+
+def test_what_is_read_is_known_before_it_is_read() -> None:
+    info, weights = a_model(Architecture(hidden=9), TEXT)
+    heard: list[int] = []
+    gates = look(
+        network_of((info, weights)),
+        info.vocabulary.encode(TEXT),
+        TEXT,
+        random=np.random.default_rng(0),
+    )
+    shown = Shown("a text", TEXT, gates, "a text")
+    write_inside(info, network_of((info, weights)), "song", shown, on_progress=heard.append)
+    assert sum(heard) == reads(info, len(TEXT))
 
 
 # What it says.

@@ -27,14 +27,13 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.streams import be_quiet, check_redirections, open_inputs
 from charlstm.cli.tables import told_size
-from charlstm.errors import CorpusError, RecipeError, count
+from charlstm.errors import RecipeError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from charlstm.evaluation.gates import Gates, OnProgress, Unit
-    from charlstm.exports.insidepage import Shown
     from charlstm.outputs import Output
     from charlstm.text.corpus import Corpus
     from charlstm.trained import TrainedModel
@@ -98,7 +97,7 @@ def inspect(
     with loading():
         from charlstm.api import load
         from charlstm.evaluation.gates import Unit
-        from charlstm.exports.insidepage import Shown, beginning, room
+        from charlstm.exports.insidepage import beginning
 
     model = load(run)
     corpus = None
@@ -109,35 +108,26 @@ def inspect(
         say_left_out(corpus.sources)
     else:
         title = f"held-out text of {model.directory.name}"
-    read = model.measured(corpus)
-    if len(read) < 2:
-        raise CorpusError("The text is too short to look at: it needs two characters or more.")
-    most = room(model.info.recipe.architecture) if html is not None else _screen(read)
-    shown = beginning(read, most)
-    # Units are held against what nobody has learned, if there is any.
-    held_out = bool(model.info.held_out_characters)
-    measured = f"held-out text of {model.directory.name}" if held_out else title
-    looked_at = None if held_out else corpus
     if html is not None:
-        output = _output(html, model, text or [], force=force)
-        about = Shown(model.directory.name, title, shown, _gates(model, looked_at), measured)
-        _write_page(output, model, about)
+        _write_page(_output(html, model, text or [], force=force), model, corpus, title)
         return
     chosen = None if unit is None else _unit(unit, model)
     what = _what(show, model)
+    # Units are held against what nobody has learned, if there is any.
+    held_out = model.info.held_out_characters > 0
+    measured = f"held-out text of {model.directory.name}" if held_out else title
+    looked_at = None if held_out else corpus
     gates = _gates(model, looked_at)
     needed = _needed(model, gates, model.measured(looked_at))
     if as_json:
         write_json(_told(model, gates, needed, measured))
-    else:
-        chosen = chosen or (gates.followed[0].unit if gates.followed else Unit(0, 0))
-        numbers = _numbers(model, shown, chosen, what)
-        draw(
-            Coloured(title, shown, len(shown) < len(read), chosen, what, numbers),
-            gates,
-            needed,
-            measured,
-        )
+        return
+    chosen = chosen or (gates.followed[0].unit if gates.followed else Unit(0, 0))
+    read = model.measured(corpus)
+    shown = beginning(read, _screen(read))
+    numbers = _numbers(model, shown, chosen, what)
+    coloured = Coloured(title, shown, len(shown) < len(read), chosen, what, numbers)
+    draw(coloured, gates, needed, measured)
 
 
 def _screen(text: str) -> int:
@@ -225,15 +215,18 @@ def _numbers(model: "TrainedModel", text: str, unit: "Unit", what: str) -> "NDAr
     return inside.layers[unit.layer].of(what)[:, unit.number]
 
 
-def _write_page(output: "Output", model: "TrainedModel", about: "Shown") -> None:
-    from charlstm.exports.insidepage import reads, write_inside
+def _write_page(
+    output: "Output", model: "TrainedModel", corpus: "Corpus | None", title: str
+) -> None:
+    from charlstm.exports.insidepage import reads
+    from charlstm.trained import LOOKED_AT
 
-    length = reads(model.info.recipe.architecture, len(about.text))
-    with _progress(length, "switching units off") as on_progress:
-        page = write_inside(model.info, model.network, about, on_progress=on_progress)
+    own = model.measured(None if model.info.held_out_characters else corpus)
+    length = min(len(own), LOOKED_AT) + reads(model.info, len(model.measured(corpus)))
+    with _progress(length, "looking inside") as on_progress:
+        page = model.inside(corpus, title=title, on_progress=on_progress)
     output.write(page)
-    size, characters = told_size(len(page)), count(len(about.text), "character")
-    told = f"{output.path}: {size}, {characters} of {about.title}. Open it in a browser."
+    told = f"{output.path}: {told_size(len(page))}, {title}. Open it in a browser."
     notes().print(visible(told), style="dim", markup=False)
 
 

@@ -37,14 +37,12 @@ class Shown(NamedTuple):
     """What a page shows.
 
     Attributes:
-        run: the name of the run.
         title: what the text is called.
         text: N characters, with the marks that are read in it.
         gates: of all units.
         measured: what `gates` was found on.
     """
 
-    run: str
     title: str
     text: str
     gates: Gates
@@ -68,6 +66,7 @@ def beginning(text: str, most: int) -> str:
 def write_inside(
     info: RunInfo,
     network: Network,
+    run: str,
     shown: Shown,
     *,
     on_progress: OnProgress = lambda characters: None,
@@ -77,6 +76,7 @@ def write_inside(
     Args:
         info: what ``run.json`` says of the run.
         network: of the run.
+        run: its name.
         shown: what to show; two characters or more.
         on_progress: called now and then with the number of characters read since; see `reads`.
     """
@@ -98,7 +98,7 @@ def write_inside(
     rows, scales = _head(network, expected.ids, vocabulary)
     gates = shown.gates
     told = {
-        "run": shown.run,
+        "run": run,
         "title": shown.title,
         "model": architecture.title,
         "cell": architecture.cell,
@@ -130,17 +130,21 @@ def write_inside(
         "needed_over": over,
     }
     parts = {
-        "title": html.escape(f"{shown.title} · {shown.run}"),
+        "title": html.escape(f"{shown.title} · {run}"),
         "told": as_json(told),
         "bytes": as_base64(packed + rows),
     }
     return assemble("inside", _SCRIPTS, parts)
 
 
-def reads(architecture: Architecture, characters: int) -> int:
-    """Return how many characters `write_inside` reads in all."""
-    units = architecture.layers * architecture.hidden
-    return characters + _over(characters, units) - 1
+def reads(info: RunInfo, characters: int) -> int:
+    """Return how many characters of a text of so many are read to show it, and to switch units off.
+
+    What is read to find out what units follow comes besides.
+    """
+    architecture = info.recipe.architecture
+    shown = min(characters, room(architecture))
+    return shown + _over(shown, architecture.layers * architecture.hidden) - 1
 
 
 def _over(characters: int, units: int) -> int:

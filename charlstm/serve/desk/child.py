@@ -1,4 +1,4 @@
-"""What the server lets a process of its own do, because torch is needed: a training, a measuring.
+"""What the server lets a process of its own do, because it takes long, or torch is needed.
 
 The server writes one line of JSON that says what; what comes back are lines of JSON, one an event.
 Another line, SIGTERM, or the end of the server, however it came about, asks a training to finish
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _NICE = 5
 # So often, in seconds, a step is told of.
 _EVERY = 0.25
+# So many characters of a text's first line are its title.
+_TITLE = 40
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -79,7 +81,7 @@ def main() -> None:
             told.flush()
 
     try:
-        {"train": _train, "measure": _measure}[job["do"]](job, tell, ending)
+        {"train": _train, "measure": _measure, "inside": _look_inside}[job["do"]](job, tell, ending)
     except CharLSTMError as error:
         tell({"type": "failed", "problem": error.message.told(named)})
 
@@ -229,6 +231,18 @@ def _measure(job: dict[str, Any], tell: Tell, _: Ending) -> None:
             },
         }
     )
+
+
+def _look_inside(job: dict[str, Any], tell: Tell, _: Ending) -> None:
+    from charlstm.api import load
+
+    model, text = load(job["name"], root=job["root"]), job["text"]
+    # It is called by its first line.
+    title = next((line.strip() for line in text.split("\n") if line.strip()), "")
+    if len(title) > _TITLE:
+        title = f"{title[:_TITLE].rstrip()}…"
+    page = model.inside(text or None, title=title or None)
+    tell({"type": "made", "page": page.decode()})
 
 
 if __name__ == "__main__":

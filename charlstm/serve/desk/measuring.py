@@ -1,4 +1,4 @@
-"""How good a model is, and how much of some texts is copied from what it has learned."""
+"""How good a model is, what it copies from what it has learned, and what happens inside of it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +15,7 @@ from charlstm.text.songs import as_read
 
 _MOST_TEXTS = 64
 _MOST_CHARACTERS = 1_000_000
+_OF_PAGE = "sandbox allow-scripts; frame-ancestors 'none'"
 # As for the command line: more would hardly change the figures.
 _HELD_OUT = 100_000
 
@@ -24,6 +25,8 @@ def routes() -> list[Route]:
     return [
         Route("/api/runs/{run}/measure", _measure, methods=["POST"]),
         Route("/api/runs/{run}/novelty", _novelty, methods=["POST"]),
+        Route("/api/runs/{run}/inside", _look_inside, methods=["POST"]),
+        Route("/api/inside/{called}", _inside, methods=["GET"]),
     ]
 
 
@@ -44,6 +47,24 @@ async def _novelty(request: Request) -> Response:
         raise Refused(told, 413, param="texts")
     run = request.path_params["run"]
     return answer(await anyio.to_thread.run_sync(_novel, desk, run, texts, limiter=desk.slow))
+
+
+async def _look_inside(request: Request) -> Response:
+    fields, desk = Fields(await asked(request)), desk_of(request)
+    text = fields.text("text", most=_MOST_CHARACTERS) or ""
+    fields.end()
+    run = request.path_params["run"]
+    called = await anyio.to_thread.run_sync(desk.measures.look_inside, run, text)
+    return answer({"run": run, "page": f"/api/inside/{called}"})
+
+
+async def _inside(request: Request) -> Response:
+    page = desk_of(request).measures.page(request.path_params["called"])
+    if page is None:
+        raise Refused("This page is no longer here: look inside once more.", 404)
+    # The page says itself what may run in it: what it was made with. The desk is none of its
+    # business.
+    return Response(page, media_type="text/html", headers={"Content-Security-Policy": _OF_PAGE})
 
 
 def _novel(desk: Desk, run: str, texts: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-// Measuring: how good a model is, how much of a text is copied, and where a text surprises.
+// Measuring: how good a model is, what its units do, how much of a text is copied, and where a text
+// surprises.
 
 import { get, ofRun, post } from "./api.js";
 import { button, el } from "./dom.js";
@@ -34,7 +35,7 @@ export async function showMeasure(room, path, left) {
     }
     const wished = path[0] ?? localStorage.getItem("run");
     const run = usable.find(({ name }) => name === wished) ?? usable[0];
-    page.append(choosing(usable, run), heldOut(run, left), ofText(run, left));
+    page.append(choosing(usable, run), heldOut(run, left), inside(run, left), ofText(run, left));
   } catch (problem) {
     if (problem.name !== "AbortError") failed.say(sentenceOf(problem));
   }
@@ -125,15 +126,53 @@ function tableOf(figures) {
   ];
 }
 
+function inside(run, left) {
+  const failed = trouble();
+  const place = el("div", { class: "measured", "aria-live": "polite" });
+  const begin = button(
+    t("look-inside"),
+    async () => {
+      failed.say("");
+      begin.disabled = true;
+      place.replaceChildren(el("p", { class: "soft" }, t("looking-inside")));
+      try {
+        place.replaceChildren(await insideOf(run, "", left));
+      } catch (problem) {
+        if (left.aborted) return;
+        place.replaceChildren();
+        failed.say(sentenceOf(problem));
+      }
+      begin.disabled = false;
+    },
+    { class: "act" },
+  );
+  return el(
+    "section",
+    {},
+    el("h2", {}, t("inside")),
+    el("p", { class: "soft" }, t("inside-is")),
+    begin,
+    failed,
+    place,
+  );
+}
+
+/** Let a page be made that shows what a model does while it reads, and return where it is. */
+async function insideOf(run, text, left) {
+  const { page } = await post(ofRun(run.name, "inside"), { text }, { signal: left });
+  const link = el("a", { class: "act primary", href: page, target: "_blank" }, t("open-inside"));
+  return el("p", {}, link);
+}
+
 function ofText(run, left) {
   const failed = trouble();
   const text = el("textarea", { id: "measured-text", rows: 8, dir: "auto", spellcheck: "false" });
   const place = el("div", { class: "measured", "aria-live": "polite" });
-  const doing = (question, show) => async () => {
+  const doing = (question, show, meanwhile = "measuring") => async () => {
     failed.say("");
     if (!text.value.trim()) return failed.say(t("nothing-pasted"));
     const measured = text.value.replaceAll("\r\n", "\n");
-    place.replaceChildren(el("p", { class: "soft" }, t("measuring")));
+    place.replaceChildren(el("p", { class: "soft" }, t(meanwhile)));
     try {
       place.replaceChildren(...show(measured, await question(measured)));
     } catch (problem) {
@@ -147,6 +186,7 @@ function ofText(run, left) {
     post(ofRun(run.name, "read"), { text: measured, label: {} }, { signal: left });
   const compare = (measured) =>
     post(ofRun(run.name, "novelty"), { texts: [measured] }, { signal: left });
+  const look = (measured) => insideOf(run, measured, left);
   return el(
     "section",
     {},
@@ -158,6 +198,7 @@ function ofText(run, left) {
       { class: "acts" },
       button(t("where-surprised"), doing(read, surprise), { class: "act" }),
       button(t("what-copied"), doing(compare, novelty), { class: "act" }),
+      button(t("look-inside-text"), doing(look, (_, link) => [link], "looking-inside"), { class: "act" }),
     ),
     failed,
     place,
