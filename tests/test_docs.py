@@ -124,6 +124,23 @@ def test_the_parts_of_a_character_on_the_page_about_what_is_remembered_add_up(
         assert [row[3] for row in parts] == sorted((row[3] for row in parts), reverse=True)
 
 
+def test_the_program_of_the_page_about_runs_writes_what_the_network_alone_does(
+    trained: Path,
+    charlstm: Charlstm,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(trained)
+    assert charlstm("runs", "export", "song", "song.onnx").code == 0
+    capsys.readouterr()
+    (block,) = python_of((DOCS / "runs.md").read_text(encoding="utf-8"))
+    assert "import charlstm" not in block
+    exec(compile(block.replace("分开", "春在"), "runs.md", "exec"), {"__name__": "runs"})
+    written = capsys.readouterr().out
+    options = "--prefix 春在 --temperature 0.8 --length 200 --seed 1 --recall 0"
+    assert written == charlstm("generate", *options.split()).stdout
+
+
 def test_the_command_at_the_head_of_the_page_about_forms_is_one(
     trained: Path, charlstm: Charlstm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

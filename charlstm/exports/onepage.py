@@ -10,7 +10,6 @@ import html
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.errors import RunError
+from charlstm.exports.told import Figures, told_labels
 from charlstm.runs.info import RunInfo
 from charlstm.runs.tensors import Arrays
 from charlstm.text.letters import is_plain
@@ -37,29 +37,6 @@ _POLICY = (
 _LINE = 1000
 # A text of which so much is Han is set as Chinese.
 _CHINESE = 0.3
-
-
-@dataclass(frozen=True)
-class Figures:
-    """The held-out perplexities that a run has told, ``None`` where nothing was measured.
-
-    Attributes:
-        alone: of the network alone.
-        blend: of the network and what is remembered, if the run writes so.
-    """
-
-    alone: float | None
-    blend: float | None
-
-    @classmethod
-    def of(cls, info: RunInfo) -> "Figures":
-        """Return those of the weights that a run writes with."""
-        report = info.best or info.last
-        if report is None:
-            return cls(None, None)
-        if info.recall is None:
-            return cls(report.validation_perplexity, None)
-        return cls(report.network_perplexity, report.validation_perplexity)
 
 
 def rounded(weights: Arrays) -> dict[str, NDArray[np.float16]]:
@@ -130,7 +107,7 @@ def _told(info: RunInfo, shapes: Mapping[str, tuple[int, ...]], name: str) -> di
         "songs": songs,
         "song_letters": song_length(info.songs),
         "letters": LENGTH,
-        "labels": _labels(vocabulary),
+        "labels": told_labels(vocabulary),
         "lookalikes": lookalikes(vocabulary),
         "text": {
             "normalize": text.normalize,
@@ -148,22 +125,6 @@ def _told(info: RunInfo, shapes: Mapping[str, tuple[int, ...]], name: str) -> di
             "blend": figures.blend,
         },
     }
-
-
-def _labels(vocabulary: Vocabulary) -> list[dict[str, Any]]:
-    """Return the names of the labels, the id of none of each, and its values with their ids."""
-    labels = vocabulary.labels
-    return [
-        {
-            "name": name,
-            "none": int(vocabulary.encode(none)[0]),
-            "values": [
-                [value, int(vocabulary.encode(symbol)[0])]
-                for value, symbol in labels.values[name].items()
-            ],
-        }
-        for name, none in zip(labels.names, labels.none, strict=True)
-    ]
 
 
 def _language(vocabulary: Vocabulary) -> str:
