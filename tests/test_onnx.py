@@ -226,3 +226,18 @@ def test_a_model_that_no_such_file_has_room_for_is_one_sentence() -> None:
     recipe = dataclasses.replace(info.recipe, architecture=Architecture(hidden=10_100))
     with pytest.raises(RunError, match=r"^The model has 409,\d{3},\d{3} weights, and an ONNX file"):
         write_graph(dataclasses.replace(info, recipe=recipe), weights, "song", "1")
+
+
+@pytest.mark.parametrize("coupling", [0, 1])
+def test_the_coupled_cell_is_the_same_whichever_gate_is_made_from_the_other(coupling: int) -> None:
+    info, weights = a_model(Architecture("coupled", hidden=16))
+    model = onnx.load_from_string(write_graph(info, weights, "song", "1"))
+    (cell,) = (node for node in model.graph.node if node.op_type == "LSTM")
+    (attribute,) = (one for one in cell.attribute if one.name == "input_forget")
+    # Without it the operator computes both gates.
+    attribute.i = coupling
+    graph, network = Graph(model.SerializeToString()), in_numpy(info, weights)
+    state = network.start()
+    for one in info.vocabulary.encode(LYRICS[:STEPS]).astype(np.int64):
+        network.step(state, int(one))
+        assert differences(graph, graph.step(one[None]), network, state) < AGREE
