@@ -22,6 +22,9 @@ PAGE = f'<meta name="generator" content="{MAKER}">'.encode()
 FIGURE = f"<dc:title>{MAKER}</dc:title>".encode()
 """The mark of a figure: its creator."""
 
+GRAPH = bytes([0x12, len(MAKER)]) + MAKER.encode()
+"""The mark of an ONNX file: its producer, the second field of such a file."""
+
 # Whatever was made here says so within this many bytes.
 _HEAD = 1 << 13
 

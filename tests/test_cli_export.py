@@ -57,7 +57,32 @@ def test_an_archive_is_a_run_elsewhere(charlstm: Charlstm, tmp_path: Path) -> No
     assert charlstm("runs", "export", "song", "song.ZIP").code == 0
 
 
-@pytest.mark.parametrize("name", ["song.html", "song.zip"])
+def test_a_graph_is_written_and_what_it_is_worth_is_told(charlstm: Charlstm) -> None:
+    result = charlstm("runs", "export", "song", "song.onnx")
+    assert (result.code, result.stdout) == (0, "")
+    told = " ".join(result.stderr.split())
+    assert told.endswith(
+        "Run it with onnxruntime, one character a step: it is the network alone, held-out "
+        "perplexity 24.13. What the run remembers of its text, with which that is 13.28, is not "
+        "in the file."
+    )
+    assert charlstm("runs", "export", "song", "song.onnx").code == 0
+
+
+def test_without_the_library_a_graph_is_one_sentence(
+    charlstm: Charlstm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)  # every import of it fails
+    result = charlstm("runs", "export", "song", "song.onnx")
+    assert (result.code, result.stdout) == (1, "")
+    told = (
+        "ONNX files need the library onnx, and that is not installed: pip install 'charlstm[onnx]'."
+    )
+    assert told in " ".join(result.stderr.split())
+    assert not Path("song.onnx").exists()
+
+
+@pytest.mark.parametrize("name", ["song.html", "song.onnx", "song.zip"])
 def test_nobodys_work_is_written_over(charlstm: Charlstm, name: str) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
@@ -77,7 +102,7 @@ def test_nobodys_work_is_written_over(charlstm: Charlstm, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "file", "told"),
     [
-        ("song", "song.txt", "in .html for a page that writes in any browser, in .zip for"),
+        ("song", "song.txt", "in .html for a page that writes in any browser, in .onnx"),
         ("song", "song", "What song is to be is told by how its name ends"),
         ("none", "song.html", "There is no run called none; checkpoints has song."),
         ("song", "no/song.html", "no/song.html cannot be written: no is not a directory."),
@@ -100,16 +125,17 @@ def test_a_run_without_a_model_says_what_to_do(charlstm: Charlstm) -> None:
     assert not Path("song.html").exists()
 
 
-def test_a_page_is_made_without_torch() -> None:
+@pytest.mark.parametrize("file", ["song.html", "song.onnx"])
+def test_nothing_that_is_taken_along_is_made_with_torch(file: str) -> None:
     code = (
         "import sys\n"
         "from charlstm.cli import main\n"
-        "sys.argv[1:] = ['runs', 'export', 'song', 'song.html']\n"
+        "sys.argv[1:] = ['runs', 'export', 'song', sys.argv[1]]\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code\n"
         "print('torch' in sys.modules)\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code, file], capture_output=True, text=True, check=True, timeout=120
     )
     assert ended.stdout == "False\n"

@@ -9,6 +9,7 @@ from commandline import Charlstm
 from songs import ENDS, LYRICS, PLACES, learn
 
 import charlstm
+from charlstm.recipes.architecture import CELLS
 from charlstm.writing.rhyme import rhyme
 from docs import command_line
 
@@ -124,6 +125,23 @@ def test_the_parts_of_a_character_on_the_page_about_what_is_remembered_add_up(
         assert [row[3] for row in parts] == sorted((row[3] for row in parts), reverse=True)
 
 
+def test_the_program_of_the_page_about_runs_writes_what_the_network_alone_does(
+    trained: Path,
+    charlstm: Charlstm,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(trained)
+    assert charlstm("runs", "export", "song", "song.onnx").code == 0
+    capsys.readouterr()
+    (block,) = python_of((DOCS / "runs.md").read_text(encoding="utf-8"))
+    assert "import charlstm" not in block
+    exec(compile(block.replace("分开", "春在"), "runs.md", "exec"), {"__name__": "runs"})
+    written = capsys.readouterr().out
+    options = "--prefix 春在 --temperature 0.8 --length 200 --seed 1 --recall 0"
+    assert written == charlstm("generate", *options.split()).stdout
+
+
 def test_the_command_at_the_head_of_the_page_about_forms_is_one(
     trained: Path, charlstm: Charlstm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,3 +228,56 @@ def test_the_tree_of_the_page_about_architecture_is_the_tree() -> None:
     assert drawn == there
     for file in re.findall(r"^\| .*? \| `(\S+\.py)` \|", text, re.M):
         assert (ROOT / file).is_file()
+
+
+# The page of the formulas.
+
+EQUATIONS = (DOCS / "equations.md").read_text(encoding="utf-8")
+NAMED = re.findall(r"`(\w+\.py): ([\w.]+)`", EQUATIONS)
+
+
+def names_in(path: Path) -> set[str]:
+    """Return what a file defines: functions, classes with their methods, and constants."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            methods = [one.name for one in node.body if isinstance(one, ast.FunctionDef)]
+            found.update(f"{node.name}.{name}" for name in methods)
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found.update(ast.unparse(target) for target in targets)
+    return found
+
+
+def test_every_function_and_every_test_that_the_page_of_the_formulas_names_is_there() -> None:
+    assert len(NAMED) > 80
+    for file, name in NAMED:
+        where = ROOT / "tests" if file.startswith("test_") else ROOT / "charlstm"
+        (path,) = where.rglob(file)
+        assert name in names_in(path), f"{file}: {name}"
+
+
+def test_every_formula_has_a_function_and_a_test_and_every_misprint_has_a_test() -> None:
+    tables = re.findall(
+        r"^\| what \| computed by \| held by \|\n.*\n((?:\|.*\n)+)", EQUATIONS, re.M
+    )
+    rows = [row.strip("| ").split(" | ") for table in tables for row in table.splitlines()]
+    assert len(rows) > 30
+    for _, function, test in rows:
+        assert ".py: " in function, function
+        assert ".py: test_" in test or test == "the same", function
+    _, misprints = EQUATIONS.split("## Misprints that circulate")
+    each = re.split(r"^- ", misprints, flags=re.M)[1:]
+    assert len(each) > 15
+    for one in each:
+        assert one.startswith(("**", '**"'))
+        assert len(re.findall(r"`test_misprints\.py: \w+`", one)) == 1, one
+
+
+def test_the_page_of_the_formulas_names_every_misprint_every_cell_and_every_formula() -> None:
+    for file in ("test_misprints.py", "test_formulas.py"):
+        tests = {name for name in names_in(ROOT / "tests" / file) if name.startswith("test_")}
+        assert tests == {name for where, name in NAMED if where == file}
+    assert set(CELLS) <= {name for where, name in NAMED if where == "equations.py"}

@@ -1,1 +1,1 @@
-"""What is taken out of a run to be used without charlstm: one page that writes by itself."""
+"""What is taken out of a run to be used without charlstm: a page that writes, or a graph."""

@@ -6,7 +6,6 @@ Its weights are rounded to float16 and stand in the page in base64; what writes 
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,38 +13,15 @@ from numpy.typing import NDArray
 
 from charlstm.errors import RunError
 from charlstm.exports.standalone import as_base64, as_json, assemble, language
+from charlstm.exports.told import Figures, told_labels
 from charlstm.runs.info import RunInfo
 from charlstm.runs.tensors import Arrays
 from charlstm.text.letters import is_plain
 from charlstm.text.unseen import lookalikes
-from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.sampler import LENGTH, song_length
 
 # In the order in which one thing needs another.
 _SCRIPTS = ("numbers", "random", "network", "text", "writing", "main")
-
-
-@dataclass(frozen=True)
-class Figures:
-    """The held-out perplexities that a run has told, ``None`` where nothing was measured.
-
-    Attributes:
-        alone: of the network alone.
-        blend: of the network and what is remembered, if the run writes so.
-    """
-
-    alone: float | None
-    blend: float | None
-
-    @classmethod
-    def of(cls, info: RunInfo) -> "Figures":
-        """Return those of the weights that a run writes with."""
-        report = info.best or info.last
-        if report is None:
-            return cls(None, None)
-        if info.recall is None:
-            return cls(report.validation_perplexity, None)
-        return cls(report.network_perplexity, report.validation_perplexity)
 
 
 def rounded(weights: Arrays) -> dict[str, NDArray[np.float16]]:
@@ -108,7 +84,7 @@ def _told(info: RunInfo, shapes: Mapping[str, tuple[int, ...]], name: str) -> di
         "songs": songs,
         "song_letters": song_length(info.songs),
         "letters": LENGTH,
-        "labels": _labels(vocabulary),
+        "labels": told_labels(vocabulary),
         "lookalikes": lookalikes(vocabulary),
         "text": {
             "normalize": text.normalize,
@@ -126,19 +102,3 @@ def _told(info: RunInfo, shapes: Mapping[str, tuple[int, ...]], name: str) -> di
             "blend": figures.blend,
         },
     }
-
-
-def _labels(vocabulary: Vocabulary) -> list[dict[str, Any]]:
-    """Return the names of the labels, the id of none of each, and its values with their ids."""
-    labels = vocabulary.labels
-    return [
-        {
-            "name": name,
-            "none": int(vocabulary.encode(none)[0]),
-            "values": [
-                [value, int(vocabulary.encode(symbol)[0])]
-                for value, symbol in labels.values[name].items()
-            ],
-        }
-        for name, none in zip(labels.names, labels.none, strict=True)
-    ]

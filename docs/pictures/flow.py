@@ -22,7 +22,7 @@ _HANDS_ON = {
     "evaluation": "figures: sums of nats, counts, copies",
     "writing": "the lines of a song, each with its probability",
     "sessions": "events for whoever draws them, and a run that was saved",
-    "exports": "a page that writes by itself",
+    "exports": "a page that writes by itself, a graph for others",
     "trained": "a model that writes and is measured",
     "api": "train, load and resume",
     "serve": "pages and JSON",

@@ -1,4 +1,4 @@
-"""`charlstm runs export`: a model in one page, or a run in an archive."""
+"""`charlstm runs export`: a model in one page, a network as a graph, or a run in an archive."""
 
 import tempfile
 from pathlib import Path
@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charlstm import __version__
 from charlstm.cli.console import loading, notes, visible
 from charlstm.cli.options import ForceOption
 from charlstm.cli.tables import told_size
 from charlstm.errors import OutputError
 
 if TYPE_CHECKING:
-    from charlstm.exports.onepage import Figures
     from charlstm.outputs import Output
     from charlstm.runs.directory import RunDirectory
     from charlstm.runs.info import RunInfo
 
-_PAGES, _ARCHIVES = (".html", ".htm"), (".zip",)
+_PAGES, _GRAPHS, _ARCHIVES = (".html", ".htm"), (".onnx",), (".zip",)
 _PIECE = 1 << 20
 
 
@@ -28,30 +28,32 @@ def export(
     file: Annotated[
         Path,
         typer.Argument(
-            help="What to write: a page, .html, that writes in any browser without a network; or "
-            "the whole run, .zip, for another machine.",
+            help="What to write: a page, .html, that writes in any browser without a network; the "
+            "neural network, .onnx, for programs in any language (needs charlstm\\[onnx]); or the "
+            "whole run, .zip, for another machine.",
             show_default=False,
         ),
     ],
     force: ForceOption = False,
 ) -> None:
-    """Take a model along: in one page that writes in any browser, or its run in an archive."""
+    """Take a model along: as a page that writes by itself, for other programs, or its run."""
     ending = file.suffix.lower()
-    if ending not in _PAGES + _ARCHIVES:
+    if ending not in _PAGES + _GRAPHS + _ARCHIVES:
         raise OutputError(
             f"What {file.name} is to be is told by how its name ends, in .html for a page that "
-            "writes in any browser, in .zip for the whole run."
+            "writes in any browser, in .onnx for other programs, in .zip for the whole run."
         )
     with loading():
-        from charlstm.outputs import PAGE, Output
+        from charlstm.outputs import GRAPH, PAGE, Output
         from charlstm.runs.directory import RunDirectory
         from charlstm.runs.keeping import MADE_HERE
 
+    mark = PAGE if ending in _PAGES else GRAPH if ending in _GRAPHS else MADE_HERE
+    write = _write_page if ending in _PAGES else _write_graph if ending in _GRAPHS else _write_zip
     run = RunDirectory.find(name)
-    mark = PAGE if ending in _PAGES else MADE_HERE
     output = Output(file, run.files, [mark], force)
     output.check()  # before what takes long
-    told = _write_page(run, output) if ending in _PAGES else _write_archive(run, output)
+    told = write(run, output)
     size = told_size(file.stat().st_size)
     notes().print(visible(f"{file}: {size}. {told}"), style="dim", markup=False)
 
@@ -59,23 +61,37 @@ def export(
 def _write_page(run: "RunDirectory", output: "Output") -> str:
     """Write a page; return what it is, and what it is worth."""
     with loading():
-        from charlstm.exports.onepage import Figures, write_page
+        from charlstm.exports.onepage import write_page
 
         info = run.read_info()
         output.write(write_page(info, run.read_model(info), run.name))
-    return _worth(info, Figures.of(info))
+    return _worth(info, "Open it in a browser: it writes by", "the page")
 
 
-def _worth(info: "RunInfo", figures: "Figures") -> str:
+def _write_graph(run: "RunDirectory", output: "Output") -> str:
+    """Write a graph; return what it is, and what it is worth."""
+    with loading():
+        from charlstm.exports.graph import write_graph
+
+        info = run.read_info()
+        output.write(write_graph(info, run.read_model(info), run.name, __version__))
+    return _worth(info, "Run it with onnxruntime, one character a step: it is", "the file")
+
+
+def _worth(info: "RunInfo", opening: str, place: str) -> str:
+    """Return what is in a file that was written, and the held-out perplexities."""
+    from charlstm.exports.told import Figures
+
+    figures = Figures.of(info)
     alone = "" if figures.alone is None else f", held-out perplexity {figures.alone:,.2f}"
-    told = f"Open it in a browser: it writes by the network alone{alone}."
+    told = f"{opening} the network alone{alone}."
     if info.recall is not None:
         blend = "" if figures.blend is None else f", with which that is {figures.blend:,.2f}"
-        told += f" What the run remembers of its text{blend}, is not in the page."
+        told += f" What the run remembers of its text{blend}, is not in {place}."
     return told
 
 
-def _write_archive(run: "RunDirectory", output: "Output") -> str:
+def _write_zip(run: "RunDirectory", output: "Output") -> str:
     """Write an archive; return what to do with it."""
     from charlstm.runs.keeping import write_zip
 
