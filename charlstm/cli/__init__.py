@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from charlstm import __version__
-from charlstm.cli import compare, evaluate, generate, novelty, runs, serve, train, write
+from charlstm.cli import compare, evaluate, generate, novelty, runs, serve, train, tune, write
 from charlstm.cli.console import fail, visible
 from charlstm.cli.names import option
 from charlstm.cli.streams import be_quiet, take_streams
@@ -65,6 +65,7 @@ app.command("generate")(generate.generate)
 app.command("write")(write.write)
 app.command("serve")(serve.serve)
 app.command("compare")(compare.compare)
+app.command("tune")(tune.tune)
 evaluate.app.command("novelty")(novelty.novelty)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(runs.app, name="runs")
