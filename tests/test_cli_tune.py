@@ -1,6 +1,5 @@
 import contextlib
 import csv
-import json
 import os
 import re
 import signal
@@ -12,7 +11,7 @@ from commandline import Charlstm
 from faults.commands import Commands
 from faults.patience import until
 from rich.cells import cell_len
-from test_cli_compare import LYRICS
+from songs import LYRICS
 
 import charlstm
 from charlstm.runs.directory import RunDirectory
@@ -51,7 +50,7 @@ def test_a_search_tells_its_plan_its_trials_and_what_it_has_brought(
     assert f"{finals['winner-1']:,.2f}" in figures
     assert "Each had about " in verdict
     assert "\x1b" not in result.stdout + result.stderr
-    assert charlstm.load(tmp_path / PATH / "winner-0").generate("分开", length=3, seed=1)
+    assert charlstm.load(tmp_path / PATH / "winner-0").generate("我", length=3, seed=1)
 
     again = tune(*SMALL, "--json")
     assert again.stderr.splitlines()[0].startswith(f"{PATH}: goes on after ")
@@ -151,4 +150,3 @@ def test_on_a_terminal_there_is_one_bar_and_everything_fits(
     too_wide = [row for row in rows if cell_len(row.rstrip()) > columns]
     assert not too_wide
     assert "winner-0" in plain
-    json.dumps(plain)

@@ -195,6 +195,7 @@ def test_a_text_that_cannot_be_parted_twice_is_refused(tmp_path: Path, root: Pat
     path.write_text("la", encoding="utf-8")
     with pytest.raises(CorpusError, match=r"^A search needs two parts of the text that nobody"):
         search(path, root)
+    assert not root.exists()
 
 
 def test_standard_input_is_refused(root: Path) -> None:

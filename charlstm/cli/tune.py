@@ -160,9 +160,6 @@ class _Screen:
 
         match event:
             case Begun():
-                if self._session is None:
-                    say_guesses(event.session.plan.corpus.sources)
-                    say_left_out(event.session.plan.corpus.sources)
                 self._session = event.session
                 if self._stopping:
                     event.session.stop()
@@ -192,6 +189,8 @@ class _Screen:
 
     def _say_plan(self) -> None:
         tuning = self._tuning
+        say_guesses(tuning.sources)
+        say_left_out(tuning.sources)
         if tuning.trials:
             self._line(f"{tuning.path}: goes on after {len(tuning.trials):,} trials")
         each = f"a trial takes {_about(tuning.plan.seconds)}"
@@ -216,7 +215,7 @@ class _Screen:
     def _line(self, line: str) -> None:
         if self._bar is not None:
             self._bar.clear()
-        notes().print(line, style="dim", markup=False)
+        notes().print(visible(line), style="dim", markup=False)
         if self._bar is not None:
             self._bar.refresh()
 

@@ -6,6 +6,7 @@ text by itself: trials learn from it, and are judged on as much at its end.
 
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,24 +62,27 @@ class Early:
             CorpusError: the text is too small.
             RunError: it cannot be written.
         """
-        cut = _cut(corpus, recipe)
+        cut = cut_of(corpus, recipe)
         path = root / _FILE
-        # With the marks between its songs, which part it in the same places again.
-        pieces = list(utf8(corpus.pieces(0, cut)))
+        hashed = hashlib.sha256()
+
+        def pieces() -> Iterator[bytes]:
+            # With the marks between its songs, which part it in the same places again.
+            for piece in utf8(corpus.pieces(0, cut)):
+                hashed.update(piece)
+                yield piece
+
         try:
-            write_pieces(path, pieces)
+            write_pieces(path, pieces())
         except OSError as error:
             raise unwritable(path, error) from None
-        hashed = hashlib.sha256()
-        for piece in pieces:
-            hashed.update(piece)
         parted = None if corpus.songs is None else FILES
         earlier = Earlier(parted=parted, formats={hashed.hexdigest(): Format()})
         material = Material([path], "utf-8", earlier=earlier)
         validation = min((len(corpus) - cut) / cut, 0.5)
         wish = _wish(recipe.override(validation=validation), parted)
         early = material.open(root / DIRECTORY, wish.text)
-        return cls(material, early, validation, cut / _cut(early, wish.fulfilled(*early.size)))
+        return cls(material, early, validation, cut / cut_of(early, wish.fulfilled(*early.size)))
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """Return a recipe that holds out what trials are judged on."""
@@ -143,7 +147,7 @@ def _wish(recipe: Recipe, parted: str | None) -> Wish:
     return Wish(settings={**settings_of(recipe), "songs": songs, "field": None})
 
 
-def _cut(corpus: Corpus, recipe: Recipe) -> int:
+def cut_of(corpus: Corpus, recipe: Recipe) -> int:
     """Return where the held-out part of a text begins.
 
     Raises:

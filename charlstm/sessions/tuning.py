@@ -37,7 +37,7 @@ from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.names import check_name, name_for
 from charlstm.sessions.curve import draw_search
-from charlstm.sessions.early import Early
+from charlstm.sessions.early import Early, cut_of
 from charlstm.sessions.fitting import Material
 from charlstm.sessions.resume import resume_session
 from charlstm.sessions.searching import Journal, require_optuna
@@ -125,6 +125,7 @@ class Tuning:
     Attributes:
         path: its directory.
         ranges: the same.
+        sources: the files of the text.
         plan: what it is about to do.
         trials: those that are over.
 
@@ -165,6 +166,9 @@ class Tuning:
         together.refuse_run()
         with reading() as on_read:
             corpus = replace(material, on_read=on_read).open(self.path / DIRECTORY, self._wish.text)
+        recipe = self._wish.fulfilled(*corpus.size)
+        cut_of(corpus, recipe)
+        self.sources = corpus.sources
         bounds = {name: [entry.low, entry.high] for name, entry in self.ranges.items()}
         together.begin(
             {
@@ -175,10 +179,10 @@ class Tuning:
             },
             material.places,
         )
-        self._early = Early.of(corpus, self._wish.fulfilled(*corpus.size), self.path)
-        self.plan = self._planned(corpus)
-        first = {name: settings_of(self.plan.recipe)[name] for name in self.ranges}
-        self._journal = Journal(self.path / "journal.log", self.ranges, first, self._seed)
+        with _locked(self.path):
+            self._early = Early.of(corpus, recipe, self.path)
+            self.plan = self._planned(corpus)
+            self._journal = self._read_journal()
 
     @property
     def trials(self) -> list[Tried]:
@@ -237,6 +241,7 @@ class Tuning:
             TrainingError: no trial came to its end.
         """
         with _locked(self.path):
+            self._journal = self._read_journal()  # another process may have gone on meanwhile
             while not self.is_over:
                 tried = yield from self._trial()
                 if tried is None:
@@ -269,6 +274,10 @@ class Tuning:
         plan = self._early.plan(self._wish, corpus, self._machine, self.seconds / parts)
         write_whole(path, (json.dumps(plan.to_json(), indent=1) + "\n").encode())
         return plan
+
+    def _read_journal(self) -> Journal:
+        first = {name: settings_of(self.plan.recipe)[name] for name in self.ranges}
+        return Journal(self.path / "journal.log", self.ranges, first, self._seed)
 
     # The trials.
 
