@@ -192,10 +192,9 @@ def _drop_half_a_line(path: Path) -> None:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Keep Optuna from telling what it does, and that some of it is new, for as long as we ask."""
-    import optuna  # which sets the level itself when it is imported
+    import optuna
 
-    assert optuna.logging
-    logger = logging.getLogger("optuna")
+    logger = optuna.logging.get_logger("optuna")  # which sets its level when it is first asked for
     before = logger.level
     logger.setLevel(logging.WARNING)
     try:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from charlstm.checks import check_real
@@ -212,8 +213,10 @@ class Tuning:
 
     @property
     def final_seconds(self) -> float:
-        """About what a training at the end takes."""
-        return self.plan.ratio * self._trial_seconds
+        """About what a training at the end takes: of the winner so far, or of the recipe."""
+        best = self.best
+        walls = [] if best is None else [best.wall, self._journal.trials[0].wall]
+        return self.plan.ratio * max(self.plan.seconds, sum(walls) / 2)
 
     @property
     def is_over(self) -> bool:
@@ -225,8 +228,9 @@ class Tuning:
 
     @property
     def _trial_seconds(self) -> float:
+        # The machine may be slower than it was when a step was timed.
         done = [tried.wall for tried in self._journal.trials if tried.state == DONE]
-        return max(self.plan.seconds, sum(done) / len(done) if done else 0.0)
+        return max(self.plan.seconds, median(done) if done else 0.0)
 
     def run(self) -> Iterator[Begun | Event | Tried | Tuned]:
         """Train what is not done; yield a `Tried` for each training, and `Tuned` at the end.
