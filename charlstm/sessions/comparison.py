@@ -9,20 +9,16 @@ them. What is done stays done, so one that was interrupted goes on where it stop
 
 import csv
 import io
-import itertools
-import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from charlstm.errors import CorpusError, RecipeError, RunError, Setting, TrainingError
-from charlstm.figures import Report
-from charlstm.files import parse, read_bytes, write_whole
-from charlstm.machine import BACKENDS, Machine
-from charlstm.outputs import FIGURE, is_made_here, is_one_of
-from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS
+from charlstm.errors import RecipeError, Setting, TrainingError
+from charlstm.files import write_whole
+from charlstm.machine import Machine
+from charlstm.outputs import FIGURE
+from charlstm.recipes.varied import shown_value
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.names import check_name, name_for
@@ -32,7 +28,8 @@ from charlstm.sessions.fitting import Material
 from charlstm.sessions.resume import resume_session
 from charlstm.sessions.session import DIVERGED, Event, Session
 from charlstm.sessions.start import Keeping, start_session
-from charlstm.text.locations import Locations
+from charlstm.sessions.together import Together, refuse_stdin
+from charlstm.sessions.trials import Outcome, Trial
 from charlstm.text.mapped import DIRECTORY
 from charlstm.text.reading import OnRead
 from charlstm.training.events import Stopped
@@ -42,12 +39,8 @@ _COUNTED = "ngram.json"
 _SAMPLE_CHARACTERS = 60
 # More than any budget in minutes has time for.
 _MANY_EPOCHS = 1_000_000
-_COLUMNS = (
-    "trial",
-    "cell",
-    "backend",
-    "parameters",
-    "state",
+_COLUMNS = ("trial", "cell", "backend", "parameters", "state")
+_FIGURES = (
     "seconds_per_epoch",
     "characters_per_second",
     "epoch",
@@ -58,73 +51,9 @@ _COLUMNS = (
 )
 # By what a table or a chart of a comparison is known; before 0.2.0 a chart had no other mark.
 _MADE_HERE = {
-    "compare.csv": [",".join(_COLUMNS[:5]).encode()],
+    "compare.csv": [",".join(_COLUMNS).encode()],
     "compare.svg": [FIGURE, b"<dc:title>Matplotlib v"],
 }
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One model of a comparison; ``None`` is the recipe's own.
-
-    Attributes:
-        cell: one of `charlstm.recipes.architecture.CELLS`.
-        backend: ``"scratch"`` or ``"torch"``.
-        hidden: the width of its layers.
-        learning_rate: its peak.
-    """
-
-    cell: str
-    backend: str
-    hidden: int | None
-    learning_rate: float | None
-
-    @property
-    def name(self) -> str:
-        """Its run's name."""
-        parts = [self.cell, self.backend]
-        if self.hidden is not None:
-            parts.append(f"h{self.hidden}")
-        if self.learning_rate is not None:
-            parts.append(f"lr{self.learning_rate:g}".replace("+", ""))
-        return "-".join(parts)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a trial.
-
-    Attributes:
-        trial: which.
-        parameters: how many numbers are learned.
-        seconds_per_epoch: of training steps, for one pass over the text.
-        characters_per_second: of training steps.
-        report: of the epoch whose weights were kept; ``None`` for a training that diverged.
-        reports: of all epochs.
-        sample: a line that it wrote, the network alone.
-    """
-
-    trial: Trial
-    parameters: int
-    seconds_per_epoch: float = 0.0
-    characters_per_second: float = 0.0
-    report: Report | None = None
-    reports: tuple[Report, ...] = ()
-    sample: str = ""
-
-    @property
-    def held_out_perplexity(self) -> float | None:
-        """Of the held-out text, for the network alone; ``None`` if nothing was measured."""
-        if self.report is None:
-            return None
-        alone = self.report.network_perplexity
-        return self.report.validation_perplexity if alone is None else alone
-
-    @property
-    def recall_perplexity(self) -> float | None:
-        """Of the held-out text with recall; ``None`` where there is none, or nothing held out."""
-        blended = self.report is not None and self.report.network_loss is not None
-        return self.report.validation_perplexity if self.report and blended else None
 
 
 @dataclass(frozen=True)
@@ -135,46 +64,12 @@ class Begun:
     session: Session
 
 
-def trials(
-    cells: Sequence[str],
-    backends: Sequence[str] = ("scratch",),
-    hidden: Sequence[int] = (),
-    learning_rates: Sequence[float] = (),
-) -> list[Trial]:
-    """Return every combination that exists: torch does not have every cell.
-
-    Raises:
-        RecipeError: a name is unknown, or nothing is left.
-    """
-    for kind, given, known in (("cell", cells, CELLS), ("backend", backends, BACKENDS)):
-        for value in given:
-            if value not in known:
-                raise RecipeError(f"{kind} must be one of {', '.join(known)}, not {value!r}.")
-    possible = [
-        Trial(*choice)
-        for choice in itertools.product(
-            dict.fromkeys(cells),
-            dict.fromkeys(backends),
-            dict.fromkeys(hidden) or (None,),
-            dict.fromkeys(learning_rates) or (None,),
-        )
-        if choice[1] != "torch" or choice[0] in LIBRARY_CELLS
-    ]
-    if not cells or not backends:
-        raise RecipeError("There is nothing to compare: name at least one cell and one backend.")
-    if not possible:
-        raise RecipeError(
-            f"torch has none of these cells, only {', '.join(LIBRARY_CELLS)}: nothing to compare."
-        )
-    return possible
-
-
 class Comparison:
     """Several trials on one text; `run` trains what is not done yet.
 
     Args:
         material: the text.
-        chosen: what `trials` returned.
+        chosen: what `charlstm.sessions.trials.trials` returned.
         name: the comparison's directory below `root`; named after the corpus if ``None``.
         root: where runs live.
         wish: the recipe, and what should differ from it, for all.
@@ -191,7 +86,7 @@ class Comparison:
 
     Raises:
         CorpusError: the text cannot be read.
-        RecipeError: a setting of a trial is out of range.
+        RecipeError: a setting of a trial is out of range, or has one value for all as well.
         RunError: the name could leave `root` or is a run's, or what is there is another comparison.
     """
 
@@ -207,11 +102,7 @@ class Comparison:
         machine: Machine | None = None,
         reading: Callable[[], AbstractContextManager[OnRead | None]] = nullcontext,
     ) -> None:
-        if "-" in map(str, material.places):
-            raise CorpusError(
-                "Standard input can be read only once, and every trial reads the text: save it to "
-                "a file and name that."
-            )
+        refuse_stdin(material.places)
         name = f"{name_for(material.places)}-compare" if name is None else name
         check_name(name)
         wish = wish or Wish()
@@ -222,7 +113,8 @@ class Comparison:
         self._reading = reading
         self._machine = machine or Machine()
         self.ngram = read_counted(self.path / _COUNTED)
-        self._refuse_run()
+        together = Together(self.path, "comparison", "compare.json", _MADE_HERE)
+        together.refuse_run()
         with reading() as on_read:
             # Where the trials look for the ids of a long text as well.
             corpus = replace(material, on_read=on_read).open(self.path / DIRECTORY, wish.text)
@@ -238,64 +130,14 @@ class Comparison:
             },
         )
         for trial in self.trials:
+            for setting, _ in trial.settings:
+                if setting in wish.settings:
+                    raise RecipeError(
+                        Setting(setting), " is varied here, so it cannot have one value for all."
+                    )
             base.override(**self._wish_for(trial).settings)
-        self._request = {
-            "text": corpus.sha256,
-            "recipe": wish.recipe,
-            "settings": dict(wish.settings),
-        }
-        self._begin()
-
-    def _refuse_run(self) -> None:
-        if (self.path / "run.json").exists():
-            raise RunError(
-                f"{self.path} is a run; give the comparison another ", Setting("name"), "."
-            )
-
-    def _begin(self) -> None:
-        """Make the directory, or check that what is there is this comparison."""
-        path = self.path / "compare.json"
-        if os.path.lexists(path):
-            if _read_request(path) != self._request:
-                raise RunError(
-                    f"{self.path} is a comparison on another text or with other settings. Give "
-                    "this one a ",
-                    Setting("name"),
-                    " of its own, or repeat the settings to go on with that one.",
-                )
-            self._refuse_to_replace()
-            return
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            # Hidden is what keeps the ids of a long text, and what a crash leaves.
-            others = [name for name in os.listdir(self.path) if not name.startswith(".")]  # noqa: PTH208
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be made: {error.strerror}.") from None
-        if others:
-            raise RunError(
-                f"{self.path} is there already and is no comparison: give this one another ",
-                Setting("name"),
-                ".",
-            )
-        write_whole(path, (json.dumps(self._request, indent=1) + "\n").encode())
-
-    def _refuse_to_replace(self) -> None:
-        """Refuse to write the table or the chart over what is read, or was not made here."""
-        read = Locations(self._material.places).files
-        for name, marks in _MADE_HERE.items():
-            path = self.path / name
-            if is_one_of(path, read):
-                reason = "is read here"
-            elif os.path.lexists(path) and not is_made_here(path, marks):
-                reason = "was not made by charlstm"
-            else:
-                continue
-            raise RunError(
-                f"{path} {reason}, so it is not written over: move it away, or give this "
-                "comparison another ",
-                Setting("name"),
-                ".",
-            )
+        asked = {"text": corpus.sha256, "recipe": wish.recipe, "settings": dict(wish.settings)}
+        together.begin(asked, material.places)
 
     def run(self) -> Iterator[Begun | Event | Outcome]:
         """Train every trial that is not finished; yield an `Outcome` for each, in their order.
@@ -330,9 +172,10 @@ class Comparison:
             yield outcome
 
     def _wish_for(self, trial: Trial) -> Wish:
-        own = {"hidden": trial.hidden, "learning_rate": trial.learning_rate}
-        given = {name: value for name, value in own.items() if value is not None}
-        return self._wish.changed(cell=trial.cell, **given)
+        own = dict(trial.settings)
+        if "minutes" in own:
+            own.setdefault("epochs", _MANY_EPOCHS)
+        return self._wish.changed(cell=trial.cell, **own)
 
     def _finished(self, trial: Trial) -> RunDirectory | None:
         """Return the trial's run if it is done."""
@@ -389,23 +232,17 @@ class Comparison:
             write_whole(self.path / "compare.svg", draw_comparison(curves, self.path.name, levels))
 
 
-def _read_request(path: Path) -> object:
-    try:
-        return parse(path, read_bytes(path))
-    except RunError:
-        return None
-
-
 def _table(outcomes: Sequence[Outcome], ngram: Counted | None) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    varied = [name for name, _ in outcomes[0].trial.settings] if outcomes else []
+    columns = (*_COLUMNS, *varied, *_FIGURES)
+    writer.writerow(columns)
     for outcome in outcomes:
         trial, report = outcome.trial, outcome.report
-        figures: list[object] = ["diverged"]
+        figures: list[object] = []
         if report is not None:
             figures = [
-                "done",
                 round(outcome.seconds_per_epoch, 3),
                 round(outcome.characters_per_second),
                 report.epoch,
@@ -414,12 +251,14 @@ def _table(outcomes: Sequence[Outcome], ngram: Counted | None) -> str:
                 _figure(outcome.recall_perplexity),
                 outcome.sample,
             ]
-        row = [trial.name, trial.cell, trial.backend, outcome.parameters, *figures]
-        writer.writerow(row + [""] * (len(_COLUMNS) - len(row)))
+        state = "diverged" if report is None else "done"
+        values = [shown_value(value) for _, value in trial.settings]
+        row = [trial.name, trial.cell, trial.backend, outcome.parameters, state, *values, *figures]
+        writer.writerow(row + [""] * (len(columns) - len(row)))
     if ngram is not None:
         measured = (_figure(ngram.perplexity), _figure(ngram.recall_perplexity))
-        cells: list[object] = [NAME, "", "", ngram.grams, "counted", ngram.seconds, "", "", ""]
-        writer.writerow([*cells, *measured, ""])
+        cells: list[object] = [NAME, "", "", ngram.grams, "counted", *[""] * len(varied)]
+        writer.writerow([*cells, ngram.seconds, "", "", "", *measured, ""])
     return file.getvalue()
 
 
