@@ -116,12 +116,13 @@ class Workshop:
 
     def inside(self) -> bytes:
         """Photograph the inside of a model of the English lyrics."""
-        return draw_inside(self._page_of("lyrics_en", [str(_ENGLISH)]), "a swing door,")
+        page = self._page_of("lyrics_en", [str(_ENGLISH)])
+        return draw_inside(page, "place in the line", "a swing door,")
 
     def inside_code(self) -> bytes:
         """Photograph the inside of a model of this package's own source: it has many brackets."""
         source = [str(_HOME / "charlstm" / "**" / "*.py"), "--epochs", "3"]
-        return draw_inside(self._page_of("code", source), "(vocabulary")
+        return draw_inside(self._page_of("code", source), "inside brackets", "(self")
 
     def _page_of(self, name: str, corpus: list[str]) -> Path:
         """Return the page of a model that learns from a corpus, unless it has."""

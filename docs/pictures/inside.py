@@ -11,13 +11,13 @@ _WIDTH, _HEIGHT, _COLORS = 1200, 700, 128
 _PATIENCE = 60_000
 
 
-def draw_inside(file: Path, phrase: str, shown: str = "c") -> bytes:
-    """Draw a page with its first unit.
+def draw_inside(file: Path, thing: str, phrase: str) -> bytes:
+    """Draw a page with one of the units that are listed.
 
     Args:
         file: the page.
+        thing: that the unit follows.
         phrase: of the text; its last character is pinned, and it is chosen.
-        shown: what of the unit.
     """
     with browsing() as browser:
         page = browser.new_page(
@@ -29,7 +29,7 @@ def draw_inside(file: Path, phrase: str, shown: str = "c") -> bytes:
         page.set_default_timeout(_PATIENCE)
         page.goto(file.as_uri())
         page.wait_for_selector("[data-ready]")
-        page.locator(f"#shown button[value={shown}]").click()
+        page.locator("#followed tr", has_text=thing).locator("button").click()
         page.evaluate(_CHOOSE, phrase)
         page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
         page.mouse.move(0, 0)
