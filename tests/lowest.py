@@ -26,7 +26,7 @@ STEPS = (
     ("write",),
     ("eval", "perplexity"),
     ("eval", "novelty", "song.txt"),
-    ("compare", "song.txt", "--cells", "rnn,gru", "--hidden", "8", "--epochs", "1"),
+    ("compare", "song.txt", "--cells", "rnn,gru", "--vary", "hidden=8", "--epochs", "1"),
     ("runs", "export", "song", "song.onnx"),
 )
 

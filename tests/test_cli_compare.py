@@ -30,7 +30,16 @@ def compare(tmp_path: Path, process: Charlstm) -> Charlstm:
 def test_the_table_is_on_standard_output_and_the_rest_beside_it(
     tmp_path: Path, compare: Charlstm
 ) -> None:
-    options = ("--cells", "rnn, peephole", "--hidden", "8", "--epochs", "1", "--prefix", "分开")
+    options = (
+        "--cells",
+        "rnn, peephole",
+        "--vary",
+        "hidden=8",
+        "--epochs",
+        "1",
+        "--prefix",
+        "分开",
+    )
     result = compare(*options)
     assert result.code == 0, result.stderr
     where = tmp_path / "checkpoints" / "song-compare"
@@ -69,7 +78,7 @@ def test_the_table_is_on_standard_output_and_the_rest_beside_it(
 
 
 def test_networks_are_compared_without_recall_where_that_is_asked_for(compare: Charlstm) -> None:
-    options = ("--cells", "rnn", "--hidden", "8", "--epochs", "1", "--recall", "0")
+    options = ("--cells", "rnn", "--vary", "hidden=8", "--epochs", "1", "--recall", "0")
     result = compare(*options)
     assert result.code == 0, result.stderr
     head, trained, counted, *_ = result.stdout.splitlines()
@@ -84,8 +93,40 @@ def test_networks_are_compared_without_recall_where_that_is_asked_for(compare: C
     ("arguments", "code", "message"),
     [
         (("--recall", "2"), 2, "it is auto, or a number from 0 to 1, not '2'."),
-        (("--hidden", "8,a"), 2, "--hidden takes numbers separated by commas, not 'a'."),
-        (("--lr", "fast"), 2, "--lr takes numbers separated by commas, not 'fast'."),
+        (
+            ("--vary", "hidden"),
+            2,
+            "--vary takes a setting and its values, as in window=35,64, not 'hidden'.",
+        ),
+        (
+            ("--vary", "hidden=8,a"),
+            1,
+            "error: --hidden must be a whole number from 1 to 65,536, not 'a'.",
+        ),
+        (("--vary", "lr=fast"), 1, "error: --lr must be a number above 0, not 'fast'."),
+        (("--vary", "windw=3"), 1, "error: There is no setting called windw: did you mean window?"),
+        (("--vary", "window="), 1, "error: --window is to be varied and has no values."),
+        (
+            ("--vary", "window=3", "--vary", "window=4"),
+            1,
+            "error: --window is varied twice: name all its values at once, as in 1,2,3.",
+        ),
+        (
+            ("--vary", "seed=1,2", "--seed", "3"),
+            1,
+            "error: --seed is varied here, so it cannot have one value for all.",
+        ),
+        (
+            ("--vary", "cell=gru"),
+            1,
+            "error: Cells are not varied like other settings: name them as --cells.",
+        ),
+        (
+            ("--vary", "limit=10,20"),
+            1,
+            "error: --limit decides what is measured, so models that differ in it cannot be "
+            "compared.",
+        ),
         (
             ("--cells", "lstm,transformer"),
             1,
@@ -109,7 +150,7 @@ def test_on_a_terminal_every_reading_of_the_text_has_a_bar(
     tmp_path: Path, commands: Commands
 ) -> None:
     (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
-    arguments = ("compare", "song.txt", "--cells", "rnn", "--hidden", "8", "--epochs", "1")
+    arguments = ("compare", "song.txt", "--cells", "rnn", "--vary", "hidden=8", "--epochs", "1")
     terminal, side = pty.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("4H", 30, 100, 0, 0))
     command = commands.start(*arguments, where=tmp_path, errors=side, before="impatient")

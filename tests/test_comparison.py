@@ -16,12 +16,14 @@ from trainings import is_step, start_session
 import charlstm
 from charlstm.errors import RecipeError, RunError
 from charlstm.machine import Machine
+from charlstm.recipes.varied import varied
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import RunDirectory
 from charlstm.runs.names import check_name
-from charlstm.sessions.comparison import Begun, Comparison, Outcome, Trial, trials
+from charlstm.sessions.comparison import Begun, Comparison
 from charlstm.sessions.fitting import Material, fit_recipe
 from charlstm.sessions.session import Event, Saved
+from charlstm.sessions.trials import Outcome, Trial, trials
 from charlstm.text import mapped
 from charlstm.text.reading import OnRead
 from charlstm.training.events import (
@@ -30,8 +32,13 @@ from charlstm.training.events import (
     Stopped,
 )
 
+
+def grid(cells: Sequence[str], **varied: Sequence[Any]) -> list[Trial]:
+    return trials(cells, varied=varied)
+
+
 SETTINGS: dict[str, Any] = {"embedding": 6, "batch": 4, "window": 16, "epochs": 2, "seed": 5}
-CHOSEN = trials(["rnn", "gru"], hidden=[8], learning_rates=[0.02])
+CHOSEN = grid(["rnn", "gru"], hidden=[8], learning_rate=[0.02])
 # Of a run, what is there before it is trained and stays.
 UNCHANGED = ("heldout.txt", "training.txt.bz2", "recall.safetensors")
 FIRST, SECOND = "rnn-scratch-h8-lr0.02", "gru-scratch-h8-lr0.02"
@@ -114,11 +121,12 @@ def model(path: Path, trial: str) -> bytes:
 
 
 def test_every_combination_is_a_trial_with_a_name_of_its_own() -> None:
-    found = trials(["lstm", "gru"], ["scratch", "torch"], [8, 16], [0.01])
+    values: dict[str, list[Any]] = {"hidden": [8, 16], "learning_rate": [0.01]}
+    found = trials(["lstm", "gru"], ["scratch", "torch"], values)
     assert found[:3] == [
-        Trial("lstm", "scratch", 8, 0.01),
-        Trial("lstm", "scratch", 16, 0.01),
-        Trial("lstm", "torch", 8, 0.01),
+        Trial("lstm", "scratch", (("hidden", 8), ("learning_rate", 0.01))),
+        Trial("lstm", "scratch", (("hidden", 16), ("learning_rate", 0.01))),
+        Trial("lstm", "torch", (("hidden", 8), ("learning_rate", 0.01))),
     ]
     assert len(found) == 8
     names = [trial.name for trial in found]
@@ -127,12 +135,13 @@ def test_every_combination_is_a_trial_with_a_name_of_its_own() -> None:
 
 
 def test_what_is_not_named_is_left_to_the_recipe() -> None:
-    assert trials(["lstm"]) == [Trial("lstm", "scratch", None, None)]
+    assert trials(["lstm"]) == [Trial("lstm", "scratch")]
     assert trials(["lstm"])[0].name == "lstm-scratch"
 
 
 def test_what_is_named_twice_is_tried_once() -> None:
-    found = trials(["gru", "lstm", "gru"], ["scratch", "scratch"], [8, 8], [0.1, 0.1])
+    values: dict[str, list[Any]] = {"hidden": [8, 8], "learning_rate": [0.1, 0.1]}
+    found = trials(["gru", "lstm", "gru"], ["scratch", "scratch"], values)
     assert [trial.name for trial in found] == ["gru-scratch-h8-lr0.1", "lstm-scratch-h8-lr0.1"]
 
 
@@ -171,7 +180,8 @@ def test_trials_that_cannot_be_are_refused(
 
 
 def test_every_trial_is_the_training_that_it_would_be_alone(corpus: Path, root: Path) -> None:
-    chosen = trials(["lstm"], ["scratch", "torch"], [8], [0.02])
+    values: dict[str, list[Any]] = {"hidden": [8], "learning_rate": [0.02]}
+    chosen = trials(["lstm"], ["scratch", "torch"], values)
     compared = comparison(corpus, root, chosen, epochs=1)
     events = list(compared.run())
     assert begun(events) == [(trial.name, None) for trial in chosen]
@@ -221,7 +231,7 @@ def test_a_training_is_compared_by_its_best_epoch_and_not_by_its_last(
     text = tmp_path / "misleading.txt"
     # The better the song is known, the worse it is known backwards, where it is held out.
     text.write_text(song + song[::-1][: len(song) // 9], encoding="utf-8")
-    chosen = trials(["gru"], hidden=[8], learning_rates=[0.1])
+    chosen = grid(["gru"], hidden=[8], learning_rate=[0.1])
     (outcome,) = outcomes(list(comparison(text, root, chosen, epochs=8).run()))
     losses = [report.validation_loss or 0 for report in outcome.reports]
     assert min(losses) < losses[-1] - 0.05
@@ -346,7 +356,7 @@ def test_a_finished_comparison_that_is_run_again_trains_nothing_and_says_the_sam
 def test_trials_that_are_added_are_trained_beside_those_that_are_done(
     corpus: Path, root: Path, copied: Path
 ) -> None:
-    added = trials(["lstm"], hidden=[4], learning_rates=[0.02])
+    added = grid(["lstm"], hidden=[4], learning_rate=[0.02])
     events = list(comparison(corpus, root, CHOSEN + added).run())
     assert begun(events) == [("lstm-scratch-h4-lr0.02", None)]
     assert [row["trial"] for row in table(copied)] == [FIRST, SECOND, "lstm-scratch-h4-lr0.02"]
@@ -532,7 +542,7 @@ def test_other_settings_or_another_text_under_the_same_name_are_refused(
 def test_a_trial_that_diverges_is_an_outcome_without_figures_and_the_rest_goes_on(
     corpus: Path, root: Path
 ) -> None:
-    chosen = trials(["rnn"], hidden=[8], learning_rates=[9e5, 0.02])
+    chosen = grid(["rnn"], hidden=[8], learning_rate=[9e5, 0.02])
     compared = comparison(corpus, root, chosen, optimizer="sgd", clip=0.0)
     events = list(compared.run())
     lost, found = outcomes(events)
@@ -555,7 +565,7 @@ def test_a_trial_that_diverges_is_an_outcome_without_figures_and_the_rest_goes_o
 def test_a_comparison_of_which_nothing_is_left_has_a_table_and_no_chart(
     corpus: Path, root: Path
 ) -> None:
-    chosen = trials(["rnn"], hidden=[8], learning_rates=[9e5])
+    chosen = grid(["rnn"], hidden=[8], learning_rate=[9e5])
     compared = comparison(corpus, root, chosen, optimizer="sgd", clip=0.0)
     (lost,) = outcomes(list(compared.run()))
     assert lost == Outcome(chosen[0], parameters=lost.parameters)
@@ -579,8 +589,65 @@ def test_settings_hold_for_the_trials_that_do_not_name_their_own(corpus: Path, r
     assert first.session.plan.recipe.architecture.hidden == 8
 
 
+def test_any_setting_is_varied_and_stands_in_the_name_and_in_the_table(
+    corpus: Path, root: Path
+) -> None:
+    chosen = grid(["rnn"], window=[8, 16], sampling=["songs"], dropout=[0.25], hidden=[8])
+    compared = comparison(corpus, root, chosen, window=None, epochs=1)
+    list(compared.run())
+    names = [f"rnn-scratch-window{window}-sampling-songs-dropout0.25-h8" for window in (8, 16)]
+    rows = table(compared.path)
+    assert [row["trial"] for row in rows] == names
+    assert [row["window"] for row in rows] == ["8", "16"]
+    assert {(row["sampling"], row["dropout"], row["hidden"]) for row in rows} == {
+        ("songs", "0.25", "8")
+    }
+    head = (compared.path / "compare.csv").read_text(encoding="utf-8").partition("\n")[0]
+    assert head.startswith("trial,cell,backend,parameters,state,window,sampling,dropout,hidden,sec")
+    for name, window in zip(names, (8, 16), strict=True):
+        recipe = charlstm.load(compared.path / name).info.recipe
+        assert (recipe.window, recipe.sampling, recipe.dropout) == (window, "songs", 0.25)
+
+
+def test_minutes_that_are_varied_are_what_ends_each(corpus: Path, root: Path) -> None:
+    compared = comparison(corpus, root, grid(["rnn"], hidden=[4], minutes=[0.01]), epochs=None)
+    begin = next(event for event in compared.run() if isinstance(event, Begun))
+    assert begin.session.plan.recipe.minutes == 0.01
+    assert begin.session.plan.recipe.epochs == 1_000_000
+
+
+def test_a_setting_that_is_varied_has_no_value_for_all(corpus: Path, root: Path) -> None:
+    with pytest.raises(RecipeError, match=r"^window is varied here, so it cannot have one value"):
+        comparison(corpus, root, grid(["rnn"], window=[8]))
+
+
+def test_values_are_read_as_what_their_setting_is() -> None:
+    told = [("window", " 8, 16,8"), ("learning_rate", "1,2e-3"), ("minutes", "2"), ("steps", "3")]
+    read = varied([*told, ("sampling", "random, songs")])
+    assert read == {
+        "window": (8, 16),
+        "learning_rate": (1.0, 0.002),
+        "minutes": (2.0,),
+        "steps": (3,),
+        "sampling": ("random", "songs"),
+    }
+    assert {type(value) for value in read["learning_rate"] + read["minutes"]} == {float}
+    assert {type(value) for value in read["window"] + read["steps"]} == {int}
+
+
+@pytest.mark.parametrize("name", ["validation", "min_count", "songs", "labels", "normalize"])
+def test_what_decides_what_is_measured_is_not_varied(name: str) -> None:
+    with pytest.raises(RecipeError, match=rf"^{name} decides what is measured, so models that"):
+        varied([(name, "1,2")])
+
+
+def test_values_that_differ_in_their_last_digits_have_names_of_their_own() -> None:
+    found = grid(["rnn"], learning_rate=[0.003, 0.0030000001])
+    assert len({trial.name for trial in found}) == 2
+
+
 def test_every_rate_gives_a_name_that_a_run_can_have() -> None:
-    found = trials(["rnn"], hidden=[8], learning_rates=[1e6, 1e-6])
+    found = grid(["rnn"], hidden=[8], learning_rate=[1e6, 1e-6])
     assert [trial.name for trial in found] == ["rnn-scratch-h8-lr1e06", "rnn-scratch-h8-lr1e-06"]
     for trial in found:
         check_name(trial.name)

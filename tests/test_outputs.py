@@ -275,7 +275,17 @@ def test_what_is_read_is_not_where_the_output_goes(mine: Path, trained: Path) ->
 # A comparison, whose directory is named.
 
 
-COMPARE = ("compare", "song.txt", "--cells", "rnn", "--hidden", "4", "--epochs", "1", "--threads")
+COMPARE = (
+    "compare",
+    "song.txt",
+    "--cells",
+    "rnn",
+    "--vary",
+    "hidden=4",
+    "--epochs",
+    "1",
+    "--threads",
+)
 
 
 def test_a_directory_that_is_no_comparison_is_left_alone(trained: Path, charlstm: Charlstm) -> None:
@@ -336,7 +346,7 @@ def test_a_text_that_is_compared_on_is_not_written_over(trained: Path, charlstm:
         ("eval", "perplexity", "--html", "quiet.html"),
         ("eval", "novelty", "--samples", "2"),
         ("train", "song.txt", "--steps", "1", "--name", "quiet", "--threads", "1"),
-        ("compare", "song.txt", "--cells", "rnn", "--hidden", "4", "--epochs", "1"),
+        ("compare", "song.txt", "--cells", "rnn", "--vary", "hidden=4", "--epochs", "1"),
     ],
 )
 def test_quiet_leaves_the_result_and_nothing_beside_it(

@@ -200,7 +200,9 @@ def test_whatever_else_reads_a_text_says_what_it_guessed(
         assert "mix/d.txt (big5, guessed: " in result.stderr
         assert "read as: 雨停在車站的屋簷下" in result.stderr
         assert "guessed" not in charlstm(*command, "mix/b.txt").stderr
-    compared = charlstm("compare", "mix", "--cells", "rnn,gru", "--hidden", "4", "--epochs", "1")
+    compared = charlstm(
+        "compare", "mix", "--cells", "rnn,gru", "--vary", "hidden=4", "--epochs", "1"
+    )
     assert compared.stderr.count("mix/d.txt (big5, guessed: ") == 1
     lines = tmp_path / "lines.txt"
     lines.write_bytes("雨停\n站的\n".encode("gb18030"))

@@ -52,7 +52,7 @@ def run(where: Path, *arguments: str, columns: int = 100) -> str:
 def test_a_comparison_shows_whole_names_and_the_figures_that_there_is_room_for(
     trained: Path, columns: int, titles: str
 ) -> None:
-    options = ("--cells", "peephole,rnn", "--hidden", "8", "--epochs", "1", "--threads", "1")
+    options = ("--cells", "peephole,rnn", "--vary", "hidden=8", "--epochs", "1", "--threads", "1")
     shown = run(
         trained, "compare", "song.txt", *options, "--name", f"c{columns}", columns=columns
     )  # fmt: skip

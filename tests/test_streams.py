@@ -38,7 +38,16 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "eval perplexity in colours": ("eval", "perplexity", "--show"),
     "eval novelty": ("eval", "novelty", "--samples", "2", "--seed", "1"),
     "eval novelty as JSON": ("eval", "novelty", "--samples", "2", "--seed", "1", "--json"),
-    "compare": ("compare", "song.txt", "--cells", "rnn", *SMALL),
+    "compare": (
+        "compare",
+        "song.txt",
+        "--cells",
+        "rnn",
+        *SMALL[:2],
+        "--vary",
+        "hidden=4",
+        *SMALL[4:],
+    ),
     "write": ("write", "--seed", "1"),
 }
 PIPED: dict[str, tuple[str, ...]] = {

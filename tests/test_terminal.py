@@ -282,7 +282,7 @@ def test_a_run_begun_from_a_strangers_shows_whose_weights_it_has(strange: str) -
 
 def test_a_comparison_shows_its_lines_and_its_place() -> None:
     found = on_terminal(
-        *("compare", f"{NAME}.txt", "--cells", "rnn", "--hidden", "8", "--epochs", "1"),
+        *("compare", f"{NAME}.txt", "--cells", "rnn", "--vary", "hidden=8", "--epochs", "1"),
         *("--prefix", MARKED, "--threads", "1"),
     )
     assert found.code == 0
@@ -532,7 +532,7 @@ def test_a_mistake_is_told_in_one_line_that_shows_what_was_given(
         ("generate", "--length", MARKED),
         ("generate", "--unknown", MARKED),
         ("generate", "--top-p", MARKED),
-        ("compare", "song.txt", "--hidden", MARKED),
+        ("compare", "song.txt", "--vary", MARKED),
     ],
 )
 def test_wrong_usage_is_told_without_obeying_what_was_typed(arguments: tuple[str, ...]) -> None:

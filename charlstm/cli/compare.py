@@ -1,6 +1,6 @@
 """`charlstm compare`: the same text, budget and seed for several models."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from charlstm.cli.console import (
     say_left_out,
     visible,
 )
+from charlstm.cli.names import setting_called
 from charlstm.cli.options import (
     DeviceOption,
     EncodingOption,
@@ -29,8 +30,9 @@ from charlstm.cli.tables import fitting, plain_table, write_tables
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from charlstm.sessions.comparison import Comparison, Outcome
+    from charlstm.sessions.comparison import Comparison
     from charlstm.sessions.counted import Counted
+    from charlstm.sessions.trials import Outcome
 
 _CELLS = "lstm,gru,rnn,peephole,coupled"
 # Of the network alone: it is the architectures that are compared.
@@ -46,7 +48,13 @@ def compare(
         list[str],
         typer.Argument(help="Files, directories, globs or .zip and .gz text.", show_default=False),
     ],
-    cells: Annotated[str, typer.Option(help="The recurrent cells, separated by commas.")] = _CELLS,
+    cells: Annotated[
+        str | None,
+        typer.Option(
+            help="The recurrent cells, separated by commas.",
+            show_default=f"{_CELLS}; with --vary the recipe's",
+        ),
+    ] = None,
     backends: Annotated[
         str,
         typer.Option(
@@ -54,13 +62,14 @@ def compare(
             "are left out there."
         ),
     ] = "scratch",
-    hidden: Annotated[
-        str | None,
-        typer.Option(help="Widths of a layer, separated by commas.", show_default="the recipe's"),
-    ] = None,
-    lr: Annotated[
-        str | None,
-        typer.Option(help="Learning rates, separated by commas.", show_default="the recipe's"),
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A setting and its values, as in 'window=35,64' or 'lr=0.001,0.003'; repeatable, "
+            "and all are combined.",
+            metavar="NAME=A,B",
+            show_default=False,
+        ),
     ] = None,
     epochs: Annotated[
         int | None,
@@ -86,19 +95,23 @@ def compare(
 
     Repeat the command to go on with a comparison that was interrupted.
     """
-    widths = [_number(int, "--hidden", value) for value in _list(hidden)]
-    rates = [_number(float, "--lr", value) for value in _list(lr)]
+    told = [_told_setting(entry) for entry in vary or ()]
     be_quiet(quiet)
     check_redirections(corpus)
     with loading():
         from charlstm.machine import Machine
+        from charlstm.recipes.architecture import Architecture
+        from charlstm.recipes.varied import varied
         from charlstm.recipes.wish import Wish
-        from charlstm.sessions.comparison import Comparison, trials
+        from charlstm.sessions.comparison import Comparison
         from charlstm.sessions.fitting import Material
+        from charlstm.sessions.trials import trials
 
+    if cells is None:
+        cells = Architecture().cell if told else _CELLS
     comparison = Comparison(
         Material(corpus, told_encoding(encoding)),
-        trials(_list(cells), _list(backends), widths, rates),
+        trials(_list(cells), _list(backends), varied(told)),
         name=name,
         wish=Wish(
             settings={
@@ -120,22 +133,23 @@ def compare(
     _draw(comparison, outcomes)
 
 
-def _list(value: str | None) -> list[str]:
-    return [part.strip() for part in (value or "").split(",") if part.strip()]
+def _list(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
-def _number(kind: type[Any], option: str, value: str) -> Any:
-    try:
-        return kind(value)
-    except ValueError:
+def _told_setting(entry: str) -> tuple[str, str]:
+    name, equals, values = entry.partition("=")
+    if not equals:
         raise typer.BadParameter(
-            f"{option} takes numbers separated by commas, not {value!r}."
-        ) from None
+            f"--vary takes a setting and its values, as in window=35,64, not {entry!r}."
+        )
+    return setting_called(name.strip()), values
 
 
 def _follow(comparison: "Comparison") -> "tuple[list[Outcome], int]":
     """Train and draw; return the outcomes, and the exit code if it was interrupted."""
-    from charlstm.sessions.comparison import Begun, Outcome
+    from charlstm.sessions.comparison import Begun
+    from charlstm.sessions.trials import Outcome
     from charlstm.training.events import Finished, Step, Stopped
 
     bar: tqdm[None] | None = None

@@ -19,6 +19,12 @@ def option(part: Setting | Command) -> str:
     return _command(part) if isinstance(part, Command) else _option(part)
 
 
+def setting_called(option: str) -> str:
+    """Return the name of a setting that was typed as its option is: ``lr``, ``head-rate``."""
+    names = {typed: name for name, typed in _OPTIONS.items()}
+    return names.get(option, option.replace("-", "_"))
+
+
 def _option(setting: Setting) -> str:
     name = f"--{_OPTIONS.get(setting.name, setting.name.replace('_', '-'))}"
     if setting.value is ...:

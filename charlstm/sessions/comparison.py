@@ -9,7 +9,6 @@ them. What is done stays done, so one that was interrupted goes on where it stop
 
 import csv
 import io
-import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -18,11 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charlstm.errors import CorpusError, RecipeError, RunError, Setting, TrainingError
-from charlstm.figures import Report
 from charlstm.files import parse, read_bytes, write_whole
-from charlstm.machine import BACKENDS, Machine
+from charlstm.machine import Machine
 from charlstm.outputs import FIGURE, is_made_here, is_one_of
-from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS
+from charlstm.recipes.varied import shown_value
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
 from charlstm.runs.names import check_name, name_for
@@ -32,6 +30,7 @@ from charlstm.sessions.fitting import Material
 from charlstm.sessions.resume import resume_session
 from charlstm.sessions.session import DIVERGED, Event, Session
 from charlstm.sessions.start import Keeping, start_session
+from charlstm.sessions.trials import Outcome, Trial
 from charlstm.text.locations import Locations
 from charlstm.text.mapped import DIRECTORY
 from charlstm.text.reading import OnRead
@@ -42,12 +41,8 @@ _COUNTED = "ngram.json"
 _SAMPLE_CHARACTERS = 60
 # More than any budget in minutes has time for.
 _MANY_EPOCHS = 1_000_000
-_COLUMNS = (
-    "trial",
-    "cell",
-    "backend",
-    "parameters",
-    "state",
+_COLUMNS = ("trial", "cell", "backend", "parameters", "state")
+_FIGURES = (
     "seconds_per_epoch",
     "characters_per_second",
     "epoch",
@@ -58,73 +53,9 @@ _COLUMNS = (
 )
 # By what a table or a chart of a comparison is known; before 0.2.0 a chart had no other mark.
 _MADE_HERE = {
-    "compare.csv": [",".join(_COLUMNS[:5]).encode()],
+    "compare.csv": [",".join(_COLUMNS).encode()],
     "compare.svg": [FIGURE, b"<dc:title>Matplotlib v"],
 }
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One model of a comparison; ``None`` is the recipe's own.
-
-    Attributes:
-        cell: one of `charlstm.recipes.architecture.CELLS`.
-        backend: ``"scratch"`` or ``"torch"``.
-        hidden: the width of its layers.
-        learning_rate: its peak.
-    """
-
-    cell: str
-    backend: str
-    hidden: int | None
-    learning_rate: float | None
-
-    @property
-    def name(self) -> str:
-        """Its run's name."""
-        parts = [self.cell, self.backend]
-        if self.hidden is not None:
-            parts.append(f"h{self.hidden}")
-        if self.learning_rate is not None:
-            parts.append(f"lr{self.learning_rate:g}".replace("+", ""))
-        return "-".join(parts)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a trial.
-
-    Attributes:
-        trial: which.
-        parameters: how many numbers are learned.
-        seconds_per_epoch: of training steps, for one pass over the text.
-        characters_per_second: of training steps.
-        report: of the epoch whose weights were kept; ``None`` for a training that diverged.
-        reports: of all epochs.
-        sample: a line that it wrote, the network alone.
-    """
-
-    trial: Trial
-    parameters: int
-    seconds_per_epoch: float = 0.0
-    characters_per_second: float = 0.0
-    report: Report | None = None
-    reports: tuple[Report, ...] = ()
-    sample: str = ""
-
-    @property
-    def held_out_perplexity(self) -> float | None:
-        """Of the held-out text, for the network alone; ``None`` if nothing was measured."""
-        if self.report is None:
-            return None
-        alone = self.report.network_perplexity
-        return self.report.validation_perplexity if alone is None else alone
-
-    @property
-    def recall_perplexity(self) -> float | None:
-        """Of the held-out text with recall; ``None`` where there is none, or nothing held out."""
-        blended = self.report is not None and self.report.network_loss is not None
-        return self.report.validation_perplexity if self.report and blended else None
 
 
 @dataclass(frozen=True)
@@ -135,46 +66,12 @@ class Begun:
     session: Session
 
 
-def trials(
-    cells: Sequence[str],
-    backends: Sequence[str] = ("scratch",),
-    hidden: Sequence[int] = (),
-    learning_rates: Sequence[float] = (),
-) -> list[Trial]:
-    """Return every combination that exists: torch does not have every cell.
-
-    Raises:
-        RecipeError: a name is unknown, or nothing is left.
-    """
-    for kind, given, known in (("cell", cells, CELLS), ("backend", backends, BACKENDS)):
-        for value in given:
-            if value not in known:
-                raise RecipeError(f"{kind} must be one of {', '.join(known)}, not {value!r}.")
-    possible = [
-        Trial(*choice)
-        for choice in itertools.product(
-            dict.fromkeys(cells),
-            dict.fromkeys(backends),
-            dict.fromkeys(hidden) or (None,),
-            dict.fromkeys(learning_rates) or (None,),
-        )
-        if choice[1] != "torch" or choice[0] in LIBRARY_CELLS
-    ]
-    if not cells or not backends:
-        raise RecipeError("There is nothing to compare: name at least one cell and one backend.")
-    if not possible:
-        raise RecipeError(
-            f"torch has none of these cells, only {', '.join(LIBRARY_CELLS)}: nothing to compare."
-        )
-    return possible
-
-
 class Comparison:
     """Several trials on one text; `run` trains what is not done yet.
 
     Args:
         material: the text.
-        chosen: what `trials` returned.
+        chosen: what `charlstm.sessions.trials.trials` returned.
         name: the comparison's directory below `root`; named after the corpus if ``None``.
         root: where runs live.
         wish: the recipe, and what should differ from it, for all.
@@ -191,7 +88,7 @@ class Comparison:
 
     Raises:
         CorpusError: the text cannot be read.
-        RecipeError: a setting of a trial is out of range.
+        RecipeError: a setting of a trial is out of range, or has one value for all as well.
         RunError: the name could leave `root` or is a run's, or what is there is another comparison.
     """
 
@@ -238,6 +135,11 @@ class Comparison:
             },
         )
         for trial in self.trials:
+            for setting, _ in trial.settings:
+                if setting in wish.settings:
+                    raise RecipeError(
+                        Setting(setting), " is varied here, so it cannot have one value for all."
+                    )
             base.override(**self._wish_for(trial).settings)
         self._request = {
             "text": corpus.sha256,
@@ -330,9 +232,10 @@ class Comparison:
             yield outcome
 
     def _wish_for(self, trial: Trial) -> Wish:
-        own = {"hidden": trial.hidden, "learning_rate": trial.learning_rate}
-        given = {name: value for name, value in own.items() if value is not None}
-        return self._wish.changed(cell=trial.cell, **given)
+        own = dict(trial.settings)
+        if "minutes" in own:
+            own.setdefault("epochs", _MANY_EPOCHS)
+        return self._wish.changed(cell=trial.cell, **own)
 
     def _finished(self, trial: Trial) -> RunDirectory | None:
         """Return the trial's run if it is done."""
@@ -399,13 +302,14 @@ def _read_request(path: Path) -> object:
 def _table(outcomes: Sequence[Outcome], ngram: Counted | None) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    varied = [name for name, _ in outcomes[0].trial.settings] if outcomes else []
+    columns = (*_COLUMNS, *varied, *_FIGURES)
+    writer.writerow(columns)
     for outcome in outcomes:
         trial, report = outcome.trial, outcome.report
-        figures: list[object] = ["diverged"]
+        figures: list[object] = []
         if report is not None:
             figures = [
-                "done",
                 round(outcome.seconds_per_epoch, 3),
                 round(outcome.characters_per_second),
                 report.epoch,
@@ -414,12 +318,14 @@ def _table(outcomes: Sequence[Outcome], ngram: Counted | None) -> str:
                 _figure(outcome.recall_perplexity),
                 outcome.sample,
             ]
-        row = [trial.name, trial.cell, trial.backend, outcome.parameters, *figures]
-        writer.writerow(row + [""] * (len(_COLUMNS) - len(row)))
+        state = "diverged" if report is None else "done"
+        values = [shown_value(value) for _, value in trial.settings]
+        row = [trial.name, trial.cell, trial.backend, outcome.parameters, state, *values, *figures]
+        writer.writerow(row + [""] * (len(columns) - len(row)))
     if ngram is not None:
         measured = (_figure(ngram.perplexity), _figure(ngram.recall_perplexity))
-        cells: list[object] = [NAME, "", "", ngram.grams, "counted", ngram.seconds, "", "", ""]
-        writer.writerow([*cells, *measured, ""])
+        cells: list[object] = [NAME, "", "", ngram.grams, "counted", *[""] * len(varied)]
+        writer.writerow([*cells, ngram.seconds, "", "", "", *measured, ""])
     return file.getvalue()
 
 
