@@ -1,12 +1,14 @@
 """What a training step of each cell costs, under the same conditions.
 
-    python -m benchmarks.cells [--rounds 40] [--threads 1]
+    python -m benchmarks.cells [--rounds 20]
 
-The model, batch and window of the recipe for small texts, in float32; characters are drawn, since
-what they are costs nothing. All cells make a step in turn, and the figure is the fastest of each:
-what other programs take from a step says nothing about the cell.
+The model, batch and window of the recipe for small texts, in float32 and with one thread;
+characters are drawn, since what they are costs nothing. All cells make a step in turn, and the
+figure is the median of the processor's time: what other programs take meanwhile is not counted.
 """
 
+import statistics
+import time
 from collections.abc import Callable
 from typing import Annotated
 
@@ -14,7 +16,7 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks.measure import in_turn, machine
+from benchmarks.measure import machine
 from charlstm.recipes.architecture import CELLS, LIBRARY_CELLS
 from charlstm.recipes.named import auto
 from charlstm.training.events import Step
@@ -42,18 +44,25 @@ def step_of(cell: str, backend: str, hidden: int) -> Callable[[], object]:
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1)] = 40,
+    rounds: Annotated[int, typer.Option(min=1)] = 20,
     hidden: Annotated[int, typer.Option(min=1)] = 256,
-    threads: Annotated[int, typer.Option(min=1, help="Of torch.")] = 1,
 ) -> None:
     """Time a step of each and print them."""
-    torch.set_num_threads(threads)
-    seconds = in_turn([step_of(cell, backend, hidden) for cell, backend in WORKS], rounds)
-    fastest = dict(zip(WORKS, map(min, seconds), strict=True))
+    torch.set_num_threads(1)
+    steps = {(cell, backend): step_of(cell, backend, hidden) for cell, backend in WORKS}
+    for step in steps.values():
+        step()
+    seconds: dict[tuple[str, str], list[float]] = {work: [] for work in WORKS}
+    for _ in range(rounds):
+        for work, step in steps.items():
+            began = time.process_time()
+            step()
+            seconds[work].append(time.process_time() - began)
+    typical = {work: 1000 * statistics.median(each) for work, each in seconds.items()}
     print(machine(), "\n\n| backend | cell | a step | of the LSTM's |\n|---|---|---|---|", sep="")
-    for (cell, backend), least in fastest.items():
-        share = least / fastest["lstm", backend]
-        print(f"| {backend} | {cell} | {1000 * least:.1f} ms | {share:.2f} |")
+    for (cell, backend), taken in typical.items():
+        share = taken / typical["lstm", backend]
+        print(f"| {backend} | {cell} | {taken:.1f} ms | {share:.2f} |")
 
 
 if __name__ == "__main__":

@@ -136,8 +136,8 @@ def test_a_step_of_each_cell_is_timed_beside_that_of_the_lstm(
     assert not end.value.code
     lines = capsys.readouterr().out.splitlines()[-8:]
     rows = [line.strip("| ").split(" | ") for line in lines]
-    least = {(backend, cell): float(step.removesuffix(" ms")) for backend, cell, step, _ in rows}
-    assert len(least) == 8
+    taken = {(backend, cell): float(step.removesuffix(" ms")) for backend, cell, step, _ in rows}
+    assert len(taken) == 8
     for backend, cell, _, share in rows:
-        ratio = least[backend, cell] / least[backend, "lstm"]
+        ratio = taken[backend, cell] / taken[backend, "lstm"]
         assert float(share) == pytest.approx(ratio, rel=0.1, abs=0.01)
