@@ -28,14 +28,15 @@ STEPS = (
     ("eval", "novelty", "song.txt"),
     ("compare", "song.txt", "--cells", "rnn,gru", "--vary", "hidden=8", "--epochs", "1"),
     ("runs", "export", "song", "song.onnx"),
+    ("tune", "song.txt", "--vary", "hidden=8..16", "--minutes", "0.2", "--threads", "1"),
 )
 
 
 def lowest() -> dict[str, str]:
-    """Return the lowest version of each package that is needed, two of the extras included."""
+    """Return the lowest version of each package that is needed, three extras included."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = project["dependencies"] + extras["rhyme"] + extras["onnx"]
+    wanted = project["dependencies"] + extras["rhyme"] + extras["onnx"] + extras["tune"]
     found = (re.fullmatch(r"([\w-]+)>=([\w.]+)", line) for line in wanted)
     return {match[1]: match[2] for match in found if match}
 
@@ -55,7 +56,8 @@ def main() -> None:
         (place / "song.txt").write_text("\n".join(lines[:120]) + "\n", encoding="utf-8")
         python = place / "venv" / "bin" / "python"
         subprocess.run([sys.executable, "-m", "venv", place / "venv"], check=True)
-        install = ("-m", "pip", "install", "-q", "-c", place / "lowest.txt", f"{ROOT}[rhyme,onnx]")
+        asked = f"{ROOT}[rhyme,onnx,tune]"
+        install = ("-m", "pip", "install", "-q", "-c", place / "lowest.txt", asked)
         subprocess.run([python, *install], check=True)
         for step in STEPS:
             print("charlstm", *step, flush=True)

@@ -63,6 +63,7 @@ COMPUTING = (
     "sessions.counted",
     "sessions.copying",
     "sessions.fitting",
+    "sessions.early",
     "sessions.following",
     "sessions.restarts",
     "sessions.launching",
@@ -71,6 +72,7 @@ COMPUTING = (
     "sessions.resume",
     "sessions.session",
     "sessions.start",
+    "sessions.tuning",
     "sessions.versions",
     "cli.screen",
     "training.agreement",
@@ -236,7 +238,7 @@ DRAWING = {"cli.screen"}
 
 def test_the_command_line_imports_nothing_heavy_before_a_command_runs() -> None:
     heavy = {"torch", "numpy", "safetensors", "matplotlib", "rich", "tqdm", "charset_normalizer"}
-    heavy |= {"regex"}
+    heavy |= {"regex", "optuna"}
     for module in NAMED:
         if module.startswith("cli") and module not in DRAWING:
             assert not loaded_by(module) & heavy, module

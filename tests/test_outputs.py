@@ -347,6 +347,7 @@ def test_a_text_that_is_compared_on_is_not_written_over(trained: Path, charlstm:
         ("eval", "novelty", "--samples", "2"),
         ("train", "song.txt", "--steps", "1", "--name", "quiet", "--threads", "1"),
         ("compare", "song.txt", "--cells", "rnn", "--vary", "hidden=4", "--epochs", "1"),
+        ("tune", "song.txt", "--vary", "hidden=4..8", "--vary", "lr", "--minutes", "0.1"),
     ],
 )
 def test_quiet_leaves_the_result_and_nothing_beside_it(

@@ -500,6 +500,9 @@ def test_what_is_wrong_with_a_strangers_run_is_told(
         ("eval", "novelty", "--run", MARKED),
         ("write", "--run", MARKED),
         ("compare", MARKED),
+        ("tune", MARKED),
+        ("tune", "song.txt", "--vary", MARKED),
+        ("tune", "song.txt", "--vary", f"window={MARKED}"),
         ("compare", "song.txt", "--cells", MARKED),
     ],
 )

@@ -12,7 +12,18 @@ import typer
 from typer.core import TyperGroup
 
 from charlstm import __version__
-from charlstm.cli import compare, evaluate, generate, inspect, novelty, runs, serve, train, write
+from charlstm.cli import (
+    compare,
+    evaluate,
+    generate,
+    inspect,
+    novelty,
+    runs,
+    serve,
+    train,
+    tune,
+    write,
+)
 from charlstm.cli.console import fail, visible
 from charlstm.cli.names import option
 from charlstm.cli.streams import be_quiet, take_streams
@@ -66,6 +77,7 @@ app.command("write")(write.write)
 app.command("serve")(serve.serve)
 app.command("inspect")(inspect.inspect)
 app.command("compare")(compare.compare)
+app.command("tune")(tune.tune)
 evaluate.app.command("novelty")(novelty.novelty)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(runs.app, name="runs")

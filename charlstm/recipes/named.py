@@ -183,7 +183,7 @@ def differing(
     passes = None if recipe.minutes is None else (recipe.epochs - 0.5) / 2
     # What was held out may have had characters of its own.
     theirs = [
-        _settings(named(recipe.name, characters, size, backend=backend, passes=passes))
+        settings_of(named(recipe.name, characters, size, backend=backend, passes=passes))
         for size in (alphabet, alphabet * 5 // 4)
     ]
     left_out = {"epochs"} if recipe.minutes is not None else set()
@@ -191,7 +191,7 @@ def differing(
         left_out.add("precision")
     if started:
         left_out.add("learning_rate")
-    mine = _settings(recipe)
+    mine = settings_of(recipe)
     return {
         name: (mine[name], theirs[0][name])
         for name in SETTINGS
@@ -199,11 +199,11 @@ def differing(
     }
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    """Return the settings of a recipe, of its architecture and of its text by their names."""
-    parts = (recipe, recipe.architecture, recipe.text)
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """Return what a person can choose of a recipe, of its architecture and of its text, by name."""
     return {
         entry.name: getattr(part, entry.name)
-        for part in parts
+        for part in (recipe, recipe.architecture, recipe.text)
         for entry in dataclasses.fields(part)
+        if entry.name in SETTINGS
     }

@@ -9,17 +9,15 @@ them. What is done stays done, so one that was interrupted goes on where it stop
 
 import csv
 import io
-import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from charlstm.errors import CorpusError, RecipeError, RunError, Setting, TrainingError
-from charlstm.files import parse, read_bytes, write_whole
+from charlstm.errors import RecipeError, Setting, TrainingError
+from charlstm.files import write_whole
 from charlstm.machine import Machine
-from charlstm.outputs import FIGURE, is_made_here, is_one_of
+from charlstm.outputs import FIGURE
 from charlstm.recipes.varied import shown_value
 from charlstm.recipes.wish import Wish
 from charlstm.runs.directory import ROOT, RunDirectory
@@ -30,8 +28,8 @@ from charlstm.sessions.fitting import Material
 from charlstm.sessions.resume import resume_session
 from charlstm.sessions.session import DIVERGED, Event, Session
 from charlstm.sessions.start import Keeping, start_session
+from charlstm.sessions.together import Together, refuse_stdin
 from charlstm.sessions.trials import Outcome, Trial
-from charlstm.text.locations import Locations
 from charlstm.text.mapped import DIRECTORY
 from charlstm.text.reading import OnRead
 from charlstm.training.events import Stopped
@@ -104,11 +102,7 @@ class Comparison:
         machine: Machine | None = None,
         reading: Callable[[], AbstractContextManager[OnRead | None]] = nullcontext,
     ) -> None:
-        if "-" in map(str, material.places):
-            raise CorpusError(
-                "Standard input can be read only once, and every trial reads the text: save it to "
-                "a file and name that."
-            )
+        refuse_stdin(material.places)
         name = f"{name_for(material.places)}-compare" if name is None else name
         check_name(name)
         wish = wish or Wish()
@@ -119,7 +113,8 @@ class Comparison:
         self._reading = reading
         self._machine = machine or Machine()
         self.ngram = read_counted(self.path / _COUNTED)
-        self._refuse_run()
+        together = Together(self.path, "comparison", "compare.json", _MADE_HERE)
+        together.refuse_run()
         with reading() as on_read:
             # Where the trials look for the ids of a long text as well.
             corpus = replace(material, on_read=on_read).open(self.path / DIRECTORY, wish.text)
@@ -141,63 +136,8 @@ class Comparison:
                         Setting(setting), " is varied here, so it cannot have one value for all."
                     )
             base.override(**self._wish_for(trial).settings)
-        self._request = {
-            "text": corpus.sha256,
-            "recipe": wish.recipe,
-            "settings": dict(wish.settings),
-        }
-        self._begin()
-
-    def _refuse_run(self) -> None:
-        if (self.path / "run.json").exists():
-            raise RunError(
-                f"{self.path} is a run; give the comparison another ", Setting("name"), "."
-            )
-
-    def _begin(self) -> None:
-        """Make the directory, or check that what is there is this comparison."""
-        path = self.path / "compare.json"
-        if os.path.lexists(path):
-            if _read_request(path) != self._request:
-                raise RunError(
-                    f"{self.path} is a comparison on another text or with other settings. Give "
-                    "this one a ",
-                    Setting("name"),
-                    " of its own, or repeat the settings to go on with that one.",
-                )
-            self._refuse_to_replace()
-            return
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            # Hidden is what keeps the ids of a long text, and what a crash leaves.
-            others = [name for name in os.listdir(self.path) if not name.startswith(".")]  # noqa: PTH208
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be made: {error.strerror}.") from None
-        if others:
-            raise RunError(
-                f"{self.path} is there already and is no comparison: give this one another ",
-                Setting("name"),
-                ".",
-            )
-        write_whole(path, (json.dumps(self._request, indent=1) + "\n").encode())
-
-    def _refuse_to_replace(self) -> None:
-        """Refuse to write the table or the chart over what is read, or was not made here."""
-        read = Locations(self._material.places).files
-        for name, marks in _MADE_HERE.items():
-            path = self.path / name
-            if is_one_of(path, read):
-                reason = "is read here"
-            elif os.path.lexists(path) and not is_made_here(path, marks):
-                reason = "was not made by charlstm"
-            else:
-                continue
-            raise RunError(
-                f"{path} {reason}, so it is not written over: move it away, or give this "
-                "comparison another ",
-                Setting("name"),
-                ".",
-            )
+        asked = {"text": corpus.sha256, "recipe": wish.recipe, "settings": dict(wish.settings)}
+        together.begin(asked, material.places)
 
     def run(self) -> Iterator[Begun | Event | Outcome]:
         """Train every trial that is not finished; yield an `Outcome` for each, in their order.
@@ -290,13 +230,6 @@ class Comparison:
         levels = {} if self.ngram is None else {NAME: self.ngram.loss}
         if curves:
             write_whole(self.path / "compare.svg", draw_comparison(curves, self.path.name, levels))
-
-
-def _read_request(path: Path) -> object:
-    try:
-        return parse(path, read_bytes(path))
-    except RunError:
-        return None
 
 
 def _table(outcomes: Sequence[Outcome], ngram: Counted | None) -> str:

@@ -3,8 +3,8 @@
 import html
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from charlstm.figures import Report, perplexity
 from charlstm.outputs import MAKER
@@ -114,6 +114,64 @@ def draw_comparison(
     return _svg(figure, title)
 
 
+def draw_search(
+    curves: Mapping[str, Sequence[Report]],
+    behind: Collection[str],
+    winner: str,
+    title: str = "",
+) -> bytes:
+    """Return an SVG of the perplexity of the held-out text over the seconds of each training.
+
+    Of what writes: with recall, where there is any. The step line is the best that any training had
+    come to by then.
+
+    Args:
+        curves: the reports of each training, by its name.
+        behind: the names of those that were stopped; they are lighter.
+        winner: the name of the best.
+        title: the name of the search.
+    """
+    points = {
+        name: _drawn_of(_measured, reports, [report.seconds for report in reports])
+        for name, reports in curves.items()
+    }
+    unit, length = _time_unit(max(seconds for some in points.values() for seconds, _ in some))
+    figure, (axes,) = _empty([loss for some in points.values() for _, loss in some], 1)
+    _show_time(axes, unit, length)
+    axes.set_ylabel("perplexity of the held-out text")
+    styles: dict[str, dict[str, Any]] = {
+        "stopped behind": {"color": _TRAINING, "alpha": 0.35, "linewidth": 0.8},
+        "other trials": {"color": _TRAINING, "linewidth": 0.8},
+        f"{winner}, the best": {"color": _HELD_OUT, "linewidth": 1.5},
+    }
+    told = set()
+    for name, some in points.items():
+        place = 2 if name == winner else 0 if name in behind else 1
+        label, style = list(styles.items())[place]
+        marker = "." if len(some) < 3 else None
+        once = None if label in told else label
+        axes.plot(*zip(*some, strict=True), label=once, marker=marker, gid=name, **style)
+        told.add(label)
+    seconds, best = _envelope(point for some in points.values() for point in some)
+    axes.step(seconds, best, where="post", color="black", linewidth=0.8, label="best by then")
+    axes.plot(*min(points[winner], key=lambda point: point[1]), "o", color=_HELD_OUT)
+    axes.legend(frameon=False)
+    return _svg(figure, title)
+
+
+def _envelope(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Return where the lowest loss so far falls, and to what; it stays there to the end."""
+    seconds: list[float] = []
+    best: list[float] = []
+    last = 0.0
+    for second, loss in sorted(points):
+        last = second
+        if not best or loss < best[-1]:
+            seconds.append(second)
+            best.append(loss)
+    return [*seconds, last], [*best, best[-1]]
+
+
 def _places(reports: Sequence[Report]) -> tuple[list[float], list[float]]:
     """Return where the reports stand in each panel: characters read, seconds of training."""
     return [report.characters for report in reports], [report.seconds for report in reports]
@@ -167,16 +225,25 @@ def _panels(
     curves: Sequence[Sequence[Report]], losses: Sequence[float]
 ) -> "tuple[Figure, Sequence[Axes]]":
     """Return a figure and its empty panels, with room for these losses."""
+    seconds = max(report.seconds for reports in curves for report in reports)
+    unit, length = _time_unit(seconds)
+    figure, panels = _empty(losses, 1 if _is_steady(curves) else 2)
+    panels[0].set_xlabel("characters read")
+    panels[0].xaxis.set_major_formatter(lambda place, _: _thousands(place))
+    if len(panels) == 2:
+        _show_time(panels[1], unit, length)
+    return figure, panels
+
+
+def _empty(losses: Sequence[float], count: int) -> "tuple[Figure, Sequence[Axes]]":
+    """Return a figure and so many panels that share the room for these losses."""
     # Not pyplot: it would look for a screen and keep global state.
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
-    from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
+    from matplotlib.ticker import FixedFormatter, FixedLocator
 
     lowest, highest = _ends(losses)
     ticks = _ticks(lowest, highest)
-    seconds = max(report.seconds for reports in curves for report in reports)
-    unit, length = _time_unit(seconds)
-    count = 1 if _is_steady(curves) else 2
     figure = Figure(
         figsize=(_WIDTH if count == 1 else _WIDTH * 1.4, _HEIGHT),
         layout=ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - _TITLE_SHARE)),
@@ -187,12 +254,13 @@ def _panels(
         axes.set_ylim(lowest, highest)
         axes.yaxis.set_major_locator(FixedLocator([math.log(tick) for tick in ticks]))
         axes.yaxis.set_major_formatter(FixedFormatter([_number(tick) for tick in ticks]))
-    panels[0].set_xlabel("characters read")
-    panels[0].xaxis.set_major_formatter(FuncFormatter(lambda place, _: _thousands(place)))
-    if count == 2:
-        panels[1].set_xlabel(f"{unit} of training")
-        panels[1].xaxis.set_major_formatter(FuncFormatter(lambda at, _: _number(at / length)))
     return figure, panels
+
+
+def _show_time(axes: "Axes", unit: str, length: float) -> None:
+    """Let a panel's width be time."""
+    axes.set_xlabel(f"{unit} of training")
+    axes.xaxis.set_major_formatter(lambda at, _: _number(at / length))
 
 
 def _is_steady(curves: Sequence[Sequence[Report]]) -> bool:

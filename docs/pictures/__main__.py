@@ -40,6 +40,8 @@ def make(
             "desk-dark.png": workshop.desk_dark,
             "watch.png": workshop.watch,
             "onepage.png": workshop.onepage,
+            "inside.png": workshop.inside,
+            "inside-code.png": workshop.inside_code,
             "cell.svg": lambda: draw_cell().encode(),
             "flow.svg": lambda: draw_flow().encode(),
         }

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -13,12 +14,15 @@ from charlstm.runs.directory import RunDirectory
 from charlstm.text.songs import END
 from docs.pictures.browser import chromium, png
 from docs.pictures.desk import draw_desk, draw_desk_dark, draw_watching
+from docs.pictures.inside import draw_inside
 from docs.pictures.lengths import draw_lengths
 from docs.pictures.onepage import draw_page
 from docs.pictures.terminal import Row, shell, text_of
 from docs.pictures.window import draw_window
 
-_LYRICS = Path(__file__).parents[2] / "data" / "lyrics_zh.txt"
+_HOME = Path(__file__).parents[2]
+_LYRICS = _HOME / "data" / "lyrics_zh.txt"
+_ENGLISH = _HOME / "data" / "lyrics_en.txt"
 _COLUMNS = 100
 # Chosen for what the model says with them.
 _SONG_SEED, _WRITE_SEED, _FIRST_LINE, _TAKEN = 19, 8, "我在窗口等你", "1"
@@ -109,6 +113,24 @@ class Workshop:
         with shell(self._where, columns=_COLUMNS, rows=60) as window:
             window.run(f"charlstm runs export {self._run.name} {page.name}")
         return draw_page(page)
+
+    def inside(self) -> bytes:
+        """Photograph the inside of a model of the English lyrics."""
+        return draw_inside(self._page_of("lyrics_en", [str(_ENGLISH)]), "a swing door,")
+
+    def inside_code(self) -> bytes:
+        """Photograph the inside of a model of this package's own source: it has many brackets."""
+        source = [str(_HOME / "charlstm" / "**" / "*.py"), "--epochs", "3"]
+        return draw_inside(self._page_of("code", source), "(vocabulary")
+
+    def _page_of(self, name: str, corpus: list[str]) -> Path:
+        """Return the page of a model that learns from a corpus, unless it has."""
+        page = self._where / f"{name}.html"
+        with shell(self._where, columns=_COLUMNS, rows=60) as window:
+            if not (self._where / "checkpoints" / name / "curve.svg").exists():
+                window.run(shlex.join(["charlstm", "train", *corpus, "--name", name]))
+            window.run(f"charlstm inspect --run {name} --html {page.name}")
+        return page
 
     def desk(self) -> bytes:
         """Photograph the desk with a song on it."""

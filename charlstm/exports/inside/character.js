@@ -97,7 +97,7 @@ function drawNext(told, t, chosen, choose) {
   );
 }
 
-const percent = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumFractionDigits: 1 });
+const percent = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumFractionDigits: 1, minimumFractionDigits: 1 });
 
 /** A character where it stands alone. */
 function shownCharacter(character) {
