@@ -96,3 +96,48 @@ def test_the_price_of_not_training_exactly_is_told_for_each_way(
     *_, exact, rarely, _ = capsys.readouterr().out.splitlines()
     assert re.search(r"\| every step together \| \d\.\d{3} \|  \|$", exact)
     assert re.search(r"\| --sync-every 8 \| \d\.\d{3} \| ([+-]0\.\d{3}) \(\1 to \1\) \|$", rarely)
+
+
+def test_the_cell_is_measured_beside_its_variants(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    options = ("--epochs", "1", "--seeds", "2", "--hidden", "4")
+    monkeypatch.setattr(sys, "argv", ["variants", *options])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("benchmarks.variants", run_name="__main__")
+    assert not end.value.code
+    *_, as_it_is, without, closed = capsys.readouterr().out.splitlines()
+    found = []
+    for line, name in (
+        (as_it_is, "h = o tanh(c)"),
+        (without, "h = o c"),
+        (closed, "forget bias 0"),
+    ):
+        number = r"(\d+\.\d{3})"
+        told = re.fullmatch(
+            rf"\| {re.escape(name)} \| {number} \| {number}, {number} \| (\d+\.\d\d) \|", line
+        )
+        assert told, line
+        mean, *each, largest = map(float, told.groups())
+        assert mean == pytest.approx(sum(each) / 2, abs=0.001)
+        found.append((mean, largest))
+    assert len({mean for mean, _ in found}) == 3
+    assert max(found[0][1], found[2][1]) <= 1
+
+
+def test_a_step_of_each_cell_is_timed_beside_that_of_the_lstm(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.setattr(sys, "argv", ["cells", "--rounds", "2", "--hidden", "4"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("benchmarks.cells", run_name="__main__")
+    assert not end.value.code
+    lines = capsys.readouterr().out.splitlines()[-8:]
+    rows = [line.strip("| ").split(" | ") for line in lines]
+    taken = {(backend, cell): float(step.removesuffix(" ms")) for backend, cell, step, _ in rows}
+    assert len(taken) == 8
+    for backend, cell, _, share in rows:
+        ratio = taken[backend, cell] / taken[backend, "lstm"]
+        assert float(share) == pytest.approx(ratio, rel=0.1, abs=0.01)

@@ -89,6 +89,14 @@ def test_networks_are_compared_without_recall_where_that_is_asked_for(compare: C
     assert "with recall" not in result.stderr
 
 
+def test_seeds_are_varied_like_any_setting(compare: Charlstm) -> None:
+    options = ("--cells", "rnn", "--vary", "seed=0,1", "--epochs", "1", "--recall", "0")
+    result = compare(*options)
+    assert result.code == 0, result.stderr
+    first, second = (line.split()[-1] for line in result.stdout.splitlines()[1:3])
+    assert first != second
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -172,6 +172,32 @@ def test_a_prefix_is_read_as_on_the_command_line(opened: Open) -> None:
 
 
 @in_a_browser
+def test_a_model_of_letters_alone_reads_and_continues_a_prefix_so(opened: Open) -> None:
+    options = TextOptions(newline="space", letters_only=True)
+    model = a_model(text="the time machine éσ我 " * 9, options=options)
+    page = opened(model)
+    strange = (
+        "",
+        " …«Time!» ",
+        "THE TIME Machine, by H. G. Wells [1898]\r\n\n\u2028I",
+        "it's_4 o'clock\t\xa0\u3000²Ⅷ½",
+        "ΟΔΟΣ ΣΑΣ ς",  # the last sigma of a word
+        "İstanbul ÇA cafe\u0301 ﬁ ǅ ẞ Å",  # small letters that are two; composed ones
+        "我的ÜBER²! कि ไทย 𝐀𝔅 𐐀",  # vowel signs are no letters, and some letters are large
+        "\ufdd0\x00👩\u200d👩\u200d👧a",
+        "  a  ",
+    )
+    for given in strange:
+        found = page.page.evaluate("given => normalised(given, model.text)", given)
+        assert found == Prefix.of(given, options, model[0].vocabulary, "map").normalised, given
+    text = in_numpy(*model).stream("the time ", decoding=GREEDY, length=30)
+    assert page.writes("THE\nTime -- ", most=30) == "".join(text)
+    page.page.get_by_label("Prefix").fill("It's the TIME")
+    page.page.get_by_label("Unseen characters").select_option("read the nearest")
+    assert page.write().startswith("it s the time")
+
+
+@in_a_browser
 def test_unseen_characters_are_told_before_anything_is_written(opened: Open) -> None:
     page = opened(a_model(text="abc é\n"))
     page.page.get_by_label("Prefix").fill("aBè\u200b")

@@ -79,7 +79,10 @@ def compare(
         float | None, typer.Option(help="How long each may learn.", show_default=False)
     ] = None,
     recall: Annotated[float | None, recall_option()] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same for each model.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="The same for each model.", show_default="0"),
+    ] = None,
     prefix: Annotated[str, typer.Option(help="What the sample lines continue.")] = "",
     name: Annotated[
         str | None,

@@ -91,6 +91,7 @@ def _told(info: RunInfo, shapes: Mapping[str, tuple[int, ...]], name: str) -> di
             "newline": text.newline,
             "tidy": text.tidy,
             "line_ends": text.line_ends,
+            "letters_only": text.letters_only,
         },
         "language": language(vocabulary),
         "recall": info.recall is not None,

@@ -44,7 +44,15 @@ function normalised(text, options) {
   if (options.line_ends === "unicode") text = text.replace(/[\v\f\x85\u2028\u2029]/g, "\n");
   if (options.tidy) text = text.replace(SPACES, " ").replace(INVISIBLE, "");
   if (options.newline === "space") text = text.replaceAll("\n", " ");
-  return options.normalize ? text.normalize("NFC") : text;
+  if (options.normalize) text = text.normalize("NFC");
+  return options.letters_only ? lettersOnly(text) : text;
+}
+
+/** Lower-case letters and single spaces alone; see charlstm/text/lettering.py. */
+function lettersOnly(text) {
+  // The last sigma of a word is another letter, and more of the word may be written.
+  const small = text.replaceAll("Σ", "σ").toLowerCase();
+  return small.replace(/\P{L}+/gu, " ").replace(/^ /, "");
 }
 
 /** Each character of a text that the model has never seen, and what it has in its place, if any. */
