@@ -121,7 +121,7 @@ class Workshop:
 
     def inside_code(self) -> bytes:
         """Photograph the inside of a model of this package's own source: it has many brackets."""
-        source = [str(_HOME / "charlstm" / "**" / "*.py"), "--epochs", "3"]
+        source = [str(_HOME / "charlstm" / "**" / "*.py"), "--minutes", "4"]
         return draw_inside(self._page_of("code", source), "inside brackets", "(self")
 
     def _page_of(self, name: str, corpus: list[str]) -> Path:

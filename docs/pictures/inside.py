@@ -7,7 +7,7 @@ from PIL import Image
 
 from docs.pictures.browser import browsing, png
 
-_WIDTH, _HEIGHT, _COLORS = 1200, 700, 128
+_WIDTH, _HEIGHT, _COLORS = 1200, 700, 224
 _PATIENCE = 60_000
 
 
@@ -31,7 +31,7 @@ def draw_inside(file: Path, thing: str, phrase: str) -> bytes:
         page.wait_for_selector("[data-ready]")
         page.locator("#followed tr", has_text=thing).locator("button").click()
         page.evaluate(_CHOOSE, phrase)
-        page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+        page.evaluate("document.activeElement.blur()")
         page.mouse.move(0, 0)
         page.evaluate("document.fonts.ready")
         with Image.open(io.BytesIO(page.screenshot())) as opened:
@@ -43,4 +43,6 @@ _CHOOSE = """phrase => {
     const from = page.sheet.letters.findIndex((_, k) => page.sheet.text(k, k + many) === phrase);
     page.pin(from + many - 1);
     page.take([from, from + many]);
+    page.sheet.spans[from].scrollIntoView({ block: "center" });
+    document.querySelector("aside").scrollTo(0, 0);
 }"""
