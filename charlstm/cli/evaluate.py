@@ -1,7 +1,7 @@
 """`charlstm eval`: say how good a model is."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,14 +10,12 @@ import typer
 from charlstm.cli.console import (
     loading,
     notes,
-    progress_bar,
     results,
-    say_guesses,
-    say_left_out,
     visible,
     write_json,
     write_result,
 )
+from charlstm.cli.measured import page_output, progress, read_text
 from charlstm.cli.options import (
     BackendOption,
     DeviceOption,
@@ -28,9 +26,8 @@ from charlstm.cli.options import (
     RunOption,
     ThreadsOption,
     recall_option,
-    told_encoding,
 )
-from charlstm.cli.streams import be_quiet, check_redirections, open_inputs
+from charlstm.cli.streams import be_quiet, check_redirections
 from charlstm.errors import count
 
 if TYPE_CHECKING:
@@ -109,26 +106,14 @@ def perplexity(
     with loading():
         import charlstm.evaluation.perplexity  # noqa: F401, which brings torch
         from charlstm.api import load
-        from charlstm.outputs import PAGE, Output
-        from charlstm.text.locations import Locations
 
     model = load(run)
-    written = None
-    if html is not None:
-        texts = Locations(text).files if text else []
-        kept: list[Path | int] = [*texts, *open_inputs(), *model.directory.files]
-        written = Output(html, kept, [PAGE], force)
-        written.check()  # before what may take long
-    corpus = None
-    if text:
-        measured = ", ".join(text)
-        corpus = model.read_corpus(text, encoding=told_encoding(encoding), field=field)
-        say_guesses(corpus.sources)
-        say_left_out(corpus.sources)
-    else:
-        measured = f"held-out text of {model.directory.name}"
+    # Before what may take long.
+    written = None if html is None else page_output(html, model, text, force=force)
+    corpus, measured = read_text(model, text, encoding, field)
     read = model.info.labels.stripped(model.measured(corpus))
-    with _progress(len(read) - 1 if dynamic else None) as on_progress:
+    shown = progress(len(read) - 1, "dynamic evaluation") if dynamic else nullcontext()
+    with shown as on_progress:
         figures = model.perplexity(
             corpus,
             dynamic=dynamic,
@@ -148,17 +133,6 @@ def perplexity(
         write_json(finite(answer))
         return
     _draw(figures, measured, read if show else None, labelled=bool(model.info.labels))
-
-
-@contextmanager
-def _progress(characters: int | None) -> Iterator[Callable[[int], object] | None]:
-    """Show a bar on a terminal while this many characters are read."""
-    bar = None if characters is None else progress_bar(characters, title="dynamic evaluation")
-    try:
-        yield None if bar is None else bar.update
-    finally:
-        if bar is not None:
-            bar.close()
 
 
 def _write_page(

@@ -1,7 +1,5 @@
 """`charlstm inspect`: see what the gates of a model do, over one's own text."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,22 +8,19 @@ import typer
 from charlstm.cli.console import (
     loading,
     notes,
-    progress_bar,
-    say_guesses,
-    say_left_out,
     visible,
     write_json,
 )
 from charlstm.cli.inside import Coloured, draw
+from charlstm.cli.measured import page_output, progress, read_text
 from charlstm.cli.options import (
     EncodingOption,
     FieldOption,
     ForceOption,
     QuietOption,
     RunOption,
-    told_encoding,
 )
-from charlstm.cli.streams import be_quiet, check_redirections, open_inputs
+from charlstm.cli.streams import be_quiet, check_redirections
 from charlstm.cli.tables import told_size
 from charlstm.errors import RecipeError
 
@@ -33,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from charlstm.evaluation.gates import Gates, OnProgress, Unit
+    from charlstm.evaluation.gates import Gates, Unit
     from charlstm.outputs import Output
     from charlstm.text.corpus import Corpus
     from charlstm.trained import TrainedModel
@@ -100,16 +95,10 @@ def inspect(
         from charlstm.exports.insidepage import beginning
 
     model = load(run)
-    corpus = None
-    if text:
-        title = ", ".join(text)
-        corpus = model.read_corpus(text, encoding=told_encoding(encoding), field=field)
-        say_guesses(corpus.sources)
-        say_left_out(corpus.sources)
-    else:
-        title = f"held-out text of {model.directory.name}"
-    if html is not None:
-        _write_page(_output(html, model, text or [], force=force), model, corpus, title)
+    output = None if html is None else page_output(html, model, text, force=force)
+    corpus, title = read_text(model, text, encoding, field)
+    if output is not None:
+        _write_page(output, model, corpus, title)
         return
     chosen = None if unit is None else _unit(unit, model)
     what = _what(show, model)
@@ -160,33 +149,11 @@ def _what(given: str | None, model: "TrainedModel") -> str:
     return given or known[0]
 
 
-def _output(html: Path, model: "TrainedModel", text: list[str], *, force: bool) -> "Output":
-    from charlstm.outputs import PAGE, Output
-    from charlstm.text.locations import Locations
-
-    texts = Locations(text).files if text else []
-    kept: list[Path | int] = [*texts, *open_inputs(), *model.directory.files]
-    output = Output(html, kept, [PAGE], force)
-    output.check()  # before what may take long
-    return output
-
-
-@contextmanager
-def _progress(characters: int, title: str) -> "Iterator[OnProgress]":
-    """Show a bar on a terminal while this many characters are read."""
-    bar = progress_bar(characters, title=title)
-    try:
-        yield (lambda characters: None) if bar is None else bar.update
-    finally:
-        if bar is not None:
-            bar.close()
-
-
 def _gates(model: "TrainedModel", corpus: "Corpus | None") -> "Gates":
     from charlstm.trained import LOOKED_AT
 
     length = min(len(model.measured(corpus)), LOOKED_AT)
-    with _progress(length, "reading") as on_progress:
+    with progress(length, "reading") as on_progress:
         return model.gates(corpus, on_progress=on_progress)
 
 
@@ -197,7 +164,7 @@ def _needed(model: "TrainedModel", gates: "Gates", text: str) -> "dict[Unit, flo
     units = list(dict.fromkeys(one.unit for one in gates.followed))
     text = text[:_NEEDED_OVER]
     vocabulary = model.info.vocabulary
-    with _progress(len(text) - 1, "switching units off") as on_progress:
+    with progress(len(text) - 1, "switching units off") as on_progress:
         bits = worth(
             model.network,
             vocabulary.encode(text),
@@ -223,7 +190,7 @@ def _write_page(
 
     own = model.measured(None if model.info.held_out_characters else corpus)
     length = min(len(own), LOOKED_AT) + reads(model.info, len(model.measured(corpus)))
-    with _progress(length, "looking inside") as on_progress:
+    with progress(length, "looking inside") as on_progress:
         page = model.inside(corpus, title=title, on_progress=on_progress)
     output.write(page)
     told = f"{output.path}: {told_size(len(page))}, {title}. Open it in a browser."

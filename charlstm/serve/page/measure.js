@@ -58,18 +58,18 @@ function choosing(usable, run) {
   );
 }
 
-function heldOut(run, left) {
+/** A section with one button that asks for something, and shows what came. */
+function asking(names, meanwhile, ask, left) {
   const failed = trouble();
   const place = el("div", { class: "measured", "aria-live": "polite" });
   const begin = button(
-    t("measure-held-out"),
+    t(names.button),
     async () => {
       failed.say("");
       begin.disabled = true;
-      place.replaceChildren(el("p", { class: "soft" }, t("measuring")));
+      place.replaceChildren(el("p", { class: "soft" }, t(meanwhile)));
       try {
-        const figures = await post(ofRun(run.name, "measure"), {}, { signal: left });
-        place.replaceChildren(...tableOf(figures));
+        place.replaceChildren(...(await ask()));
       } catch (problem) {
         if (left.aborted) return;
         place.replaceChildren();
@@ -82,12 +82,18 @@ function heldOut(run, left) {
   return el(
     "section",
     {},
-    el("h2", {}, t("how-good")),
-    el("p", { class: "soft" }, t("how-good-is")),
+    el("h2", {}, t(names.title)),
+    el("p", { class: "soft" }, t(names.about)),
     begin,
     failed,
     place,
   );
+}
+
+function heldOut(run, left) {
+  const names = { title: "how-good", about: "how-good-is", button: "measure-held-out" };
+  const ask = async () => tableOf(await post(ofRun(run.name, "measure"), {}, { signal: left }));
+  return asking(names, "measuring", ask, left);
 }
 
 function tableOf(figures) {
@@ -127,34 +133,8 @@ function tableOf(figures) {
 }
 
 function inside(run, left) {
-  const failed = trouble();
-  const place = el("div", { class: "measured", "aria-live": "polite" });
-  const begin = button(
-    t("look-inside"),
-    async () => {
-      failed.say("");
-      begin.disabled = true;
-      place.replaceChildren(el("p", { class: "soft" }, t("looking-inside")));
-      try {
-        place.replaceChildren(await insideOf(run, "", left));
-      } catch (problem) {
-        if (left.aborted) return;
-        place.replaceChildren();
-        failed.say(sentenceOf(problem));
-      }
-      begin.disabled = false;
-    },
-    { class: "act" },
-  );
-  return el(
-    "section",
-    {},
-    el("h2", {}, t("inside")),
-    el("p", { class: "soft" }, t("inside-is")),
-    begin,
-    failed,
-    place,
-  );
+  const names = { title: "inside", about: "inside-is", button: "look-inside" };
+  return asking(names, "looking-inside", async () => [await insideOf(run, "", left)], left);
 }
 
 /** Let a page be made that shows what a model does while it reads, and return where it is. */
