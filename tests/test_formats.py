@@ -9,13 +9,9 @@ import pytest
 
 from charlstm.errors import RecipeError
 from charlstm.files import parse
-from charlstm.model.recall.followers import LENGTHS
-from charlstm.model.recall.product import LINEAR, PRODUCT
-from charlstm.model.recall.so_far import Pull
 from charlstm.recipes.recipe import Recipe
 from charlstm.runs.formats import FORMAT, OLDEST, completed
 from charlstm.runs.info import RunInfo, info_from_json, info_to_json
-from charlstm.runs.remembered import Remembered
 from charlstm.text.corpus import TextOptions
 from charlstm.text.reading import read_corpus
 from charlstm.text.vocabulary import Vocabulary
@@ -39,15 +35,8 @@ def written(info: RunInfo = INFO) -> dict[str, Any]:
     return value
 
 
-def of_format_5(info: RunInfo = INFO) -> dict[str, Any]:
-    value = written(info) | {"format": 5}
-    if value["recall"] is not None:
-        del value["recall"]["blend"]
-    return value
-
-
 def of_format_4() -> dict[str, Any]:
-    value = of_format_5() | {"format": 4}
+    value = written() | {"format": 4}
     del value["recipe"]["compress"], value["recipe"]["sync_every"], value["recipe"]["layout"]
     del value["recipe"]["text"]["letters_only"]
     return value
@@ -97,17 +86,6 @@ def test_a_run_of_an_older_format_goes_on_with_the_windows_that_it_had() -> None
     for value in (of_format_2(), of_format_4()):
         value["recipe"]["name"] = "d2l"
         assert info_from_json(completed(value, value["format"])).recipe.layout == "even"
-
-
-def test_what_an_older_run_remembers_is_added_to_its_network() -> None:
-    remembered = Remembered(Pull(0.5, (2.0,) * len(LENGTHS)), 30, (7, 9), PRODUCT)
-    info = replace(INFO, recipe=replace(INFO.recipe, recall=0.4), recall=remembered)
-    assert info_from_json(completed(written(info), FORMAT)).recall == remembered
-    read = info_from_json(completed(of_format_5(info), 5))
-    assert read.recall == replace(remembered, way=LINEAR)
-    assert written(read)["recall"]["blend"] == "linear"
-    with pytest.raises(KeyError):
-        info_from_json(completed(of_format_5(info) | {"format": FORMAT}, FORMAT))
 
 
 def test_a_run_of_format_2_gives_the_same_hash_whatever_its_line_ends(tmp_path: Path) -> None:

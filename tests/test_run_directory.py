@@ -252,7 +252,7 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
     run.write_info(INFO)
     found = written(run)
     recipe = found.pop("recipe")
-    assert found["format"] == 6
+    assert found["format"] == 5
     assert keys(found) == {
         "format": None,
         "saved": None,
@@ -295,7 +295,6 @@ def test_run_json_has_these_keys(run: RunDirectory) -> None:
         "pulls": None,
         "line": None,
         "grams": None,
-        "blend": None,
     }
     assert run.read_info().recall == remembered
     assert set(recipe["text"]) == {
@@ -792,7 +791,7 @@ def test_a_run_json_that_is_no_object_is_damaged(whole: RunDirectory, data: byte
 @pytest.mark.parametrize(
     ("version", "advice"),
     [
-        (7, "Get a newer charlstm."),
+        (6, "Get a newer charlstm."),
         (1, "Use the version of charlstm that wrote it."),
         ("2", "Use the version of charlstm that wrote it."),
         (2.0, "Use the version of charlstm that wrote it."),
@@ -805,7 +804,7 @@ def test_a_run_of_another_format_is_refused_with_what_to_do(
     rewrite(whole, lambda value: value.update(format=version))
     assert damaged_message(whole.read_info) == (
         f"{whole.path / 'run.json'} has format {version!r}; this version of charlstm reads formats "
-        f"2 to 6. {advice}"
+        f"2 to 5. {advice}"
     )
 
 

@@ -199,7 +199,7 @@ def test_run_json_says_what_was_trained_on_what_and_how_it_ended(
     finished: TrainedModel, song: str
 ) -> None:
     value = json.loads((finished.directory.path / "run.json").read_text(encoding="utf-8"))
-    assert value["format"] == 6
+    assert value["format"] == 5
     assert value["backend"] == "scratch"
     assert value["finished"] == f"all {value['last']['step']:,} steps are done"
     assert value["recipe"]["architecture"]["hidden"] == 10

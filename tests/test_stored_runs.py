@@ -15,23 +15,15 @@ DATA = Path(__file__).parent / "data"
 
 
 # What each of them is measured at and writes: the older ones are the network alone.
-NETWORK, BLEND, PRODUCT = 3.183482217545412, 2.4879201880219033, 2.442616960832051
-# When format 4 was made, the grams had one share wherever the network stood.
-RECORDED = {NETWORK: NETWORK, BLEND: 2.58630602791988, PRODUCT: PRODUCT}
+NETWORK, BLEND = 3.183482217545412, 2.4879201880219033
+# When the last was made, the grams had one share wherever the network stood.
+RECORDED = {NETWORK: NETWORK, BLEND: 2.58630602791988}
 ALONE = "The hb\n eg dlneeeant猜lh响  h  nachnne  s o d egnuir tngoh oe do好h"
 BLENDED = "The luleob wseooontt洞外\n机o s  hewins  ot a weobowad ing s  oaun好l"
-MULTIPLIED = "The wvy t\n mboheesth要还我猜t s estbhthe noar meavamid lekou there's"
 FORMATS = {
     **dict.fromkeys(("format-2", "format-3", "format-5"), (NETWORK, ALONE)),
     "format-4": (BLEND, BLENDED),
-    "format-6": (PRODUCT, MULTIPLIED),
 }
-# The best epoch of a blend is another one; what all of them learned in the end is the same.
-EARLIER = 3.870021086566302
-ALONE_EARLIER = (
-    "The 开桥司rd机 围响mdl\ncIp门响分门st说e Im洞好Iv\n s七sg 外t\n来I往开你a,I机g不owut围w都T"
-)
-NETWORKS = {"format-6": (EARLIER, ALONE_EARLIER)}
 
 
 @pytest.fixture(params=FORMATS)
@@ -48,8 +40,7 @@ def test_there_is_a_stored_run_of_every_format_that_is_read() -> None:
     for number in range(OLDEST, FORMAT + 1):
         value = json.loads((DATA / f"format-{number}" / "run.json").read_text(encoding="ascii"))
         assert value["format"] == number
-        # What format 6 brought is said of what a run remembers, and that of format 5 has nothing.
-        assert (completed(value, number) == value) == (number >= 5)
+        assert (completed(value, number) == value) == (number == FORMAT)
 
 
 def test_a_stored_run_opens_with_its_vocabulary_and_its_texts(stored: Path) -> None:
@@ -65,8 +56,8 @@ def test_a_stored_run_opens_with_its_vocabulary_and_its_texts(stored: Path) -> N
 def test_a_stored_run_writes_the_text_that_it_wrote_then(stored: Path) -> None:
     run = charlstm.load(stored)
     assert run.generate("The ", length=60, seed=7) == FORMATS[stored.name][1]
-    alone = NETWORKS.get(stored.name, (NETWORK, ALONE))[1]
-    assert run.generate("The ", length=60, seed=7, recall=0) == alone
+    # All of them learned the same weights from the same text.
+    assert run.generate("The ", length=60, seed=7, recall=0) == ALONE
 
 
 def test_a_stored_run_is_measured(stored: Path) -> None:
@@ -79,8 +70,7 @@ def test_a_stored_run_is_measured(stored: Path) -> None:
     recorded = RECORDED[FORMATS[stored.name][0]]
     assert run.info.best.validation_loss == pytest.approx(recorded, abs=1e-6)
     network_loss = run.info.best.network_loss
-    alone = NETWORKS.get(stored.name, (NETWORK, ALONE))[0]
-    assert network_loss == (pytest.approx(alone, abs=1e-6) if is_blended(stored) else None)
+    assert network_loss == (pytest.approx(NETWORK, abs=1e-6) if is_blended(stored) else None)
 
 
 def test_what_a_stored_run_remembers_is_what_its_text_says(stored: Path) -> None:
@@ -88,7 +78,6 @@ def test_what_a_stored_run_remembers_is_what_its_text_says(stored: Path) -> None
     recall = run.directory.read_recall(run.info)
     assert (recall is not None) == is_blended(stored)
     assert (stored / "recall.safetensors").exists() == is_blended(stored)
-    assert recall is None or recall.multiplies == (stored.name == "format-6")
     if recall is None:
         assert run.sampler.network is run.recalling(0).network
         return
@@ -121,9 +110,6 @@ def test_a_stored_run_goes_on_as_it_would_have_then(stored: Path) -> None:
     assert value["format"] == FORMAT
     assert value["recipe"]["recall"] == before.recipe.recall == (0.4 if is_blended(stored) else 0)
     assert resumed.info.recall == before.recall
-    if before.recall is not None:
-        assert value["recall"]["blend"] == before.recall.way
-        assert before.recall.way == ("product" if stored.name == "format-6" else "linear")
     # How several workers would have gone on.
     told = (value["recipe"]["compress"], value["recipe"]["sync_every"])
     assert told == (("bfloat16", 8) if stored.name == "format-5" else (None, 1))

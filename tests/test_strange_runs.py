@@ -806,9 +806,6 @@ def test_what_python_takes_for_json_and_is_none_is_refused(
         (("recall", "grams"), [2**32]),
         (("recall", "grams"), [True]),
         (("recall", "grams"), [7] * 101),
-        (("recall", "blend"), "geometric"),
-        (("recall", "blend"), None),
-        (("recall", "blend"), ["product"]),
         (("saved",), -1),
     ],
 )

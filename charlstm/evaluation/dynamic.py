@@ -6,7 +6,7 @@ another question: how well the model predicts once it may adapt to this very tex
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import numpy as np
@@ -27,6 +27,7 @@ _DECAY = 1e-3
 _EPSILON = 1e-5
 
 
+@torch.enable_grad()
 def dynamic_surprisal(
     model: CharLM,
     ids: Ids,
@@ -53,33 +54,6 @@ def dynamic_surprisal(
     Returns:
         ``[N - 1]`` float32 on the CPU, in nats.
     """
-    segments = dynamic_segments(model, ids, unpredicted=unpredicted, threads=threads)
-    found = []
-    for nats, _ in segments:
-        found.append(nats)
-        if on_progress is not None:
-            on_progress(len(nats))
-    return torch.cat(found)
-
-
-def dynamic_segments(
-    model: CharLM,
-    ids: Ids,
-    *,
-    unpredicted: NDArray[np.bool_] | None = None,
-    threads: Threads | None = None,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield what `dynamic_surprisal` returns, segment by segment, with the logits.
-
-    Args:
-        model: see there.
-        ids: see there.
-        unpredicted: see there.
-        threads: see there.
-
-    Yields:
-        ``[M]`` nats and ``[M, V]`` logits of the next characters, float32 on the CPU.
-    """
     # In training mode, without which cuDNN has no backward pass.
     model = copy.deepcopy(model).train()
     device = model.head.weight.device
@@ -88,15 +62,17 @@ def dynamic_segments(
     squares = [torch.zeros_like(weight) for weight in weights]
 
     text = torch.from_numpy(np.asarray(ids, dtype=np.int64)).to(device)[:, None]
+    nats = torch.empty(len(ids) - 1)
     counted = None if unpredicted is None else torch.from_numpy(~unpredicted[ids[:]]).to(device)
     state = model.zero_state(1)
-    for count, at in enumerate(range(0, len(text) - 1, _SEGMENT), start=1):
-        with threads.piece() if threads is not None else nullcontext(), torch.enable_grad():
+    for count, at in enumerate(range(0, len(nats), _SEGMENT), start=1):
+        with threads.piece() if threads is not None else nullcontext():
             segment = text[at : at + _SEGMENT + 1]
             logits, state = model(segment[:-1], state)
             losses = functional.cross_entropy(
                 logits.flatten(0, 1), segment[1:].flatten(), reduction="none"
             )
+            nats[at : at + _SEGMENT] = losses.detach().cpu()
             state = tuple(part.detach() for part in state)
             model.zero_grad()
             learned = losses
@@ -111,4 +87,6 @@ def dynamic_segments(
                 torch._foreach_add_(scales, _EPSILON)
                 torch._foreach_lerp_(weights, start, _DECAY)
                 torch._foreach_addcdiv_(weights, gradients, scales, -_RATE)
-        yield losses.detach().float().cpu(), logits[:, 0].detach().float().cpu()
+        if on_progress is not None:
+            on_progress(len(segment) - 1)
+    return nats

@@ -1,18 +1,16 @@
 """How well a model predicts a text, and what to compare that figure with."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from charlstm.errors import CorpusError, count
-from charlstm.evaluation.adapting import Read, adapting_surprisal
-from charlstm.evaluation.dynamic import dynamic_segments, dynamic_surprisal
+from charlstm.evaluation.adapting import adapting_surprisal
+from charlstm.evaluation.dynamic import dynamic_surprisal
 from charlstm.evaluation.labels import Worth, worth
 from charlstm.figures import bits, perplexity
 from charlstm.model.charlm import CharLM
@@ -20,14 +18,11 @@ from charlstm.model.recall.learning import count_ngram, newest
 from charlstm.model.recall.measured import Measured
 from charlstm.model.recall.ngram import Real, nats_of
 from charlstm.model.recall.recall import Recall
-from charlstm.model.surprisal import Surprisals, blended_surprisal, surprisal
+from charlstm.model.surprisal import surprisal
 from charlstm.model.threads import Threads
 from charlstm.text.corpus import IdArray
 from charlstm.text.songs import END
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
-
-# Of a network that goes on learning so many segments are reckoned with at once.
-_SEGMENTS = 50
 
 
 @dataclass(frozen=True)
@@ -178,31 +173,29 @@ def evaluate(
     asked = _Asked(model, share, tuple(threads))
     # Labels change nothing in what is remembered.
     recalled = None if recall is None else recall.measure(ids)
-    of_all = asked.all(ids, recalled)
-    each = of_all.whole.astype(np.float32)
+    of_network = asked.network(ids)
+    each = asked.both(of_network, recalled)
     # Labels are read and never predicted.
     label = vocabulary.unpredicted
     counted = np.ones(len(each), dtype=bool) if label is None else ~label[ids[1:]]
     if not counted.any():
         raise CorpusError("A text of nothing but labels cannot be measured: it has no characters.")
-    labels = worth(
-        vocabulary, ids, each, lambda ids: asked.all(ids, recalled).whole.astype(np.float32)
-    )
+    labels = worth(vocabulary, ids, each, lambda ids: asked.both(asked.network(ids), recalled))
 
     def mean(nats: NDArray[np.floating[Any]]) -> float:
         return float(nats[counted].astype(np.float64).mean())
 
     recall_loss = five_gram_loss = dynamic_loss = adapting_loss = None
     if recalled is not None:
-        recall_loss = mean(of_all.static)
+        recall_loss = mean(nats_of(recalled.static(np.exp(-of_network), share)))
     if learned is not None:
         five_gram_loss = mean(_of_five_gram(vocabulary, learned, ids))
-    if dynamic and recall is not None and recalled is not None:
-        reads = _Kept(asked.reads(ids, of_all.network, label, recalled, on_progress))
-        adapting_loss = mean(adapting_surprisal(recall, recalled, learned, ids, reads))
-        dynamic_loss = mean(np.concatenate(reads.dynamic_nats))
-    elif dynamic:
-        dynamic_loss = adapting_loss = mean(asked.learning(ids, label, on_progress))
+    if dynamic:
+        of_dynamic = asked.learning(ids, label, on_progress)
+        dynamic_loss = adapting_loss = mean(of_dynamic)
+        if recall is not None and recalled is not None:
+            adapting = adapting_surprisal(recall, recalled, learned, ids, of_network, of_dynamic)
+            adapting_loss = mean(adapting)
     targets, each = ids[1:][counted], each[counted]
     nats = each.astype(np.float64)
     is_end = targets == (-1 if vocabulary.end is None else vocabulary.end)
@@ -220,7 +213,7 @@ def evaluate(
         surprisal=each / np.float32(math.log(2)),
         dynamic_loss=dynamic_loss,
         labels=labels,
-        network_loss=mean(of_all.network),
+        network_loss=mean(of_network),
         recall_loss=recall_loss,
         five_gram_loss=five_gram_loss,
         adapting_loss=adapting_loss,
@@ -235,12 +228,15 @@ class _Asked:
     share: float
     threads: tuple[int, ...]
 
-    def all(self, ids: IdArray, recalled: Measured | None) -> Surprisals:
-        """Return the surprisal of the network alone, and of what it is blended with."""
+    def network(self, ids: IdArray) -> Real:
+        """Return the surprisal of the network alone."""
+        return surprisal(self.model, ids, threads=self._threads()).double().numpy()
+
+    def both(self, of_network: Real, recalled: Measured | None) -> NDArray[np.float32]:
+        """Return the surprisal of what writes, by that of the network."""
         if recalled is None:
-            network = surprisal(self.model, ids, threads=self._threads()).double().numpy()
-            return Surprisals(network, network, network)
-        return blended_surprisal(self.model, ids, recalled, self.share, threads=self._threads())
+            return of_network.astype(np.float32)
+        return recalled.surprisal(of_network, self.share)[0].astype(np.float32)
 
     def learning(
         self,
@@ -257,49 +253,8 @@ class _Asked:
             threads=self._threads(),
         ).numpy()
 
-    def reads(
-        self,
-        ids: IdArray,
-        of_network: Real,
-        unpredicted: NDArray[np.bool_] | None,
-        recalled: Measured,
-        on_progress: Callable[[int], object] | None,
-    ) -> Iterator[Read]:
-        """Yield the text as the network reads it, and as one does that goes on learning."""
-        if recalled.grams is None:
-            yield Read(of_network, self.learning(ids, unpredicted, on_progress))
-            return
-        segments = dynamic_segments(
-            self.model, ids, unpredicted=unpredicted, threads=self._threads()
-        )
-        state, at = self.model.zero_state(1), 0
-        text = torch.from_numpy(ids.astype(np.int64))[:, None].to(self.model.head.weight.device)
-        # So many at once that what is reckoned with all of them is not many small things.
-        while part := list(islice(segments, _SEGMENTS)):
-            nats, of_dynamic = (torch.cat(each).numpy() for each in zip(*part, strict=True))
-            stop = at + len(nats)
-            with torch.no_grad():
-                logits, state = self.model(text[at:stop], state)
-            yield Read(of_network[at:stop], nats, logits[:, 0].float().cpu().numpy(), of_dynamic)
-            at = stop
-            if on_progress is not None:
-                on_progress(len(nats))
-
     def _threads(self) -> Threads | None:
         return Threads(self.threads) if self.threads else None
-
-
-class _Kept:
-    """Stretches of a text that are read once, and what of them is needed later."""
-
-    def __init__(self, reads: Iterator[Read]) -> None:
-        self._reads = reads
-        self.dynamic_nats: list[NDArray[np.floating[Any]]] = []
-
-    def __iter__(self) -> Iterator[Read]:
-        for read in self._reads:
-            self.dynamic_nats.append(read.dynamic_nats)
-            yield read
 
 
 def _of_five_gram(vocabulary: Vocabulary, learned: IdArray, ids: IdArray) -> Real:

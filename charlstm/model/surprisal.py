@@ -50,41 +50,6 @@ def surprisal(
     return result
 
 
-class Surprisals(NamedTuple):
-    """Negative log-likelihoods of every character of a text but the first, ``[N - 1]``, in nats.
-
-    Attributes:
-        network: of the network alone.
-        static: of what it is blended with, without the song so far.
-        whole: of the blend.
-    """
-
-    network: NDArray[np.float64]
-    static: NDArray[np.float64]
-    whole: NDArray[np.float64]
-
-
-def blended_surprisal(
-    model: CharLM, ids: Ids, measured: Measured, share: float, *, threads: Threads | None = None
-) -> Surprisals:
-    """Return what `surprisal` does, of a network and of what it is blended with.
-
-    Args:
-        model: see there.
-        ids: see there.
-        measured: what the text is to a recall.
-        share: of that.
-        threads: see there.
-    """
-    found, lead = Surprisals(*np.empty((3, len(ids) - 1))), 0.0
-    for part in _read(model, ids, 1, 0, threads, every=measured.grams is not None):
-        network = part.nats.double().numpy()
-        static, both, lead = measured.surprisal(network, share, part.start, lead, part.logits)
-        here = slice(part.start, part.start + len(network))
-        found.network[here], found.static[here], found.whole[here] = network, static, both
-    return found
-
-
 Sums = NDArray[np.float64]
 """``[streams, 3]``: nats of the network, nats of the blend, and of how many characters."""
 
@@ -131,14 +96,11 @@ def mean_surprisal(
     sums = np.zeros((streams, 3))
     # Of each stream: how much the n-gram model leads.
     leads = defaultdict[int, float](float)
-    every = measured is not None and measured.grams is not None
-    for part in _read(model, ids, streams, run_up, deal=deal, every=every):
+    for part in _read(model, ids, streams, run_up, deal=deal):
         stream, nats = part.stream, part.nats.double().numpy()
         both = nats
         if measured is not None:
-            _, both, leads[stream] = measured.surprisal(
-                nats, share, part.start, leads[stream], part.logits
-            )
+            both, leads[stream] = measured.surprisal(nats, share, part.start, leads[stream])
         nats, both = nats[part.skipped :], both[part.skipped :]
         if unpredicted is not None:
             first = part.counted + 1
@@ -157,14 +119,12 @@ class _Part(NamedTuple):
         start: the place of its first character in the text, less one.
         nats: ``[M]``, of each character.
         skipped: how many of them, at the beginning, another stream counts.
-        logits: ``[M, V]``, of all characters; ``None`` where nobody asks.
     """
 
     stream: int
     start: int
     nats: Tensor
     skipped: int
-    logits: NDArray[np.float32] | None = None
 
     @property
     def counted(self) -> int:
@@ -180,12 +140,10 @@ def _read(
     run_up: int,
     threads: Threads | None = None,
     deal: Callable[[int], Rows] = Rows.dealt,
-    every: bool = False,
 ) -> Iterator[_Part]:
     """Yield stretches of a text's surprisal, in the order of each stream.
 
-    Every place of the streams that are read here counts once. The logits of every
-    character come with them where they are wanted.
+    Every place of the streams that are read here counts once.
     """
     total = len(ids) - 1
     streams = max(1, min(streams, total // max(2 * run_up, 1)))
@@ -215,8 +173,6 @@ def _read(
             logits, state = model(text[:-1], state)
         loss = functional.cross_entropy(logits.flatten(0, 1), text[1:].flatten(), reduction="none")
         nats = loss.view(-1, rows.number).cpu()
-        given = logits.float().cpu().numpy() if every else None
         for column, k in enumerate(range(streams)[rows.part]):
             skipped = min(max(uncounted[k] - at, 0), end - at)
-            of_all = None if given is None else given[:, column]
-            yield _Part(k, starts[k] + at, nats[:, column], skipped, of_all)
+            yield _Part(k, starts[k] + at, nats[:, column], skipped)

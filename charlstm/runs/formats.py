@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-FORMAT = 6
+FORMAT = 5
 """The version that is written."""
 
 OLDEST = 2
@@ -34,7 +34,6 @@ _BROUGHT: Mapping[int, Mapping[tuple[str, ...], Mapping[str, Any]]] = MappingPro
             ("recipe",): {"compress": None, "sync_every": 1, "layout": "even"},
             ("recipe", "text"): {"letters_only": False},
         },
-        6: {("recall",): {"blend": "linear"}},
     }
 )
 

@@ -20,7 +20,6 @@ from charlstm.files import ADVICE
 from charlstm.model.recall.counting import Level
 from charlstm.model.recall.followers import LENGTHS
 from charlstm.model.recall.ngram import NGram
-from charlstm.model.recall.product import LINEAR, WAYS
 from charlstm.model.recall.recall import Recall
 from charlstm.model.recall.so_far import Pull
 from charlstm.runs.fields import counted, typed
@@ -52,13 +51,11 @@ class Remembered:
         pull: how strongly the text holds to what it expects.
         line: see `charlstm.model.recall.recall.Recall`.
         grams: how many grams of 1, 2, ... characters there are; nothing if none are kept.
-        way: how network and grams are blended.
     """
 
     pull: Pull
     line: int
     grams: tuple[int, ...] = ()
-    way: str = LINEAR
 
     @classmethod
     def of(cls, recall: Recall | None) -> "Remembered | None":
@@ -66,8 +63,7 @@ class Remembered:
         if recall is None:
             return None
         levels = () if recall.ngram is None else recall.ngram.levels
-        grams = tuple(len(level.symbols) for level in levels)
-        return cls(recall.pull, recall.line, grams, recall.way)
+        return cls(recall.pull, recall.line, tuple(len(level.symbols) for level in levels))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for ``run.json``."""
@@ -76,7 +72,6 @@ class Remembered:
             "pulls": list(self.pull.pulls),
             "line": self.line,
             "grams": list(self.grams),
-            "blend": self.way,
         }
 
     @classmethod
@@ -96,10 +91,8 @@ class Remembered:
             raise TypeError("grams must be whole numbers.")
         if len(grams) > _LONGEST:
             raise ValueError(f"grams must be no more than {_LONGEST} numbers.")
-        if value["blend"] not in WAYS:
-            raise ValueError(f"blend must be one of {', '.join(WAYS)}.")
         pull = Pull(float(value["discount"]), tuple(map(float, pulls)))
-        return cls(pull, counted(value, "line"), tuple(grams), value["blend"])
+        return cls(pull, counted(value, "line"), tuple(grams))
 
 
 def gram_bytes(recall: Recall) -> bytes | None:
@@ -133,7 +126,7 @@ def read_recall(path: Path, remembered: Remembered, vocabulary: Vocabulary) -> R
         except RunError as error:
             raise RunError(*error.message.parts, *WITHOUT_GRAMS) from None
         ngram = NGram(levels, V, end, unpredicted)
-    return Recall(V, remembered.pull, remembered.line, ngram, end, unpredicted, remembered.way)
+    return Recall(V, remembered.pull, remembered.line, ngram, end, unpredicted)
 
 
 def _levels(path: Path, grams: tuple[int, ...], V: int) -> list[Level]:  # noqa: N803

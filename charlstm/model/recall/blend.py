@@ -11,7 +11,6 @@ from charlstm.model.cells import Array
 from charlstm.model.network import Memory, Network, State, Temperature
 from charlstm.model.recall.measured import strength_of
 from charlstm.model.recall.ngram import TINY, Contexts, Real
-from charlstm.model.recall.product import powers
 from charlstm.model.recall.recall import Recall
 from charlstm.model.recall.shares import KEPT, gain, share_after
 from charlstm.model.recall.so_far import Said, gathered
@@ -50,7 +49,7 @@ class BlendState:
         lead: ``[N]``: how much the n-gram model leads, see `charlstm.model.recall.shares`.
         logits: ``[N, V]``, of the next character, in memory that the next step overwrites.
         totals: ``[N, 1]``: the logarithms of the sums by which the network's probabilities are
-            divided; ``None`` where they are not known yet, and needed for nothing but the lead.
+            divided; ``None`` where they are not known yet.
     """
 
     network: State
@@ -124,7 +123,6 @@ class Blend:
         self.end = network.end
         self.line = recall.line
         labels = () if recall.unpredicted is None else np.flatnonzero(recall.unpredicted).tolist()
-        self._labels = labels
         self._unpredicted = frozenset(labels)
         self._ones = np.ones(self.vocabulary_size, dtype=np.float32)
 
@@ -215,9 +213,8 @@ class Blend:
         """Reckon with how likely the two have found a character in each stream."""
         logits, totals = state.network.logits, state.totals
         if totals is None:
-            highest = self._highest(logits)
-            totals = np.empty((len(ids), 1))
-            totals[:] = highest + np.log(self._sums(np.exp(logits - highest)))
+            highest = logits.max(axis=1, keepdims=True)
+            totals = highest + np.log(np.exp(logits - highest).sum(axis=1, keepdims=True))
         rows: Any = np.arange(len(ids))
         read: Any = ids
         if len(ids) == 1:  # numbers instead of arrays of one
@@ -230,38 +227,31 @@ class Blend:
     def _blended(self, state: BlendState) -> BlendState:
         """Put the logits of where the parts of a state stand into it."""
         N = len(state.logits)
-        state.totals = None if self.recall.multiplies else np.empty((N, 1))
+        state.totals = np.empty((N, 1))
         shares = self.shares(state)
         # In blocks that stay in the processor's cache.
         block = max(_BLOCK // self.vocabulary_size, 1)
         for start in range(0, N, block):
             part = slice(start, start + block)
-            expected = state.logits[part]
-            if state.totals is None:
-                self._multiply(expected, part, state, shares[part])
-            else:
-                state.totals[part] = self._add(expected, part, state, shares[part])
-            self._recall(expected, part, state)
+            logits, expected = state.network.logits[part], state.logits[part]
+            highest = self._highest(logits)
+            np.subtract(logits, highest, out=expected)
+            np.exp(expected, out=expected)
+            sums = self._sums(expected)
+            state.totals[part] = highest + np.log(sums)
+            expected *= self._column(1 - shares[part]) / sums
+            self._recall(expected, part, state, shares[part])
             # A song that only repeats itself leaves nothing to all else.
             np.maximum(expected, _LEAST, out=expected)
             np.log(expected, out=expected)
             expected *= self._of(self.temperature, part)
         return state
 
-    def _add(self, expected: Array, part: slice, state: BlendState, shares: Real) -> Any:
-        """Put the sum of network and n-gram model, at the temperature, into `expected`.
-
-        Returns:
-            What `BlendState.totals` holds of the same streams.
-        """
-        logits = state.network.logits[part]
-        highest = self._highest(logits)
-        np.subtract(logits, highest, out=expected)
-        np.exp(expected, out=expected)
-        sums = self._sums(expected)
-        expected *= self._column(1 - shares) / sums
+    def _recall(self, expected: Array, part: slice, state: BlendState, shares: Real) -> None:
+        """Turn what a network expects, times its shares, into what the model does, in place."""
+        contexts, said = state.contexts.take(part), state.said.part(part)
         if self.recall.ngram is not None:
-            self.recall.ngram.add_to(expected, state.contexts.take(part), shares)
+            self.recall.ngram.add_to(expected, contexts, shares)
         # What has no probability, a label where only the n-gram model is asked, keeps next to none.
         expected += TINY
         # Where each stream has its own, what happens to one does not depend on those of the others.
@@ -272,29 +262,6 @@ class Blend:
             np.exp(expected, out=expected)
             expected *= 1 / self._sums(expected)
             expected += TINY
-        return highest + np.log(sums)
-
-    def _multiply(self, expected: Array, part: slice, state: BlendState, shares: Real) -> None:
-        """Put the product of network and n-gram model, at the temperature, into `expected`."""
-        assert self.recall.ngram is not None, "there is something to multiply with"
-        grams = np.zeros_like(expected)
-        self.recall.ngram.add_to(grams, state.contexts.take(part), np.ones(len(shares)))
-        np.maximum(grams, _LEAST, out=grams)
-        np.log(grams, out=grams)
-        a, b = powers(shares)
-        colder = self._of(1 / self.temperature, part)
-        grams *= self._column(b) * colder
-        np.multiply(state.network.logits[part], self._column(a) * colder, out=expected)
-        expected += grams
-        if self._labels:
-            expected[:, self._labels] = -np.inf
-        expected -= self._highest(expected)
-        np.exp(expected, out=expected)
-        expected *= 1 / self._sums(expected)
-
-    def _recall(self, expected: Array, part: slice, state: BlendState) -> None:
-        """Turn what is expected without the songs into what is with them, in place."""
-        contexts, said = state.contexts.take(part), state.said.part(part)
         ending = None if self.recall.ngram is None else self.recall.ngram.of_end(contexts)
         self.recall.so_far.add_to(expected, said, self.recall.pull, self.strength, ending)
 

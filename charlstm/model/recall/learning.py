@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from charlstm.model.recall.counting import count_levels
 from charlstm.model.recall.fitting import fit_pull
 from charlstm.model.recall.ngram import SMALL_ALPHABET, NGram
-from charlstm.model.recall.product import way_for
 from charlstm.model.recall.recall import MOST_CHARACTERS, Recall
 from charlstm.text.vocabulary import Ids
 
@@ -44,8 +43,7 @@ def learn_recall(
     if grams:
         ngram = count_ngram(text, vocabulary_size, end=end, unpredicted=unpredicted)
     line = 0 if newline is None else _line(text, newline, end)
-    way = way_for(vocabulary_size)
-    return Recall(vocabulary_size, pull, line, ngram, end, unpredicted, way)
+    return Recall(vocabulary_size, pull, line, ngram, end, unpredicted)
 
 
 def newest(ids: Ids, unpredicted: NDArray[np.bool_] | None = None) -> NDArray[np.integer[Any]]:

@@ -3,39 +3,18 @@
     p = (1 - share) p_network + share p_ngram,    then what the song so far adds to that
 
 with a share that follows from how well the two have just predicted, see
-`charlstm.model.recall.shares`. That is linear: the probability of a character needs nothing of all
-others, and a text is measured with one number of each part a character. Where the alphabet is small
-the two are multiplied instead, see `charlstm.model.recall.product`; that takes the network's logits
-of all characters, a stretch of the text at a time.
+`charlstm.model.recall.shares`. Linear, because then the probability of a character needs nothing of
+all others: a text is measured with one number of each part a character.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.model.recall.ngram import Real, nats_of
-from charlstm.model.recall.product import Grams
 from charlstm.model.recall.shares import gain, leads, share_after
 from charlstm.recipes.named import SHARE
-
-Logits = NDArray[np.floating[Any]] | None
-"""``[M, V]``: what a network gives to all characters; ``None`` will do where it is the sum."""
-
-
-class Surprisal(NamedTuple):
-    """Negative logarithms of what a model gives to M characters, in nats.
-
-    Attributes:
-        static: ``[M]``: of network and n-gram model.
-        whole: ``[M]``: with the song so far.
-        lead: how much the n-gram model leads after them.
-    """
-
-    static: Real
-    whole: Real
-    lead: float
 
 
 @dataclass(frozen=True)
@@ -49,25 +28,12 @@ class Measured:
         keep: by what its probability is multiplied for what the song has said so far.
         add: what is added then.
         begins: whether a song begins with it.
-        grams: what the n-gram model gives to all other characters, where network and n-gram model
-            are multiplied; ``None`` where they are added.
     """
 
     ngram: Real | None
     keep: Real
     add: Real
     begins: NDArray[np.bool_]
-    grams: Grams | None = None
-
-    def part(self, places: slice) -> "Measured":
-        """Return the same of some of the characters."""
-        return Measured(
-            None if self.ngram is None else self.ngram[places],
-            self.keep[places],
-            self.add[places],
-            self.begins[places],
-            None if self.grams is None else self.grams.part(places),
-        )
 
     def leads(self, network: Real, start: int = 0, lead: float = 0.0) -> Real:
         """Return how much the n-gram model leads before each of M characters, and after the last.
@@ -87,12 +53,7 @@ class Measured:
         return leads(gains, self.begins[part], lead)
 
     def static(
-        self,
-        network: Real,
-        share: float = SHARE,
-        start: int = 0,
-        lead: Real | None = None,
-        logits: Logits = None,
+        self, network: Real, share: float = SHARE, start: int = 0, lead: Real | None = None
     ) -> Real:
         """Return the probabilities of network and n-gram model, without the song so far.
 
@@ -101,19 +62,12 @@ class Measured:
             share: of the n-gram model, where nothing has been predicted yet.
             start: where they begin.
             lead: what `leads` returns, where that is known; it begins with none where ``None``.
-            logits: of the same characters.
         """
         if self.ngram is None:
             return network
-        part = slice(start, start + len(network))
-        if share == 1:
-            return self.ngram[part]
         lead = self.leads(network, start) if lead is None else lead
         shares = share_after(lead[:-1], share)
-        if self.grams is None:
-            return (1 - shares) * network + shares * self.ngram[part]
-        assert logits is not None, "a product is of all characters"
-        return self.grams.part(part).multiplied(logits, shares)
+        return (1 - shares) * network + shares * self.ngram[start : start + len(network)]
 
     def blended(
         self,
@@ -121,46 +75,36 @@ class Measured:
         share: float = SHARE,
         start: int = 0,
         lead: Real | None = None,
-        logits: Logits = None,
+        strength: float | None = None,
     ) -> Real:
-        """Return the probabilities of the blend; see `static`."""
-        static = self.static(network, share, start, lead, logits)
-        return self.with_song(static, strength_of(share), start)
-
-    def with_song(self, static: Real, strength: float = 1.0, start: int = 0) -> Real:
-        """Return what becomes of probabilities with what the song has said so far.
+        """Return the probabilities of the blend; see `static`.
 
         Args:
-            static: ``[M]``: without it.
-            strength: how much of the difference is made, from 0 to 1.
-            start: where they begin.
+            network: see there.
+            share: see there.
+            start: see there.
+            lead: see there.
+            strength: of the song so far; what goes with the share where ``None``.
         """
-        part = slice(start, start + len(static))
+        part = slice(start, start + len(network))
+        strength = strength_of(share) if strength is None else strength
         keep = 1 - strength * (1 - self.keep[part])
-        return keep * static + strength * self.add[part]
+        return keep * self.static(network, share, start, lead) + strength * self.add[part]
 
     def surprisal(
-        self,
-        nats: Real,
-        share: float = SHARE,
-        start: int = 0,
-        lead: float = 0.0,
-        logits: Logits = None,
-    ) -> Surprisal:
-        """Return what `static` and `blended` return as negative logarithms, and the lead after it.
+        self, nats: Real, share: float = SHARE, start: int = 0, lead: float = 0.0
+    ) -> tuple[Real, float]:
+        """Return what `blended` returns as negative logarithms, and the lead after it.
 
         Args:
             nats: ``[M]``: the negative logarithms of the network's probabilities.
-            share: see `static`.
+            share: see `blended`.
             start: see there.
             lead: before the first.
-            logits: see there.
         """
         network = np.exp(-nats)
         known = self.leads(network, start, lead)
-        static = self.static(network, share, start, known, logits)
-        whole = self.with_song(static, strength_of(share), start)
-        return Surprisal(nats_of(static), nats_of(whole), float(known[-1]))
+        return nats_of(self.blended(network, share, start, known)), float(known[-1])
 
 
 def strength_of(share: float) -> float:

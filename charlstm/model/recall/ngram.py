@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from charlstm.model.recall.counting import Level, Whole
 
 Real = NDArray[np.float64]
-Nodes = NDArray[np.signedinteger[Any]]
 
 TINY = 1e-30
 """What has no probability keeps so much of it, so that there is a logarithm."""
@@ -37,7 +36,7 @@ class Contexts:
             has read last; -1 for those that the training text does not have.
     """
 
-    nodes: Nodes
+    nodes: Whole
 
     def take(self, streams: Sequence[int] | slice) -> "Contexts":
         """Return where some of the streams stand; independent of this, unless it is a slice."""
@@ -72,7 +71,7 @@ class NGram:
         self.levels = tuple(levels)
         self.vocabulary_size = vocabulary_size
         self.end = end
-        self.unpredicted = unpredicted
+        self._unpredicted = unpredicted
         first = self.levels[0]
         even = np.ones(vocabulary_size)
         if unpredicted is not None:
@@ -145,7 +144,7 @@ class NGram:
         contexts.nodes[0, len(read) :] = -1
         return likely
 
-    def _step_many(self, nodes: Nodes, ids: Whole) -> Real:
+    def _step_many(self, nodes: Whole, ids: Whole) -> Real:
         likely = self._alone[ids]
         found = ids
         for length, (level, keys) in enumerate(zip(self.levels, self._keys, strict=True)):
@@ -165,12 +164,6 @@ class NGram:
         """Return the distribution of the next character in each stream, ``[N, V]``."""
         expected = np.zeros((len(contexts.nodes), self.vocabulary_size))
         self.add_to(expected, contexts, np.ones(len(expected)))
-        return expected
-
-    def spread(self, contexts: Contexts) -> Real:
-        """Return what `expected` does, each stream as if it were one of many."""
-        expected = np.zeros((len(contexts.nodes), self.vocabulary_size))
-        self._add_to_many(expected, contexts, np.ones(len(expected)))
         return expected
 
     def add_to(self, expected: NDArray[Any], contexts: Contexts, shares: NDArray[Any]) -> None:
@@ -265,35 +258,11 @@ class NGram:
             of: the probability of this character at each place, instead of the one that is there.
         """
         text: Whole = np.asarray(ids, dtype=np.int64)
-        if self.unpredicted is not None and (given := self.unpredicted[text]).any():
+        if self._unpredicted is not None and (given := self._unpredicted[text]).any():
             every = np.zeros(len(text))
             every[np.flatnonzero(~given)[1:]] = self._probabilities(text[~given], of)
             return every[1:]
         return self._probabilities(text, of)
-
-    def nodes(self, ids: NDArray[np.integer[Any]]) -> Nodes:
-        """Return which grams have been read after each character of a text: ``[N, K]``.
-
-        Args:
-            ids: ``[N]`` the text; what is never predicted is passed over.
-        """
-        text: Whole = np.asarray(ids, dtype=np.int64)
-        if self.unpredicted is not None and (given := self.unpredicted[text]).any():
-            after = np.concatenate((self.start().nodes, self.nodes(text[~given])))
-            every: Nodes = after[np.cumsum(~given)]
-            return every
-        found = np.full((len(text), self.order), -1, dtype=np.int32)
-        found[:, 0] = 0
-        before = np.zeros(len(text), dtype=np.int64)
-        for length, level in enumerate(self.levels[:-1], start=1):
-            read = _found(
-                _keys_of(level, self.vocabulary_size), before * self.vocabulary_size + text
-            )
-            if length > 1 and self.end is not None:
-                read[text == self.end] = -1
-            found[:, length] = read
-            before = np.concatenate(([-1], read[:-1]))
-        return found
 
     def _probabilities(self, ids: Whole, of: int | None) -> Real:
         ends = np.zeros(len(ids), dtype=bool) if self.end is None else ids == self.end

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from charlstm.model.recall.followers import LONGEST
 from charlstm.model.recall.measured import Measured
 from charlstm.model.recall.ngram import NGram, Real
-from charlstm.model.recall.product import LINEAR, PRODUCT, Grams
 from charlstm.model.recall.so_far import Pull, SoFar, follow
 from charlstm.text.vocabulary import Ids
 
@@ -36,7 +35,6 @@ class Recall:
             no lines.
         end: the id of the mark between songs; ``None`` for a text of one piece.
         unpredicted: ``[V]``: the ids that are read and never predicted; ``None`` if all are.
-        way: how a network is blended with the grams, see `charlstm.model.recall.product`.
     """
 
     vocabulary_size: int
@@ -45,12 +43,6 @@ class Recall:
     ngram: NGram | None = None
     end: int | None = None
     unpredicted: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
-    way: str = LINEAR
-
-    @property
-    def multiplies(self) -> bool:
-        """Whether network and grams are multiplied, and whole distributions are needed for it."""
-        return self.way == PRODUCT and self.ngram is not None
 
     @cached_property
     def so_far(self) -> SoFar:
@@ -65,9 +57,6 @@ class Recall:
         """
         text = np.asarray(ids[:])
         ngram = None if self.ngram is None else np.zeros(len(text) - 1)
-        nodes = None
-        if self.multiplies and self.ngram is not None:
-            nodes = np.empty((len(text) - 1, self.ngram.order), dtype=np.int32)
         keep, add = np.ones(len(text) - 1), np.zeros(len(text) - 1)
         # What is counted of the characters before, and the labels that may be among them.
         run_up = 2 * (self.so_far.reach + LONGEST)
@@ -77,14 +66,9 @@ class Recall:
             here = slice(start, start + len(piece) - 1 - skipped)
             if ngram is not None and self.ngram is not None:
                 ngram[here] = self.ngram.probabilities(piece)[skipped:]
-                if nodes is not None:
-                    nodes[here] = self.ngram.nodes(piece[:-1])[skipped:]
             keep[here], add[here] = (part[skipped:] for part in self._said(piece))
         begins = text[:-1] == (-1 if self.end is None else self.end)
-        grams = None
-        if nodes is not None and self.ngram is not None:
-            grams = Grams(self.ngram, nodes, text[1:])
-        return Measured(ngram, keep, add, begins, grams)
+        return Measured(ngram, keep, add, begins)
 
     def _said(self, text: NDArray[np.integer[Any]]) -> tuple[Real, Real]:
         """Return ``keep`` and ``add`` of each character of a text but the first."""
