@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commandline import Charlstm
+from commandline import Charlstm, python
 from terminals import terminal
 
 import charlstm as package
@@ -76,6 +76,18 @@ def test_in_a_terminal_the_text_has_colours(tmp_path: Path) -> None:
     # Black on a colour of the palette, or nothing.
     assert len(set(re.findall(r"\x1b\[30;48;5;\d+m|\x1b\[38;5;16;48;5;\d+m", text))) >= 2, text
     assert "by chance" in table
+
+
+def test_all_of_it_is_computed_without_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"  # every import of it fails from here on
+        "from charlstm.cli import main\n"
+        "main()\n"
+    )
+    for given in (["inspect"], ["inspect", "--html", "inside.html"]):
+        assert python("-c", code, *given, where=tmp_path).code == 0
+    assert (tmp_path / "inside.html").exists()
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ def make(
             "surprisal.png": workshop.surprisal,
             "curve.svg": workshop.curve,
             "compare.svg": workshop.compare,
+            "tune.svg": workshop.tune,
             "lengths.svg": workshop.lengths,
             "desk.png": workshop.desk,
             "desk-dark.png": workshop.desk_dark,

@@ -81,6 +81,13 @@ class Workshop:
             window.run(f"charlstm compare data/lyrics_zh.txt {_COMPARED} --name cells")
         return (where / "checkpoints" / "cells" / "compare.svg").read_bytes()
 
+    def tune(self) -> bytes:
+        """Return the chart of a search, which takes half an hour."""
+        chart = self._where / "checkpoints" / f"{_LYRICS.stem}-tune" / "tune.svg"
+        with shell(self._where, columns=_COLUMNS, rows=60) as window:
+            window.run("charlstm tune data/lyrics_zh.txt")
+        return chart.read_bytes()
+
     def surprisal(self) -> bytes:
         """Photograph the page on which a song that was held out is coloured by its surprise."""
         self._trained()
