@@ -9,7 +9,7 @@ import numpy as np
 
 from charlstm.checks import check_known
 from charlstm.errors import CorpusError, RunError
-from charlstm.evaluation.gates import Gates, OnProgress, look
+from charlstm.evaluation.gates import Gates, OnProgress, look, most_characters
 from charlstm.evaluation.novelty import Novelty
 from charlstm.exports.insidepage import Shown, beginning, room, write_inside
 from charlstm.machine import Machine
@@ -37,9 +37,6 @@ from charlstm.writing.written import Writing, Written
 if TYPE_CHECKING:  # what a model that only writes does without, torch above all
     from charlstm.evaluation.perplexity import Evaluation
     from charlstm.text.reading import Places, Told
-
-LOOKED_AT = 20_000
-"""What a unit follows shows on this many characters, and more would only take longer."""
 
 
 class TrainedModel:
@@ -288,14 +285,15 @@ class TrainedModel:
         """Hold the units of the network against what a reader knows of a text.
 
         Args:
-            text: see `perplexity`; no more than its first 20,000 characters are read.
+            text: see `perplexity`; no more than its first 20,000 characters are read, and of large
+                networks fewer.
             on_progress: called now and then with the number of characters read since.
 
         Raises:
             RunError: nothing was held out and no text was given.
             CorpusError: the text is too short.
         """
-        read = self._read_inside(text)[:LOOKED_AT]
+        read = self._read_inside(text)[: most_characters(self.info.recipe.architecture)]
         ids = self.info.vocabulary.encode(read)
         return look(
             self.network, ids, read, random=np.random.default_rng(0), on_progress=on_progress

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from bigrams import bigrams
 
-from charlstm.evaluation.gates import Gates, Unit, all_units, look, worth
+import charlstm.evaluation.gates as gates_module
+from charlstm.evaluation.gates import Gates, Unit, all_units, look, most_characters, worth
 from charlstm.evaluation.known import things
 from charlstm.model.network import Network
 from charlstm.recipes.architecture import Architecture
@@ -196,6 +197,24 @@ def test_what_a_unit_is_needed_for_is_what_is_lost_without_it() -> None:
         without = bits(Network(architecture, cut, 6, end=5), ids, counted)
         assert more == pytest.approx(without - whole, abs=1e-5)
         assert abs(more) > 1e-4
+
+
+def test_many_units_are_switched_off_in_several_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, ids = lstm(0.8), np.array([3, 0, 1, 2, 1, 0, 3, 2, 2, 0])
+    units = all_units(network.architecture)
+    at_once = worth(network, ids, units)
+    monkeypatch.setattr(gates_module, "_TOGETHER", 2)
+    heard: list[int] = []
+    np.testing.assert_allclose(
+        worth(network, ids, units, on_progress=heard.append), at_once, atol=1e-6
+    )
+    assert sum(heard) == gates_module.readings(len(units)) * (len(ids) - 1) == 18
+    assert worth(network, ids, []).shape == (0,)
+
+
+def test_of_large_networks_less_of_a_text_is_read() -> None:
+    assert most_characters(Architecture(hidden=512)) == 20_000
+    assert most_characters(Architecture(hidden=2048, layers=5)) == 2_000
 
 
 def test_units_have_the_names_of_the_weights() -> None:

@@ -150,9 +150,10 @@ def _what(given: str | None, model: "TrainedModel") -> str:
 
 
 def _gates(model: "TrainedModel", corpus: "Corpus | None") -> "Gates":
-    from charlstm.trained import LOOKED_AT
+    from charlstm.evaluation.gates import most_characters
 
-    length = min(len(model.measured(corpus)), LOOKED_AT)
+    most = most_characters(model.info.recipe.architecture)
+    length = min(len(model.measured(corpus)), most)
     with progress(length, "reading") as on_progress:
         return model.gates(corpus, on_progress=on_progress)
 
@@ -185,11 +186,13 @@ def _numbers(model: "TrainedModel", text: str, unit: "Unit", what: str) -> "NDAr
 def _write_page(
     output: "Output", model: "TrainedModel", corpus: "Corpus | None", title: str
 ) -> None:
+    from charlstm.evaluation.gates import most_characters
     from charlstm.exports.insidepage import reads
-    from charlstm.trained import LOOKED_AT
 
     own = model.measured(None if model.info.held_out_characters else corpus)
-    length = min(len(own), LOOKED_AT) + reads(model.info, len(model.measured(corpus)))
+    length = min(len(own), most_characters(model.info.recipe.architecture)) + reads(
+        model.info, len(model.measured(corpus))
+    )
     with progress(length, "looking inside") as on_progress:
         page = model.inside(corpus, title=title, on_progress=on_progress)
     output.write(page)

@@ -27,6 +27,9 @@ OnProgress = Callable[[int], object]
 CLOSELY = 0.7
 """From this correlation on, one explains half of what varies in the other: it follows closely."""
 
+# What a unit follows shows on so many characters, and more would only take longer; of many units
+# fewer, so that no more numbers than this are kept of all of them.
+_MOST_CHARACTERS, _MOST_NUMBERS = 20_000, 20_480_000
 # So many characters are read between two looks.
 _PIECE = 500
 # How often the text is put together anew, and how long the pieces are.
@@ -34,6 +37,9 @@ _SHUFFLES = 100
 _SHORTEST, _LONGEST = 20, 80
 # Chance is what is surpassed in one of twenty shuffles.
 _RARELY = 0.95
+# So many units are switched off in one reading, each in a stream of its own: more would take more
+# memory and no less time.
+_TOGETHER = 512
 # A unit that varies less than this does not vary.
 _STILL = 1e-6
 # No unit is said to remember more than a million characters.
@@ -60,6 +66,12 @@ def all_units(architecture: Architecture) -> list[Unit]:
     """Return all units of a network, layer by layer."""
     layers, hidden = architecture.layers, architecture.hidden
     return [Unit(layer, number) for layer in range(layers) for number in range(hidden)]
+
+
+def most_characters(architecture: Architecture) -> int:
+    """Return how many characters of a text are enough to see what units follow."""
+    units = architecture.layers * architecture.hidden
+    return min(_MOST_CHARACTERS, max(_MOST_NUMBERS // units, 2))
 
 
 @dataclass(frozen=True)
@@ -233,11 +245,30 @@ def worth(
         ids: ``[N]`` the text, N >= 2.
         units: those to switch off, each by itself.
         unpredicted: ``[V]``: the ids that are read and not counted; ``None`` if all are.
-        on_progress: called with 1 after each character.
+        on_progress: called with 1 after each character that is read; see `readings`.
 
     Returns:
         Of each unit, bits a character; below 0 where the network does better without.
     """
+    groups = [units[start : start + _TOGETHER] for start in range(0, len(units), _TOGETHER)]
+    found = [_without(network, ids, group, unpredicted, on_progress) for group in groups]
+    more: NDArray[np.float64] = np.concatenate([*found, np.zeros(0)])
+    return more
+
+
+def readings(units: int) -> int:
+    """Return how often `worth` reads a text to switch off so many units."""
+    return math.ceil(units / _TOGETHER)
+
+
+def _without(
+    network: Network,
+    ids: NDArray[np.integer],
+    units: Sequence[Unit],
+    unpredicted: NDArray[np.bool_] | None,
+    on_progress: OnProgress,
+) -> NDArray[np.float64]:
+    """Return what `worth` does of units that are switched off in one reading."""
     off = network.without([(unit.layer, unit.number) for unit in units])
     state = off.start(len(units) + 1)  # the last has all its units
     nats, counted = np.zeros(len(units) + 1), 0

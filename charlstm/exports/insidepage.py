@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.evaluation.gates import Gates, OnProgress, all_units, worth
+from charlstm.evaluation.gates import Gates, OnProgress, all_units, readings, worth
 from charlstm.evaluation.highlight import SONG_END
 from charlstm.exports.standalone import as_base64, as_json, assemble, language
 from charlstm.model.inside import Inside, Steps
@@ -143,8 +143,8 @@ def reads(info: RunInfo, characters: int) -> int:
     What is read to find out what units follow comes besides.
     """
     architecture = info.recipe.architecture
-    shown = min(characters, room(architecture))
-    return shown + _over(shown, architecture.layers * architecture.hidden) - 1
+    shown, units = min(characters, room(architecture)), architecture.layers * architecture.hidden
+    return shown + (_over(shown, units) - 1) * readings(units)
 
 
 def _over(characters: int, units: int) -> int:
