@@ -189,10 +189,10 @@ def _write_page(
     from charlstm.evaluation.gates import most_characters
     from charlstm.exports.insidepage import reads
 
-    own = model.measured(None if model.info.held_out_characters else corpus)
-    length = min(len(own), most_characters(model.info.recipe.architecture)) + reads(
-        model.info, len(model.measured(corpus))
-    )
+    info = model.info
+    looked_at = model.measured(None if info.held_out_characters else corpus)
+    length = min(len(looked_at), most_characters(info.recipe.architecture))
+    length += reads(info, len(model.measured(corpus)))
     with progress(length, "looking inside") as on_progress:
         page = model.inside(corpus, title=title, on_progress=on_progress)
     output.write(page)
