@@ -1,8 +1,7 @@
-import contextlib
 import csv
-import os
 import re
 import signal
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from faults.commands import Commands
 from faults.patience import until
 from rich.cells import cell_len
 from songs import LYRICS
+from terminals import terminal
 
 import charlstm
 from charlstm.runs.directory import RunDirectory
@@ -125,26 +125,12 @@ def test_a_search_that_was_interrupted_goes_on_when_the_command_is_repeated(
 
 
 @pytest.mark.parametrize("columns", [40, 80])
-def test_on_a_terminal_there_is_one_bar_and_everything_fits(
-    columns: int, tmp_path: Path, commands: Commands
-) -> None:
-    import fcntl
-    import pty
-    import struct
-    import termios
-
+def test_on_a_terminal_there_is_one_bar_and_everything_fits(columns: int, tmp_path: Path) -> None:
     (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
-    terminal, side = pty.openpty()
-    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("4H", 30, columns, 0, 0))
-    command = commands.start("tune", "song.txt", *SMALL, where=tmp_path, errors=side, out=side)
-    os.close(side)
-    shown = b""
-    with contextlib.suppress(OSError):  # Linux: the other side has closed
-        while piece := os.read(terminal, 4096):
-            shown += piece
-    os.close(terminal)
-    assert command.end().code == 0, shown.decode()
-    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown.decode()).replace("\r\n", "\n")
+    command = [sys.executable, "-m", "charlstm", "tune", "song.txt", *SMALL]
+    with terminal(command, tmp_path, COLUMNS=str(columns)) as screen:
+        assert screen.end() == 0, screen.shown
+    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.shown)
     assert re.search(r"trial-001 · best [\d.]+ *\|", plain) or columns == 40
     rows = [row for line in plain.split("\n") for row in line.split("\r")]
     too_wide = [row for row in rows if cell_len(row.rstrip()) > columns]
