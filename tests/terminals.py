@@ -95,13 +95,14 @@ def terminal(
         environment: further variables.
     """
     ours, theirs = pty.openpty()
+    known = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "COLUMNS": "100", **environment}
     if height:
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", height, 100, 0, 0))
-    known = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "COLUMNS": "100"}
+        size = struct.pack("4H", height, int(known["COLUMNS"]), 0, 0)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
     with subprocess.Popen(
         command,
         cwd=where,
-        env={**os.environ, **known, **environment},
+        env={**os.environ, **known},
         stdin=theirs,
         stdout=output or theirs,
         stderr=theirs,

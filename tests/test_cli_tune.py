@@ -128,7 +128,7 @@ def test_a_search_that_was_interrupted_goes_on_when_the_command_is_repeated(
 def test_on_a_terminal_there_is_one_bar_and_everything_fits(columns: int, tmp_path: Path) -> None:
     (tmp_path / "song.txt").write_text(LYRICS, encoding="utf-8")
     command = [sys.executable, "-m", "charlstm", "tune", "song.txt", *SMALL]
-    with terminal(command, tmp_path, COLUMNS=str(columns)) as screen:
+    with terminal(command, tmp_path, height=30, COLUMNS=str(columns)) as screen:
         assert screen.end() == 0, screen.shown
     plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.shown)
     assert re.search(r"trial-001 · best [\d.]+ *\|", plain) or columns == 40
