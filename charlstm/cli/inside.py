@@ -52,14 +52,14 @@ class Coloured:
     numbers: "NDArray[np.float32]"
 
 
-def draw(page: Coloured, gates: "Gates", needed: "dict[Unit, float]", measured: str) -> None:
+def draw(coloured: Coloured, gates: "Gates", needed: "dict[Unit, float]", measured: str) -> None:
     """Print the text, coloured, and the units that follow something."""
     from rich.text import Text
 
     console = results()
     with console.capture() as drawn:
         if console.color_system:  # without colours there is nothing to see
-            _print_text(console, page)
+            _print_text(console, coloured)
         title = f"what units follow, over {count(gates.characters, 'character')}: {measured}"
         console.print(Text(visible(title), style="bold"))
         console.print()
@@ -115,17 +115,17 @@ def _sentences(gates: "Gates") -> Iterator[str]:
     )
 
 
-def _print_text(console: "Console", page: Coloured) -> None:
+def _print_text(console: "Console", coloured: Coloured) -> None:
     from rich.text import Text
 
-    is_gate = page.what in _GATES
-    largest = 1.0 if is_gate else max(float(abs(page.numbers).max()), 1e-6)
-    title = f"{page.title}, coloured by {page.what} of unit {page.unit}"
-    if page.cut:
+    is_gate = coloured.what in _GATES
+    largest = 1.0 if is_gate else max(float(abs(coloured.numbers).max()), 1e-6)
+    title = f"{coloured.title}, coloured by {coloured.what} of unit {coloured.unit}"
+    if coloured.cut:
         title = f"the beginning of {title}"
     console.print(Text(visible(title), style="bold"))
-    console.print(_colored(page.text, page.numbers / largest, is_gate))
-    key = Text.assemble(("\n" + page.what + ": ", "dim"))
+    console.print(_colored(coloured.text, coloured.numbers / largest, is_gate))
+    key = Text.assemble(("\n" + coloured.what + ": ", "dim"))
     sizes = (1.0, *_STEPS[1:], 0.0)
     for share in (*(() if is_gate else (-size for size in sizes[:-1])), *reversed(sizes)):
         key.append(f" {share * largest:.2f} ", style=_style(share, is_gate))

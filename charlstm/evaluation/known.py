@@ -11,15 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.text.scripts import HAN, LATIN
 from charlstm.text.songs import END
 
 _CLOSING = {"(": ")", "[": "]", "{": "}", "（": "）", "【": "】", "〔": "〕", "［": "］"}
 _CLOSING |= {"《": "》", "〈": "〉"}
 # Single quotation marks are left out: most of them are apostrophes.
 _QUOTES = {"“": "”", "「": "」", "『": "』", "«": "»", "„": "“", '"': '"', "＂": "＂"}
-_HAN = re.compile("[\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_LATIN = re.compile("[A-Za-zÀ-ÖØ-öø-ɏḀ-ỿＡ-Ｚａ-ｚ]")
-_WORD = re.compile(f"(?:{_LATIN.pattern}|['’])+")
+_WORD = re.compile(f"(?:{LATIN.pattern}|['’])+")
 # What is so rare in a text, or so common, that its figure would be that of a few places.
 _FEWEST = 20
 
@@ -67,8 +66,8 @@ def _all(text: str) -> Iterator[tuple[str, NDArray[np.float32]]]:
     yield "after punctuation", _numbers(_after_punctuation(text))
     yield "place in the word", _numbers(_in_word(text))
     yield "capital letter", _numbers([character.isupper() for character in text])
-    yield "Latin letter", _numbers([_LATIN.match(character) is not None for character in text])
-    yield "Han character", _numbers([_HAN.match(character) is not None for character in text])
+    yield "Latin letter", _numbers([LATIN.match(character) is not None for character in text])
+    yield "Han character", _numbers([HAN.match(character) is not None for character in text])
 
 
 def _numbers(values: list[int] | list[bool]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from charlstm.evaluation.gates import Gates, OnProgress, all_units, readings, worth
 from charlstm.evaluation.highlight import SONG_END
 from charlstm.exports.standalone import as_base64, as_json, assemble, language
-from charlstm.model.inside import Inside, Steps
+from charlstm.model.inside import LETTERS, QUANTITIES, Inside, Steps
 from charlstm.model.network import Network
 from charlstm.recipes.architecture import Architecture
 from charlstm.runs.info import RunInfo
@@ -51,7 +51,9 @@ class Shown(NamedTuple):
 
 def room(architecture: Architecture) -> int:
     """Return how many characters of a text a page has room for."""
-    states = len(_arrays(architecture.cell)) * architecture.layers * architecture.hidden
+    # What goes into each gate, and the memory, unless that follows from it.
+    arrays = {*LETTERS[architecture.cell], QUANTITIES[architecture.cell][0]}
+    states = len(arrays) * architecture.layers * architecture.hidden
     return min(_CHARACTERS, max(_BYTES // states, 1))
 
 
@@ -102,6 +104,7 @@ def write_inside(
         "title": shown.title,
         "model": architecture.title,
         "cell": architecture.cell,
+        "quantities": QUANTITIES[architecture.cell],
         "layers": architecture.layers,
         "hidden": architecture.hidden,
         "language": language(vocabulary),
@@ -150,17 +153,6 @@ def reads(info: RunInfo, characters: int) -> int:
 def _over(characters: int, units: int) -> int:
     """Return how many characters are read to find out what each unit is needed for."""
     return min(characters, max(_READ // units, 2))
-
-
-def _arrays(cell: str) -> tuple[str, ...]:
-    """Return what must be known of every step of a cell: what goes into its gates, its memory."""
-    return {
-        "lstm": ("i", "f", "g", "o", "c"),
-        "peephole": ("i", "f", "g", "o", "c"),
-        "coupled": ("f", "g", "o", "c"),
-        "gru": ("r", "z", "n", "h"),
-        "rnn": ("h",),
-    }[cell]
 
 
 def _states(inside: Inside) -> tuple[list[Any], bytes]:

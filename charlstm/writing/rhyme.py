@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 
 from charlstm.errors import MissingLibraryError, RecipeError, Setting
+from charlstm.text.scripts import HAN, LATIN
 from charlstm.text.vocabulary import Vocabulary
 
 # The finals of standard Chinese as pypinyin spells them when it is strict: v for ü, iou for iu, and
@@ -32,8 +33,6 @@ _FINALS = {
 }
 _TRACK = {final: track for track, finals in _FINALS.items() for final in finals.split()}
 
-_HAN = re.compile("[\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_LATIN = re.compile("[A-Za-zÀ-ÖØ-öø-ɏḀ-ỿＡ-Ｚａ-ｚ]")
 _APOSTROPHES = ("'", "’")
 _OPENED = re.compile(r"(?<!\w)['‘]")
 _WORD = re.compile("[a-z]+('[a-z]+)*'?")
@@ -100,7 +99,7 @@ def require_rhyming_language(vocabulary: Vocabulary, words: frozenset[str] | Non
 
 def _script(character: str) -> str | None:
     """Return what a letter is written in; ``None`` for what is none."""
-    if _HAN.match(character):
+    if HAN.match(character):
         return "Han"
     if "\u3041" <= character <= "\u30ff":
         return "kana"
@@ -108,7 +107,7 @@ def _script(character: str) -> str | None:
         return None
     if character.isascii():
         return "plain"
-    if _LATIN.match(character):
+    if LATIN.match(character):
         return "plain" if unicodedata.normalize("NFKC", character).isascii() else "accented"
     return unicodedata.name(character, "other").partition(" ")[0].capitalize()
 
@@ -130,16 +129,16 @@ def ending(line: str) -> tuple[int, int]:
     """
     end = len(line)
     # isalnum alone knows only the ideographs of its own version of Unicode.
-    while end and not (line[end - 1].isalnum() or _HAN.match(line[end - 1])):
+    while end and not (line[end - 1].isalnum() or HAN.match(line[end - 1])):
         end -= 1
     if not end:
         return len(line), len(line)
-    if _HAN.match(line[end - 1]):
+    if HAN.match(line[end - 1]):
         return end - 1, end
     start = end
     while start and (
-        _LATIN.match(line[start - 1])
-        or (start > 1 and line[start - 1] in _APOSTROPHES and _LATIN.match(line[start - 2]))
+        LATIN.match(line[start - 1])
+        or (start > 1 and line[start - 1] in _APOSTROPHES and LATIN.match(line[start - 2]))
     ):
         start -= 1
     if start == end:
@@ -172,7 +171,7 @@ def _sounds(line: str) -> frozenset[str]:
     start, end = ending(line)
     if start == end:
         return frozenset()
-    if not _HAN.match(line[start]):
+    if not HAN.match(line[start]):
         return _word_sounds(line[start:end])
     from pypinyin import Style, lazy_pinyin
 
@@ -246,7 +245,7 @@ def _han(characters: str) -> dict[str, list[str]]:
     """Return the Han characters among `characters` by their tracks."""
     from pypinyin import Style, lazy_pinyin
 
-    han = _HAN.findall(characters)
+    han = HAN.findall(characters)
     # A list is read item by item, without looking for phrases across items.
     finals = lazy_pinyin(han, style=Style.FINALS, strict=True)
     by_track: dict[str, list[str]] = {}

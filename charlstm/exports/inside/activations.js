@@ -3,15 +3,7 @@
 // A byte is a place on a curve: q = 127 log(1 + s|x|) / log(1 + s m) with the sign of x, where m is
 // the largest number of its unit, so that numbers near 0 are told more exactly than large ones.
 
-/** What can be shown of a unit, by the letters of equations.py; the state first. */
-const SHOWN = {
-  lstm: ["c", "h", "i", "f", "o", "g", "kept", "written"],
-  peephole: ["c", "h", "i", "f", "o", "g", "kept", "written"],
-  coupled: ["c", "h", "f", "o", "g", "kept", "written"],
-  gru: ["h", "r", "z", "n", "kept", "written"],
-  rnn: ["h"],
-};
-/** Those from 0 to 1; all others are symmetric about 0. */
+/** What is from 0 to 1; all else is symmetric about 0. */
 const GATES = new Set(["i", "f", "o", "r", "z"]);
 
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));

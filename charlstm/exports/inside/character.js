@@ -66,7 +66,6 @@ function drawEquations(activations, told, layer, unit, t) {
   byId("inside-is").textContent = say("inside-is", { sum: INSIDE[told.cell] });
 }
 
-
 function cell(name, text) {
   const element = document.createElement("span");
   [element.className, element.textContent] = [name, text];

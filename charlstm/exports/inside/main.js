@@ -20,7 +20,7 @@ class Inside {
     const [, layer, unit] = told.followed[0] ?? [];
     const most = byNeed(told)[0];
     [this.layer, this.unit] = layer === undefined ? [most.layer, most.unit] : [layer, unit];
-    this.shown = SHOWN[told.cell][0];
+    this.shown = told.quantities[0];
     this.pinned = Math.min(this.sheet.letters.length - 1, 8);
     this.phrase = null;
     this.next = null; // the next character whose logit is looked at
@@ -159,7 +159,7 @@ class Inside {
 function furnish(told) {
   sayAll();
   byId("text").lang = told.language;
-  for (const shown of SHOWN[told.cell]) {
+  for (const shown of told.quantities) {
     const button = byId("shown").appendChild(document.createElement("button"));
     [button.type, button.value, button.textContent] = ["button", shown, say(shown)];
   }
