@@ -299,6 +299,20 @@ class TrainedModel:
             self.network, ids, read, random=np.random.default_rng(0), on_progress=on_progress
         )
 
+    @property
+    def held_out_title(self) -> str:
+        """What the held-out text is called in a report."""
+        return f"held-out text of {self.directory.name}"
+
+    def held_against(
+        self, text: str | Corpus | None, title: str
+    ) -> tuple[str | Corpus | None, str]:
+        """Return what the units are best held against, and what it is called.
+
+        That is what nobody has learned, if there is any; else the text that is given.
+        """
+        return (None, self.held_out_title) if self.info.held_out_characters else (text, title)
+
     def _read_inside(self, text: str | Corpus | None) -> str:
         read = self.measured(text)
         if len(read) < 2:
@@ -316,7 +330,7 @@ class TrainedModel:
 
         Args:
             text: see `perplexity`.
-            title: what it is called; as the run calls its held-out text where ``None``.
+            title: what it is called; `held_out_title` where ``None``.
             on_progress: called now and then with the number of characters read since; see
                 `charlstm.exports.insidepage.reads`.
 
@@ -324,13 +338,11 @@ class TrainedModel:
             RunError: nothing was held out and no text was given.
             CorpusError: the text is too short.
         """
-        own = f"held-out text of {self.directory.name}"
-        # Units are held against what nobody has learned, if there is any.
-        held_out = self.info.held_out_characters > 0
-        measured = own if held_out else title or own
-        gates = self.gates(None if held_out else text, on_progress=on_progress)
+        title = title or self.held_out_title
+        against, measured = self.held_against(text, title)
+        gates = self.gates(against, on_progress=on_progress)
         most = room(self.info.recipe.architecture)
-        shown = Shown(title or own, beginning(self._read_inside(text), most), gates, measured)
+        shown = Shown(title, beginning(self._read_inside(text), most), gates, measured)
         page = (self.info, self.network, self.directory.name, shown)
         return write_inside(*page, on_progress=on_progress)
 

@@ -102,12 +102,10 @@ def inspect(
         return
     chosen = None if unit is None else _unit(unit, model)
     what = _what(show, model)
-    # Units are held against what nobody has learned, if there is any.
-    held_out = model.info.held_out_characters > 0
-    measured = f"held-out text of {model.directory.name}" if held_out else title
-    looked_at = None if held_out else corpus
-    gates = _gates(model, looked_at)
-    needed = _needed(model, gates, model.measured(looked_at))
+    against, measured = model.held_against(corpus, title)
+    compared = model.measured(against)
+    gates = _gates(model, against, len(compared))
+    needed = _needed(model, gates, compared)
     if as_json:
         write_json(_told(model, gates, needed, measured))
         return
@@ -149,13 +147,12 @@ def _what(given: str | None, model: "TrainedModel") -> str:
     return given or known[0]
 
 
-def _gates(model: "TrainedModel", corpus: "Corpus | None") -> "Gates":
+def _gates(model: "TrainedModel", text: "str | Corpus | None", length: int) -> "Gates":
     from charlstm.evaluation.gates import most_characters
 
     most = most_characters(model.info.recipe.architecture)
-    length = min(len(model.measured(corpus)), most)
-    with progress(length, "reading") as on_progress:
-        return model.gates(corpus, on_progress=on_progress)
+    with progress(min(length, most), "reading") as on_progress:
+        return model.gates(text, on_progress=on_progress)
 
 
 def _needed(model: "TrainedModel", gates: "Gates", text: str) -> "dict[Unit, float]":
@@ -190,8 +187,8 @@ def _write_page(
     from charlstm.exports.insidepage import reads
 
     info = model.info
-    looked_at = model.measured(None if info.held_out_characters else corpus)
-    length = min(len(looked_at), most_characters(info.recipe.architecture))
+    against, _ = model.held_against(corpus, title)
+    length = min(len(model.measured(against)), most_characters(info.recipe.architecture))
     length += reads(info, len(model.measured(corpus)))
     with progress(length, "looking inside") as on_progress:
         page = model.inside(corpus, title=title, on_progress=on_progress)

@@ -20,7 +20,7 @@ def read_text(
 ) -> "tuple[Corpus | None, str]":
     """Return a TEXT and what it is called; ``None`` where it is the model's held-out text."""
     if not text:
-        return None, f"held-out text of {model.directory.name}"
+        return None, model.held_out_title
     corpus = model.read_corpus(text, encoding=told_encoding(encoding), field=field)
     say_guesses(corpus.sources)
     say_left_out(corpus.sources)

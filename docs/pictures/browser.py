@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from PIL import Image
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # No sandbox, because this may run as root; and nothing that asks others by itself.
@@ -30,6 +30,8 @@ _ARGUMENTS = [
     "--disable-sync",
 ]
 _ENDING_SECONDS = 60
+# For what takes a moment, in milliseconds.
+_PATIENCE = 60_000
 
 
 def chromium() -> str:
@@ -107,6 +109,38 @@ class Serving:
         self._process.wait(_ENDING_SECONDS)
         assert self._process.stdout is not None
         self._process.stdout.close()
+
+
+@contextmanager
+def opened(file: Path, width: int, height: int, scale: float) -> Iterator["Page"]:
+    """Open a page that stands alone, from the disk, by day and in English.
+
+    Args:
+        file: the page.
+        width: of the window, in the page's own pixels.
+        height: of the window.
+        scale: of the picture, for each of these.
+    """
+    with browsing() as browser:
+        page = browser.new_page(
+            viewport={"width": width, "height": height},
+            device_scale_factor=scale,
+            color_scheme="light",
+            locale="en-GB",
+        )
+        page.set_default_timeout(_PATIENCE)
+        page.goto(file.as_uri())
+        page.wait_for_selector("[data-ready]")
+        yield page
+
+
+def photograph(page: "Page", colors: int) -> bytes:
+    """Return a picture of what a page shows, with nothing pointed at."""
+    page.evaluate("document.activeElement.blur()")
+    page.mouse.move(0, 0)
+    page.evaluate("document.fonts.ready")
+    with Image.open(io.BytesIO(page.screenshot())) as shown:
+        return png(shown.convert("RGB"), colors)
 
 
 def png(image: Image.Image, colors: int) -> bytes:

@@ -1,14 +1,10 @@
 """Pictures of the page that shows the inside of a model, opened from the disk."""
 
-import io
 from pathlib import Path
 
-from PIL import Image
-
-from docs.pictures.browser import browsing, png
+from docs.pictures.browser import opened, photograph
 
 _WIDTH, _HEIGHT, _COLORS = 1200, 700, 224
-_PATIENCE = 60_000
 
 
 def draw_inside(file: Path, thing: str, phrase: str) -> bytes:
@@ -19,23 +15,10 @@ def draw_inside(file: Path, thing: str, phrase: str) -> bytes:
         thing: that the unit follows.
         phrase: of the text; its last character is pinned, and it is chosen.
     """
-    with browsing() as browser:
-        page = browser.new_page(
-            viewport={"width": _WIDTH, "height": _HEIGHT},
-            device_scale_factor=1.5,
-            color_scheme="light",
-            locale="en-GB",
-        )
-        page.set_default_timeout(_PATIENCE)
-        page.goto(file.as_uri())
-        page.wait_for_selector("[data-ready]")
+    with opened(file, _WIDTH, _HEIGHT, scale=1.5) as page:
         page.locator("#followed tr", has_text=thing).locator("button").click()
         page.evaluate(_CHOOSE, phrase)
-        page.evaluate("document.activeElement.blur()")
-        page.mouse.move(0, 0)
-        page.evaluate("document.fonts.ready")
-        with Image.open(io.BytesIO(page.screenshot())) as opened:
-            return png(opened.convert("RGB"), _COLORS)
+        return photograph(page, _COLORS)
 
 
 _CHOOSE = """phrase => {
