@@ -175,11 +175,18 @@ class NGram:
             shares: ``[N]``, of each distribution.
         """
         if len(expected) == 1:
-            self._add_to_one(expected[0], contexts.known()[0], float(shares[0]))
+            self.add_after(expected[0], contexts.known()[0], float(shares[0]))
         else:
             self._add_to_many(expected, contexts, shares)
 
-    def _add_to_one(self, expected: NDArray[Any], nodes: list[int], share: float) -> None:
+    def add_after(self, expected: NDArray[Any], nodes: list[int], share: float) -> None:
+        """Add a share of the distribution of the next character in one stream.
+
+        Args:
+            expected: ``[V]``, in float32 or float64, in one piece.
+            nodes: where the stream stands, of `Contexts.known`.
+            share: of the distribution.
+        """
         numbers = memory_of(expected)
         for length in range(len(nodes) - 1, self._short, -1):
             symbols, starts, shares, kept = self._tables[length]
@@ -228,12 +235,13 @@ class NGram:
 
     def of_end(self, contexts: Contexts) -> Real:
         """Return how likely the song ends in each stream, ``[N]``; 0 in a text of one piece."""
-        if self.end is None:
-            return np.zeros(len(contexts.nodes))
-        return np.array([self._end_after(nodes, self.end) for nodes in contexts.known()])
+        return np.array([self.end_after(nodes) for nodes in contexts.known()])
 
-    def _end_after(self, nodes: list[int], end: int) -> float:
-        """Return how likely the song ends after a context, which may have come before."""
+    def end_after(self, nodes: list[int]) -> float:
+        """Return how likely the song ends after one context; 0 in a text of one piece."""
+        end = self.end
+        if end is None:
+            return 0.0
         key = (len(nodes), nodes[-1])
         likely = self._ends.get(key)
         if likely is None:

@@ -170,9 +170,9 @@ class SoFar:
             self._forget(said, np.flatnonzero(column == self.end))
 
     def _count(self, said: Said, ids: Sequence[int], by: int) -> None:
-        for counts, character in zip(said.counts, ids, strict=True):
+        for stream, character in enumerate(ids):
             if character < self.vocabulary_size:
-                counts[character] += by
+                said.counts[stream, character] += by
 
     def _forget(self, said: Said, ended: NDArray[np.intp]) -> None:
         said.ids[ended] = self.vocabulary_size
@@ -226,43 +226,44 @@ class SoFar:
             return
         if ending is None or self.end is None:
             ending = np.zeros(len(expected))
-        left: Real | float
         if said.is_alone:
-            followers = self._followers(said)
-            left = _add_to_one(expected[0], said, followers, pull, strength, float(ending[0]))
-        else:
-            left = _add_to_many(expected, said, self._alike(said), pull, strength, ending)
+            self.add_to_one(expected[0], said, pull, strength, float(ending[0]))
+            return
+        left = _add_to_many(expected, said, self._alike(said), pull, strength, ending)
         if self.end is not None:
             expected[:, self.end] += (left * ending).astype(expected.dtype)
 
+    def add_to_one(
+        self, expected: NDArray[Any], said: Said, pull: Pull, strength: float, ending: float
+    ) -> None:
+        """Do what `add_to` does, for a stream that is alone.
 
-def _add_to_one(
-    expected: NDArray[Any],
-    said: Said,
-    followers: Followers,
-    pull: Pull,
-    strength: float,
-    ending: float,
-) -> float:
-    """Add all but the end; return how much is added in all. See `SoFar.add_to`.
+        Few characters followed the longer contexts: numbers are faster than arrays of few.
 
-    Few characters followed the longer contexts: numbers are faster than arrays of few.
-    """
-    rows, D = followers.here(), pull.discount
-    keep, weights = 1.0, list[float]()
-    for k in range(len(rows) - 1, -1, -1):
-        # The shortest context was followed by all that was said.
-        total = pull.pulls[k] + (sum(rows[k].values()) if k else len(followers))
-        weights.append(strength * (1 - ending) * keep / total)
-        keep *= (pull.pulls[k] + D * len(rows[k])) / total
-    expected *= 1 - strength * (1 - keep)
-    if rows:
-        expected += _discounted(said.counts[0], weights.pop(), D, expected.dtype)
-    numbers = memory_of(expected)
-    for row, weight in zip(rows[1:], reversed(weights), strict=True):
-        for character, number in row.items():
-            numbers[character] += weight * (number - D)
-    return strength * (1 - keep)
+        Args:
+            expected: ``[V]``, in float32 or float64, in one piece.
+            said: what its song has said, see `Said.is_alone`.
+            pull: of the text.
+            strength: how much of the difference is made, from 0 to 1.
+            ending: how likely the n-gram model finds the end of the song; 0 where there is none.
+        """
+        followers, D = self._followers(said), pull.discount
+        rows = followers.here()
+        keep, weights = 1.0, list[float]()
+        for k in range(len(rows) - 1, -1, -1):
+            # The shortest context was followed by all that was said.
+            total = pull.pulls[k] + (sum(rows[k].values()) if k else len(followers))
+            weights.append(strength * (1 - ending) * keep / total)
+            keep *= (pull.pulls[k] + D * len(rows[k])) / total
+        expected *= 1 - strength * (1 - keep)
+        if rows:
+            expected += _discounted(said.counts[0], weights.pop(), D, expected.dtype)
+        numbers = memory_of(expected)
+        for row, weight in zip(rows[1:], reversed(weights), strict=True):
+            for character, number in row.items():
+                numbers[character] += weight * (number - D)
+        if self.end is not None:
+            numbers[self.end] += strength * (1 - keep) * ending
 
 
 def _discounted(
