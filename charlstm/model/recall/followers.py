@@ -24,6 +24,7 @@ class Followers:
         self._rows: dict[str, dict[int, int]] = {}
         self._last = ""
         self._contexts = [""]
+        self._here: list[dict[int, int]] = []
         self._counted: deque[tuple[list[str], int]] = deque()
 
     def __len__(self) -> int:
@@ -36,13 +37,7 @@ class Followers:
         Returns:
             Of the contexts of each length, the shortest first, as far as they have come before.
         """
-        found = []
-        for context in self._contexts:
-            row = self._rows.get(context)
-            if row is None:
-                break
-            found.append(row)
-        return found
+        return self._here
 
     def read(self, character: int) -> None:
         """Read one character, by its id."""
@@ -51,18 +46,22 @@ class Followers:
             self._counted.clear()
             self._last = ""
         else:
-            for context in self._contexts:
-                row = self._rows.get(context)
-                if row is None:
-                    self._rows[context] = {character: 1}
-                else:
-                    row[character] = row.get(character, 0) + 1
+            for row in self._here:
+                row[character] = row.get(character, 0) + 1
+            for context in self._contexts[len(self._here) :]:
+                self._rows[context] = {character: 1}
             self._counted.append((self._contexts, character))
             if len(self._counted) > self._reach:
                 self._forget(*self._counted.popleft())
             self._last = (self._last + chr(character))[-LONGEST:]
         n, last = len(self._last), self._last
         self._contexts = [last[n - length :] for length in LENGTHS if length <= n]
+        self._here = []
+        for context in self._contexts:
+            known = self._rows.get(context)
+            if known is None:
+                break  # a longer one has not come before either
+            self._here.append(known)
 
     def _forget(self, contexts: list[str], character: int) -> None:
         """Take what followed at one place off the counts."""
