@@ -1,5 +1,8 @@
 """Models in one page, opened from the disk in a real browser, and the same models in NumPy."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,9 +10,13 @@ import numpy as np
 
 from charlstm.exports.onepage import rounded, write_page
 from charlstm.model.network import Network
+from charlstm.model.recall.learning import learn_recall
+from charlstm.model.recall.recall import Recall
 from charlstm.recipes.architecture import Architecture
+from charlstm.recipes.named import SHARE
 from charlstm.recipes.recipe import Recipe
 from charlstm.runs.info import RunInfo
+from charlstm.runs.remembered import Remembered
 from charlstm.runs.tensors import Arrays
 from charlstm.text.corpus import TextOptions
 from charlstm.text.labels import Labels
@@ -65,12 +72,37 @@ def a_model(
     return info, {name: array.astype(np.float32) for name, array in weights.items()}
 
 
-def in_numpy(info: RunInfo, weights: Arrays) -> Sampler:
+def remembering(
+    model: tuple[RunInfo, Arrays], text: str, *, share: float = SHARE, grams: bool = True
+) -> tuple[tuple[RunInfo, Arrays], Recall]:
+    """Return a model that remembers a text, and what it remembers of it.
+
+    Args:
+        model: what `a_model` returns.
+        text: with the marks that are read in it.
+        share: of the grams.
+        grams: whether they are kept.
+    """
+    info, weights = model
+    vocabulary = info.vocabulary
+    recall = learn_recall(
+        vocabulary.encode(text),
+        len(vocabulary),
+        newline=int(vocabulary.encode("\n")[0]) if "\n" in vocabulary else None,
+        end=vocabulary.end,
+        unpredicted=vocabulary.unpredicted,
+        grams=grams,
+    )
+    recipe = replace(info.recipe, recall=share)
+    return (replace(info, recipe=recipe, recall=Remembered.of(recall)), weights), recall
+
+
+def in_numpy(info: RunInfo, weights: Arrays, recall: Recall | None = None) -> Sampler:
     """Return what writes with the weights that a page has."""
     vocabulary = info.vocabulary
     halves = {name: array.astype(np.float32) for name, array in rounded(weights).items()}
     network = Network(info.recipe.architecture, halves, len(vocabulary), vocabulary.end)
-    return make_sampler(network, None, 0.0, info)
+    return make_sampler(network, recall, info.share(), info)
 
 
 class OnePage:
@@ -82,9 +114,14 @@ class OnePage:
     """
 
     def __init__(
-        self, browser: "Browser", file: Path, model: tuple[RunInfo, Arrays], **options: Any
+        self,
+        browser: "Browser",
+        file: Path,
+        model: tuple[RunInfo, Arrays],
+        recall: Recall | None = None,
+        **options: Any,
     ) -> None:
-        file.write_bytes(write_page(*model, file.stem))
+        file.write_bytes(write_page(*model, file.stem, recall))
         self.file = file
         self.troubles: list[str] = []
         settings: dict[str, Any] = {"locale": "en-GB", "viewport": {"width": 1280, "height": 900}}
@@ -135,3 +172,20 @@ class OnePage:
     def told(self) -> str:
         """Return what is told of the text."""
         return str(self.page.text_content("#told"))
+
+
+Open = Callable[..., OnePage]
+
+
+@contextmanager
+def opening(browser: "Browser", directory: Path) -> Iterator[Open]:
+    """Yield what opens a model in its page; nothing may go wrong there."""
+    pages: list[OnePage] = []
+
+    def opened(model: tuple[RunInfo, Arrays], name: str = "song", **options: Any) -> OnePage:
+        pages.append(OnePage(browser, directory / f"{name}.html", model, **options))
+        return pages[-1]
+
+    yield opened
+    for page in pages:
+        page.close()

@@ -1,6 +1,7 @@
 """`charlstm runs export`, on a copy of a run that is stored in ``data/``."""
 
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from commandline import Charlstm
 
 import charlstm as package
+from charlstm.exports import grams
 
 DATA = Path(__file__).parent / "data"
 RUN = Path("checkpoints", "song")
@@ -26,16 +28,47 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_page_is_written_and_what_it_is_worth_is_told(charlstm: Charlstm) -> None:
     result = charlstm("runs", "export", "song", "song.html")
     assert (result.code, result.stdout) == (0, "")
-    # Network and blend, each as it was measured on the held-out text.
-    assert "it writes by the network alone, held-out perplexity 24.13." in result.stderr
-    assert (
-        "What the run remembers of its text, with which that is 13.28, is not in the page."
-        in result.stderr
+    told = " ".join(result.stderr.split())
+    # Blend and network, each as it was measured on the held-out text.
+    assert told.endswith(
+        "Open it in a browser: it writes with what the run remembers, held-out perplexity "
+        "13.28 (24.13 by the network alone). It has 3,659 grams of the training text, of up to 7 "
+        "characters, and much of that text can be told from them."
     )
     page = Path("song.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     # Its own work is written over.
     assert charlstm("runs", "export", "song", "song.html").code == 0
+
+
+def test_grams_that_have_no_room_in_a_page_are_told(
+    charlstm: Charlstm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grams, "MOST_GRAMS", 3_000)
+    told = " ".join(charlstm("runs", "export", "song", "song.html").stderr.split())
+    assert "It has 2,916 grams of the training text, of up to 6 characters, and " in told
+    assert told.endswith(" 743 longer ones had no room, and that perplexity is with them.")
+
+
+def test_a_run_that_keeps_no_grams_has_none_in_its_page(charlstm: Charlstm) -> None:
+    file = RUN / "run.json"
+    said = json.loads(file.read_text(encoding="utf-8"))
+    said["recall"]["grams"] = []
+    file.write_text(json.dumps(said), encoding="utf-8")
+    (RUN / "recall.safetensors").unlink()
+    told = " ".join(charlstm("runs", "export", "song", "song.html").stderr.split())
+    assert told.endswith("held-out perplexity 13.28 (24.13 by the network alone).")
+    assert "grams" not in told
+
+
+def test_a_run_whose_grams_are_lost_is_no_page(charlstm: Charlstm) -> None:
+    (RUN / "recall.safetensors").unlink()
+    result = charlstm("runs", "export", "song", "song.html")
+    assert result.code == 1
+    assert "recall.safetensors" in result.stderr
+    assert not Path("song.html").exists()
+    # The graph has the network alone.
+    assert charlstm("runs", "export", "song", "song.onnx").code == 0
 
 
 def test_a_run_without_recall_tells_one_figure(charlstm: Charlstm) -> None:

@@ -1,21 +1,18 @@
 """A model in one page writes what NumPy writes with the same weights, in a real browser."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from browsers import missing
-from onepages import LABELS, LYRICS, OnePage, a_model, in_numpy
+from onepages import LABELS, LYRICS, Open, a_model, in_numpy, opening
 
 from charlstm.errors import RunError
 from charlstm.exports.onepage import write_page
 from charlstm.recipes.architecture import CELLS, Architecture
-from charlstm.runs.directory import RunDirectory
-from charlstm.runs.info import RunInfo
-from charlstm.runs.tensors import Arrays
 from charlstm.text.corpus import TextOptions
 from charlstm.text.unseen import Prefix, lookalike, lookalikes
 from charlstm.text.vocabulary import Vocabulary
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
 
 in_a_browser = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 GREEDY = Decoding(temperature=0)
-Open = Callable[..., OnePage]
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +34,8 @@ def browser() -> Iterator["Browser"]:
 
 @pytest.fixture
 def opened(browser: "Browser", tmp_path: Path) -> Iterator[Open]:
-    """Return what opens a model in its page; nothing may go wrong there."""
-    pages: list[OnePage] = []
-
-    def page(model: tuple[RunInfo, Arrays], name: str = "song", **options: Any) -> OnePage:
-        pages.append(OnePage(browser, tmp_path / f"{name}.html", model, **options))
-        return pages[-1]
-
-    yield page
-    for one in pages:
-        one.close()
+    with opening(browser, tmp_path) as opened:
+        yield opened
 
 
 # What it writes.
@@ -305,18 +293,6 @@ def test_a_page_writes_streams_stops_and_copies(opened: Open) -> None:
     assert 50 < len(view.text_content("#written") or "") < 1_000_000
     view.get_by_label("Number").fill("5")
     assert page.write() == text[:7]
-
-
-@in_a_browser
-def test_a_stored_run_says_what_it_leaves_out_and_what_that_is_worth(opened: Open) -> None:
-    run = RunDirectory(Path(__file__).parent / "data" / "format-4")
-    info = run.read_info()
-    page = opened((info, run.read_model(info))).page
-    page.get_by_text("About this page").click()
-    told = page.inner_text("#about")
-    assert "Held-out perplexity, before its weights were rounded: 24.13. " in told
-    assert "of the song so far, with which its held-out perplexity is 13.28; " in told
-    assert "Its text was tidied. " in told
 
 
 @in_a_browser

@@ -1,7 +1,8 @@
 """A model in one page that writes in any browser, without charlstm and without a network.
 
-Its weights are rounded to float16 and stand in the page in base64; what writes is the JavaScript in
-``page/``, which computes as `charlstm.model.network` and `charlstm.writing.sampler` do.
+Its weights are rounded to float16 and stand in the page in base64, beside the grams that its run
+remembers; what writes is the JavaScript in ``page/``, which computes as `charlstm.model.network`,
+`charlstm.model.recall.blend` and `charlstm.writing.sampler` do.
 """
 
 import html
@@ -12,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.errors import RunError
+from charlstm.exports.grams import pack_recall
 from charlstm.exports.standalone import as_base64, as_json, assemble, language
 from charlstm.exports.told import Figures, told_labels
+from charlstm.model.recall.recall import Recall
 from charlstm.runs.info import RunInfo
 from charlstm.runs.tensors import Arrays
 from charlstm.text.letters import is_plain
@@ -21,7 +24,13 @@ from charlstm.text.unseen import lookalikes
 from charlstm.writing.sampler import LENGTH, song_length
 
 # In the order in which one thing needs another.
-_SCRIPTS = ("numbers", "random", "network", "text", "writing", "main")
+_SCRIPTS = ("numbers", "random", "network", "ngram", "recall", "text", "writing", "about", "main")
+# Those that only a page has whose run remembers anything.
+_REMEMBERING = ("ngram", "recall")
+_GRAMS = """<script type="text/plain" id="grams">
+{}
+</script>
+"""
 
 
 def rounded(weights: Arrays) -> dict[str, NDArray[np.float16]]:
@@ -41,25 +50,33 @@ def rounded(weights: Arrays) -> dict[str, NDArray[np.float16]]:
     return halves
 
 
-def write_page(info: RunInfo, weights: Arrays, name: str) -> bytes:
+def write_page(info: RunInfo, weights: Arrays, name: str, recall: Recall | None = None) -> bytes:
     """Return a page with a model in it.
 
     Args:
         info: what ``run.json`` says of its run.
         weights: of the model, float32.
         name: of the run.
+        recall: what the run remembers, which the network is blended with as the recipe says;
+            ``None`` for the network alone. Of its grams the page has those of
+            `charlstm.exports.grams.Grams.of`.
 
     Raises:
         RunError: see `rounded`.
     """
     halves = rounded(weights)
     shapes = info.recipe.architecture.parameter_shapes(len(info.vocabulary))
+    told, packed = _told(info, shapes, name), b""
+    if recall is not None and (share := info.share()):
+        told["recall"], packed = pack_recall(recall, share)
     parts = {
         "name": html.escape(name),
-        "model": as_json(_told(info, shapes, name)),
+        "model": as_json(told),
         "weights": as_base64(b"".join(halves[weight].tobytes() for weight in shapes)),
+        "grams": _GRAMS.format(as_base64(packed)) if packed else "",
     }
-    return assemble("page", _SCRIPTS, parts)
+    left_out = () if told["recall"] else _REMEMBERING
+    return assemble("page", [one for one in _SCRIPTS if one not in left_out], parts)
 
 
 def _told(info: RunInfo, shapes: Mapping[str, tuple[int, ...]], name: str) -> dict[str, Any]:
@@ -94,7 +111,7 @@ def _told(info: RunInfo, shapes: Mapping[str, tuple[int, ...]], name: str) -> di
             "letters_only": text.letters_only,
         },
         "language": language(vocabulary),
-        "recall": info.recall is not None,
+        "recall": None,  # the network alone
         "figures": {
             "weights": architecture.parameter_count(len(vocabulary)),
             "learned": info.training_characters,

@@ -10,9 +10,10 @@ from charlstm import __version__
 from charlstm.cli.console import loading, notes, visible
 from charlstm.cli.options import ForceOption
 from charlstm.cli.tables import told_size
-from charlstm.errors import OutputError
+from charlstm.errors import OutputError, count
 
 if TYPE_CHECKING:
+    from charlstm.model.recall.recall import Recall
     from charlstm.outputs import Output
     from charlstm.runs.directory import RunDirectory
     from charlstm.runs.info import RunInfo
@@ -59,36 +60,65 @@ def export(
 
 
 def _write_page(run: "RunDirectory", output: "Output") -> str:
-    """Write a page; return what it is, and what it is worth."""
+    """Write a page; return what it is, what it is worth, and what can be told from it."""
     with loading():
         from charlstm.exports.onepage import write_page
 
         info = run.read_info()
-        output.write(write_page(info, run.read_model(info), run.name))
-    return _worth(info, "Open it in a browser: it writes by", "the page")
+        recall = run.read_recall(info) if info.share() else None
+        output.write(write_page(info, run.read_model(info), run.name, recall))
+    opening = "Open it in a browser: it writes"
+    if recall is None:
+        return _alone(info, f"{opening} by")
+    return f"{opening} {_remembered(info, recall)}"
+
+
+def _remembered(info: "RunInfo", recall: "Recall") -> str:
+    """Return what a page goes by besides its network, what both are worth, and what that tells."""
+    from charlstm.exports.grams import Grams
+    from charlstm.exports.told import Figures
+
+    figures, grams = Figures.of(info), Grams.of(recall)
+    told = "with what the run remembers"
+    if figures.blend is not None:
+        told += f", held-out perplexity {figures.blend:,.2f}"
+        if figures.alone is not None:
+            told += f" ({figures.alone:,.2f} by the network alone)"
+    told += "."
+    if grams.levels:
+        told += (
+            f" It has {count(grams.number, 'gram')} of the training text, of up to {grams.longest} "
+            "characters, and much of that text can be told from them."
+        )
+    if grams.left_out:
+        told += f" {count(grams.left_out, 'longer one')} had no room"
+        told += ", and that perplexity is with them." if figures.blend is not None else "."
+    return told
 
 
 def _write_graph(run: "RunDirectory", output: "Output") -> str:
     """Write a graph; return what it is, and what it is worth."""
     with loading():
         from charlstm.exports.graph import write_graph
+        from charlstm.exports.told import Figures
 
         info = run.read_info()
         output.write(write_graph(info, run.read_model(info), run.name, __version__))
-    return _worth(info, "Run it with onnxruntime, one character a step: it is", "the file")
+    told = _alone(info, "Run it with onnxruntime, one character a step: it is")
+    if info.recall is not None:
+        blend = Figures.of(info).blend
+        worth = "" if blend is None else f", with which that is {blend:,.2f}"
+        told += f" What the run remembers of its text{worth}, is not in the file."
+    return told
 
 
-def _worth(info: "RunInfo", opening: str, place: str) -> str:
-    """Return what is in a file that was written, and the held-out perplexities."""
+def _alone(info: "RunInfo", opening: str) -> str:
+    """Return that a file has the network alone, and what that is worth."""
     from charlstm.exports.told import Figures
 
-    figures = Figures.of(info)
-    alone = "" if figures.alone is None else f", held-out perplexity {figures.alone:,.2f}"
-    told = f"{opening} the network alone{alone}."
-    if info.recall is not None:
-        blend = "" if figures.blend is None else f", with which that is {figures.blend:,.2f}"
-        told += f" What the run remembers of its text{blend}, is not in {place}."
-    return told
+    alone = Figures.of(info).alone
+    worth = "" if alone is None else f", held-out perplexity {alone:,.2f}"
+    return f"{opening} the network alone{worth}."
 
 
 def _write_zip(run: "RunDirectory", output: "Output") -> str:

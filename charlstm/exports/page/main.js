@@ -13,11 +13,23 @@ function described() {
   return model;
 }
 
-/** Unpack the weights, which takes a moment. */
+/** Unpack the weights, and what is remembered, which takes a moment. */
 function unpack(model) {
-  const weights = byId("weights");
-  model.network = new Network(model, halves(weights.textContent));
-  weights.remove();
+  const network = new Network(model, halves(taken("weights")));
+  const { recall } = model;
+  model.network = recall ? new Blend(network, recall, unpackedGrams(recall, network.size)) : network;
+}
+
+/** The n-gram model of the training text; null where the run keeps none. */
+function unpackedGrams({ levels, unpredicted }, size) {
+  return levels.length ? new NGram(levels, new Packed(taken("grams")), size, new Set(unpredicted)) : null;
+}
+
+/** What an element of the page holds, which need not be held twice. */
+function taken(id) {
+  const element = byId(id);
+  element.remove();
+  return element.textContent;
 }
 
 /** Let the page be drawn, and what was pressed be heard, also where nobody looks at it. */
@@ -127,7 +139,7 @@ class Desk {
     const speed = whole.format(count / Math.max(seconds, 0.001));
     const told = [say("done", { n: whole.format(count), count, speed, seed: asked.seed })];
     if (this.stopping) told.unshift(say("stopped"));
-    else if (ended) told.push(say("ended"));
+    else if (ended) told.push(say(ended));
     this.follow(() => {
       byId("told").textContent = count ? told.join(say("space")) : say(this.stopping ? "stopped" : "nothing");
     });
@@ -165,7 +177,7 @@ class Desk {
     const song = byId("written");
     const text = song.appendChild(new Text());
     const steps = writing(this.model, asked);
-    let [waiting, count, began, ended] = ["", 0, null, false];
+    let [waiting, count, began, ended] = ["", 0, null, ""];
     let until = performance.now() + SLICE;
     while (!this.stopping) {
       const { value, done } = steps.next();
@@ -252,31 +264,6 @@ function furnish(model) {
     byId("unknown").parentElement.before(field);
   });
   about(model);
-}
-
-/** Say what this page is, what it is worth, and what it leaves out. */
-function about(model) {
-  const { figures } = model;
-  const told = [
-    say("offline"),
-    say("facts", {
-      title: model.title,
-      weights: whole.format(figures.weights),
-      learned: whole.format(figures.learned),
-      known: whole.format(figures.known),
-    }),
-  ];
-  if (figures.alone !== null) told.push(say("perplexity", { alone: short.format(figures.alone) }));
-  if (model.recall) {
-    const blend = figures.blend;
-    told.push(blend === null ? say("alone-unmeasured") : say("alone", { blend: short.format(blend) }));
-  }
-  told.push(say("differs"));
-  if (model.text.tidy) told.push(say("tidied"));
-  if (!segmenter) told.push(say("no-letters"));
-  for (const sentence of told) {
-    byId("about").appendChild(document.createElement("p")).textContent = sentence;
-  }
 }
 
 document.addEventListener("DOMContentLoaded", async () => {

@@ -45,6 +45,21 @@ function product(sums, bias, matrix, vector) {
   }
 }
 
+function highestOf(numbers) {
+  let highest = -Infinity;
+  for (const number of numbers) if (number > highest) highest = number;
+  return highest;
+}
+
+/** The probabilities that logits stand for. */
+function softmax(logits) {
+  const highest = highestOf(logits);
+  const weights = logits.map((logit) => exp(logit - highest));
+  let sum = 0;
+  for (const weight of weights) sum += weight;
+  return weights.map((weight) => weight / sum);
+}
+
 // One step of each cell for one unit k, in place: from the input's share `x` and the recurrent
 // share `u` of the pre-activations, a block of H for each gate, to the next h and c.
 const CELLS = {
@@ -158,13 +173,22 @@ class Network {
     return logits;
   }
 
+  /** How likely each next character is, `[V]`. */
+  probabilities(state) {
+    return softmax(this.logits(state));
+  }
+
   /** How likely the next character is, as a natural logarithm. */
   logProbability(state, id) {
     const logits = this.logits(state);
-    let highest = -Infinity;
-    for (const logit of logits) if (logit > highest) highest = logit;
+    const highest = highestOf(logits);
     let sum = 0;
     for (const logit of logits) sum += exp(logit - highest);
     return logits[id] - highest - log(sum);
+  }
+
+  /** What writes at a temperature: whatever that is, the logits are the same. */
+  at(_temperature) {
+    return this;
   }
 }

@@ -70,21 +70,34 @@ const TABLE = {
     "{title}, {weights} weights in float16; it learned from {learned} characters, {known} different ones.",
     "{title}，{weights} 个 float16 权重；学过 {learned} 个字符，其中 {known} 个不同。",
   ],
+  remembers: [
+    "It writes with what its run writes with: the network; the passages of its training text, {grams} of up to {longest} characters, with how often each came; and what the song has said so far.",
+    "它用来写的，和命令行里的模型一样：神经网络；原文的片段，共 {grams} 个，最长 {longest} 个字符，连同各自出现的次数；还有这首歌已经写下的内容。",
+  ],
+  "told-by-grams": [
+    "Much of the training text can be told from its passages: whoever has this page has them too.",
+    "从这些片段可以看出原文的大部分内容：谁有这个页面，谁就有了它们。",
+  ],
+  "left-out": [
+    "One longer passage of the run has no room in a page.|{left} longer passages of the run have no room in a page.",
+    "这个模型还有 {left} 个更长的片段，页面里放不下。",
+  ],
+  "no-grams": [
+    "It writes with what its run writes with: the network, and what the song has said so far. The run keeps no passages of its training text, so none are in this page.",
+    "它用来写的，和命令行里的模型一样：神经网络，还有这首歌已经写下的内容。这个模型没有保存原文的片段，所以页面里也没有。",
+  ],
   perplexity: [
-    "Held-out perplexity, before its weights were rounded: {alone}. Among so many equally likely characters it wavers on text that it has not seen; lower is better.",
-    "权重取整之前，在没见过的文字上的困惑度是 {alone}：它平均在这么多个同样可能的字符之间犹豫，越低越好。",
+    "Held-out perplexity, before its weights were rounded: {perplexity}. Among so many equally likely characters it wavers on text that it has not seen; lower is better.",
+    "权重取整之前，在没见过的文字上的困惑度是 {perplexity}：它平均在这么多个同样可能的字符之间犹豫，越低越好。",
   ],
-  alone: [
-    "This page writes by the network alone. On the command line the run also goes by what it remembers of its text and of the song so far, with which its held-out perplexity is {blend}; that is left out here.",
-    "这个页面只用网络本身来写。在命令行里，这个模型还会参照它记得的原文和正在写的歌，困惑度是 {blend}；这里没有带上。",
-  ],
-  "alone-unmeasured": [
-    "This page writes by the network alone. On the command line the run also goes by what it remembers of its text and of the song so far; that is left out here.",
-    "这个页面只用网络本身来写。在命令行里，这个模型还会参照它记得的原文和正在写的歌；这里没有带上。",
+  alone: ["The network alone would come to {alone}.", "只用神经网络会是 {alone}。"],
+  "measured-with": [
+    "That was measured with the passages that have no room here.",
+    "测的时候，放不下的那些片段也在内。",
   ],
   differs: [
-    "The same seed writes the same text here every time, in any browser. With --recall 0 the command line draws by the same numbers, and writes the same until the rounded weights lead another way.",
-    "同一个种子在这里每次都写出同样的文字，任何浏览器都一样。命令行加上 --recall 0 用的是同样的随机数，写出同样的文字，直到取整的权重走上另一条路。",
+    "The same seed writes the same text here every time, in any browser. The command line draws by the same numbers, and writes the same until the rounded weights lead another way.",
+    "同一个种子在这里每次都写出同样的文字，任何浏览器都一样。命令行用的是同样的随机数，写出同样的文字，直到取整的权重走上另一条路。",
   ],
   tidied: [
     "Its text was tidied. Marks that nobody sees are left out of a prefix only where that needs no look at what stands around them.",

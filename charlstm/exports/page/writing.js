@@ -4,6 +4,10 @@
 const DECIDES = 200;
 /** Below this a temperature is zero. */
 const COLD = 1e-6;
+// A song that is drawn comes upon what it has said more often than one that somebody thought of, and
+// what it remembers then leads it on. Half a line is what people say again without meaning to, and so
+// are a few characters.
+const NO_ACCIDENT = 4;
 
 /**
  * What may be read before a text, of which the likeliest is taken, each as ids.
@@ -74,10 +78,12 @@ function logProbabilities(model, text, prefix, labels) {
  * @param {number} wish.temperature
  * @param {number} wish.topP
  * @param {string} wish.seed
- * @returns {Generator<string, boolean>} whether the song has ended by itself
+ * @returns {Generator<string, string>} "ended" where the song has ended by itself, "nothing" where
+ *   no character is left that may follow, and "" where there is enough
  */
 function* writing(model, wish) {
-  const { network, vocabulary } = model;
+  const { vocabulary } = model;
+  const network = model.network.at(wish.temperature);
   const songs = model.songs && wish.lines === null;
   const most = wish.most ?? (songs ? model.song_letters : model.letters * (wish.lines ?? 1));
   // Where every character is a letter, and none is an end, they need not be looked at one by one.
@@ -87,6 +93,8 @@ function* writing(model, wish) {
   const never = model.marks.filter((id) => !(songs && id === model.end));
   const random = new Random(wish.seed);
   const written = Array.from(wish.prefix);
+  const line = model.recall?.line ?? 0;
+  const mostAgain = line && Math.max(Math.floor(line / 2), NO_ACCIDENT);
   let state = null;
   if (wish.read || marksBefore(model, wish.labels, false).length) {
     state = yield* reading(model, wish.read, wish.labels);
@@ -95,18 +103,22 @@ function* writing(model, wish) {
     // Where there is nothing to read, the first character is drawn by how often each has come.
     const logits = Float32Array.from(state ? network.logits(state) : model.counts.map(log));
     for (const id of never) logits[id] = -Infinity;
+    if (mostAgain) holdBack(written, logits, vocabulary, mostAgain);
     leaveLoop(written, logits, vocabulary);
     const id = state ? draw(logits, wish.temperature, wish.topP, random) : draw(logits, 1, 1, random);
-    if (id < 0) break;
+    if (id < 0) {
+      if (ending) yield ending.rest();
+      return "nothing";
+    }
     const character = vocabulary.names[id];
     written.push(character);
     yield ending ? ending.push(character) : character;
-    if (ending?.reached) return ending.song;
+    if (ending?.reached) return ending.song ? "ended" : "";
     state ??= network.start();
     if (left > 1) network.step(state, id);
   }
   if (ending) yield ending.rest();
-  return false;
+  return "";
 }
 
 /**
@@ -159,6 +171,20 @@ function keepNucleus(weights, topP) {
   weights.set(kept);
 }
 
+/** Whether so many characters of a text stand at two places, each after the other. */
+function areAlike(text, one, other, length) {
+  while (length && text[one + length - 1] === text[other + length - 1]) length--;
+  return !length;
+}
+
+/** Rule out what would write more than so many characters a second time, in place. */
+function holdBack(written, logits, vocabulary, most) {
+  const last = written.length - most;
+  for (let at = 0; at < last; at++) {
+    if (areAlike(written, at, last, most)) logits[vocabulary.id(written[at + most])] = -Infinity;
+  }
+}
+
 // A loop is a passage three times in a row, with at least 12 characters in all. Passages of up to a
 // third of 600 characters are found, by their last 8; only the text as it was after every eighth
 // character is looked at, so that a loop is remembered for a while without remembering anything.
@@ -181,16 +207,12 @@ function leaveLoop(written, logits, vocabulary) {
 function loopPeriod(text, end) {
   if (end < LOOP.characters) return 0;
   const begin = Math.max(end - LOOP.looked, 0);
-  const alike = (one, other, length) => {
-    while (length && text[one + length - 1] === text[other + length - 1]) length--;
-    return !length;
-  };
   // An earlier place with the same ending says what the passage might be; the nearest first.
   for (let period = 1; end - LOOP.ending - period >= begin; period++) {
-    if (!alike(end - LOOP.ending, end - LOOP.ending - period, LOOP.ending)) continue;
+    if (!areAlike(text, end - LOOP.ending, end - LOOP.ending - period, LOOP.ending)) continue;
     const span = Math.max(LOOP.times * period, LOOP.characters);
     if (span > end - begin) return 0;
-    if (alike(end - span, end - span + period, span - period)) return period;
+    if (areAlike(text, end - span, end - span + period, span - period)) return period;
   }
   return 0;
 }
