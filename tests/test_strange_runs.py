@@ -479,8 +479,8 @@ def test_numbers_that_cannot_have_been_learned_are_refused(
 
 GRAMS = "recall.safetensors"
 RECALL_OR_NONE = (
-    "Restore the run from an intact copy, or train again. Without it the network alone can be "
-    "asked, with recall=0."
+    "Restore the run from an intact copy, or train again. Without it the network alone can still "
+    "write and be measured, with recall=0."
 )
 
 
@@ -496,7 +496,9 @@ def test_a_run_whose_grams_are_gone_can_be_asked_without_them(run: RunDirectory)
     model = load(run.path)
     told = sentence(lambda: model.generate("分", length=3))
     assert told.startswith(f"{run.path / GRAMS} cannot be read: ")
-    assert told.endswith("Without it the network alone can be asked, with recall=0.")
+    assert told.endswith(
+        "Without it the network alone can still write and be measured, with recall=0."
+    )
     assert len(model.generate("分", length=3, recall=0)) == 4
 
 
@@ -505,7 +507,9 @@ def test_grams_that_are_cut_off_are_refused(run: RunDirectory, size: int) -> Non
     data = (run.path / GRAMS).read_bytes()
     (run.path / GRAMS).write_bytes(data[:size])
     told = sentence(lambda: run.read_recall(INFO))
-    assert told.endswith("Without it the network alone can be asked, with recall=0.")
+    assert told.endswith(
+        "Without it the network alone can still write and be measured, with recall=0."
+    )
 
 
 def grams_of(length: int, what: str) -> NDArray[Any]:
@@ -606,7 +610,9 @@ def test_more_grams_than_there_is_memory_for_are_refused_before_they_are_asked_f
     finally:
         tracemalloc.stop()
     assert "GB of memory, and this machine has 1.0 GB" in told
-    assert told.endswith("Without it the network alone can be asked, with recall=0.")
+    assert told.endswith(
+        "Without it the network alone can still write and be measured, with recall=0."
+    )
     assert most < 10_000_000
 
 

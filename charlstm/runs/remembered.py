@@ -29,7 +29,7 @@ from charlstm.text.vocabulary import Vocabulary
 NAME = "recall.safetensors"
 """The file of the grams."""
 WITHOUT_GRAMS: tuple[Part, ...] = (
-    " Without it the network alone can be asked, with ",
+    " Without it the network alone can still write and be measured, with ",
     Setting("recall", 0),
     ".",
 )
