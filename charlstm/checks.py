@@ -82,7 +82,8 @@ def check_real(name: str, value: object, low: float, high: float, *, above: bool
         if inside and abs(value) <= (sys.float_info.max if isinstance(value, float) else LARGEST):
             return
     lower = f"above {low:g}" if above else f"from {low:g}"
-    upper = f" to {high:g}" if math.isfinite(high) else "" if above else " up"
+    to = " and at most" if above else " to"
+    upper = f"{to} {high:g}" if math.isfinite(high) else "" if above else " up"
     raise SettingError(name, f"a number {lower}{upper}", shown(value))
 
 

@@ -135,8 +135,12 @@ def test_nobodys_work_is_written_over(charlstm: Charlstm, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "file", "told"),
     [
-        ("song", "song.txt", "in .html for a page that writes in any browser, in .onnx"),
-        ("song", "song", "What song is to be is told by how its name ends"),
+        (
+            "song",
+            "song.txt",
+            "song.txt ends in none of these: .html for a page that writes in any ",
+        ),
+        ("song", "song", "How a name ends says what is written, and song ends in none of these"),
         ("none", "song.html", "There is no run called none; checkpoints has song."),
         ("song", "no/song.html", "no/song.html cannot be written: no is not a directory."),
     ],

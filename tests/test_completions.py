@@ -231,7 +231,7 @@ def test_lines_are_written_to_a_form(server: Served, model: TrainedModel) -> Non
         ({"prompt": ["a"] * 9, "n": 40}, "That is 360 texts, and at most 256"),
         ({"stop": ["a"] * 5}, '"stop" must be a text or a list of up to 4 texts'),
         ({"temperature": "hot"}, '"temperature" must be a number from 0 to 100'),
-        ({"top_p": 0}, '"top_p" must be a number above 0 to 1, not 0.'),
+        ({"top_p": 0}, '"top_p" must be a number above 0 and at most 1, not 0.'),
         ({"seed": -1}, '"seed" must be a whole number from 0'),
         ({"logprobs": 21}, '"logprobs" must be a whole number from 0 to 20, not 21.'),
         ({"logit_bias": {"ab": 1}}, '"logit_bias" names characters, one each, and not "ab".'),

@@ -1,3 +1,4 @@
+import itertools
 import math
 import random
 from collections import Counter
@@ -246,9 +247,9 @@ def test_choosing_leaves_the_logits_as_they_were() -> None:
         ({"temperature": math.inf}, "temperature must be a number from 0 to 100, not inf."),
         ({"top_k": -1}, "top_k must be a whole number from 0 up, not -1."),
         ({"top_k": 2.5}, "top_k must be a whole number from 0 up, not 2.5."),
-        ({"top_p": 0}, "top_p must be a number above 0 to 1, not 0."),
-        ({"top_p": 1.1}, "top_p must be a number above 0 to 1, not 1.1."),
-        ({"top_p": math.nan}, "top_p must be a number above 0 to 1, not nan."),
+        ({"top_p": 0}, "top_p must be a number above 0 and at most 1, not 0."),
+        ({"top_p": 1.1}, "top_p must be a number above 0 and at most 1, not 1.1."),
+        ({"top_p": math.nan}, "top_p must be a number above 0 and at most 1, not nan."),
         ({"min_p": -0.1}, "min_p must be a number from 0 to 1, not -0.1."),
         ({"min_p": 1.1}, "min_p must be a number from 0 to 1, not 1.1."),
         ({"min_p": math.nan}, "min_p must be a number from 0 to 1, not nan."),
@@ -308,6 +309,15 @@ def test_no_repeat_rules_out_what_would_stand_there_twice_and_nothing_else(
     abcd = Vocabulary.build("abcd")
     expected = [c for c in "abcd" if repeated(written + c, n, len(written))]
     assert ruled_out(NoRepeat(n, abcd), written, abcd) == "".join(expected)
+
+
+def test_what_nobody_asked_for_gives_way_where_nothing_else_is_left() -> None:
+    ab = Vocabulary.build("ab")
+    every = "".join("".join(five) for five in itertools.product("ab", repeat=5))
+    asked, unasked = (Decoding(no_repeat=n).processors(ab, line=8)[0] for n in (5, 0))
+    assert (ruled_out(asked, every, ab), ruled_out(unasked, every, ab)) == ("ab", "")
+    # Where something is left, both rule out the same.
+    assert ruled_out(asked, "aaaab aaaa", ab) == ruled_out(unasked, "aaaab aaaa", ab) == "b"
 
 
 @pytest.mark.parametrize("temperature", [0, 0.8, 3])

@@ -105,6 +105,10 @@ def test_without_an_index_nothing_is_left_and_nothing_said(charlstm: Charlstm, p
     assert not load("other").learned.is_kept
     with pytest.raises(RunError, match=r"keeps no index of its training text .*index=False\.$"):
         load("other").novelty("分开")
+    measured = charlstm("eval", "perplexity").stdout
+    assert "+ song so far" in measured
+    assert not re.search(r"\+ training text|5-gram  ", measured)
+    assert measured.endswith("keeps no training text, so there is no 5-gram to compare with.\n")
     written = charlstm("generate", "--length", "9")
     assert (written.code, len(written.stdout)) == (0, 9 + len("\n"))
     assert re.fullmatch(

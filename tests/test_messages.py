@@ -57,7 +57,7 @@ def refusal(ask: Callable[[], object]) -> SettingError:
         (
             lambda: check_real("top_p", "x" * 99, 0, 1, above=True),
             "top_p",
-            "a number above 0 to 1",
+            "a number above 0 and at most 1",
             "'xxxxxxxxxxxx...xxxxxxxxxxxxx'",
         ),
         (lambda: check_choice("cell", "mlp", ("gru", "rnn")), "cell", "one of gru, rnn", "'mlp'"),

@@ -298,14 +298,47 @@ def test_a_page_writes_streams_stops_and_copies(opened: Open) -> None:
 @in_a_browser
 def test_a_number_that_is_none_is_told_where_it_was_typed(opened: Open) -> None:
     page = opened(a_model())
-    for field, told in (("Number", "from 1"), ("Seed", "from 0")):
-        page.page.get_by_label(field).fill("1.5")
-        page.page.get_by_role("button", name="Write").click()
-        alert = page.page.get_by_role("alert").text_content()
-        assert alert == f"{field} must be a whole number {told}."
-        assert page.page.get_by_label(field).get_attribute("aria-invalid") == "true"
-        page.page.get_by_label(field).fill("3")
+    mistakes = (
+        ("Number", ("1.5", "0", "2000000", ""), "from 1 to 1,000,000"),
+        ("Seed", ("1.5", "-1", "1" * 41), "of at most 40 digits"),
+    )
+    for field, numbers, told in mistakes:
+        for number in numbers:
+            page.page.get_by_label(field).fill(number)
+            page.page.get_by_role("button", name="Write").click()
+            alert = page.page.get_by_role("alert").text_content()
+            assert alert == f"{field} must be a whole number {told}."
+            assert page.page.get_by_label(field).get_attribute("aria-invalid") == "true"
+        page.page.get_by_label(field).fill("３")  # as a Chinese keyboard may have it
     assert len(page.write()) == 3
+    assert page.told().endswith("Seed 3.")
+
+
+@in_a_browser
+def test_a_song_that_ends_at_once_says_so_with_its_seed(opened: Open) -> None:
+    info, weights = a_model(songs=True)
+    weights["head.bias"][info.vocabulary.end] = 60
+    page = opened((info, weights))
+    page.page.get_by_label("Prefix").fill("夜很长")
+    page.page.get_by_label("Seed").fill("8")
+    assert page.write() == "夜很长"
+    assert page.told() == "The song ended at once. Seed 8; another seed goes another way."
+
+
+@in_a_browser
+def test_a_page_of_the_network_alone_says_so(opened: Open) -> None:
+    page = opened(a_model()).page
+    page.get_by_text("About this page").click()
+    assert "It writes by the network alone, as its run does." in page.inner_text("#about")
+
+
+@in_a_browser
+def test_words_without_spaces_do_not_widen_the_page(opened: Open) -> None:
+    for width in (380, 1280):
+        page = opened(a_model(), viewport={"width": width, "height": 800})
+        page.page.get_by_label("Prefix").fill("la" * 2000)
+        page.write()
+        assert page.page.evaluate("document.documentElement.scrollWidth") == width
 
 
 @in_a_browser

@@ -136,3 +136,12 @@ def test_a_case_is_the_same_every_time(known: Path, tmp_path: Path) -> None:
     assert outcomes[0].refused == outcomes[1].refused
     assert outcomes[0].kind in {**INSIDE, **AROUND}
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("line", ["a\n", "ab\n", "哈哈哈哈\n"])
+def test_one_line_again_and_again_is_learned_and_written(tmp_path: Path, line: str) -> None:
+    # Half a line comes again at once there: that must not end the training that shows a sample.
+    file = tmp_path / "lines.txt"
+    file.write_text(line * 300, encoding="utf-8")
+    model = charlstm.train(file, root=tmp_path / "runs", epochs=2, hidden=8, embedding=0)
+    assert len(model.generate(length=100, seed=1)) == 100

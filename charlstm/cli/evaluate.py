@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 _LETTERS = "#000000"
 # This many lines are shown at either end of the ranking.
 _RANKED = 10
+# Of fewer characters the figures of two texts of the same kind may be a tenth apart by chance.
+_FEW = 500
 
 app = typer.Typer(help="Say how good a model is.", no_args_is_help=True)
 
@@ -193,12 +195,14 @@ def _rows(figures: "Evaluation") -> Iterator[tuple[str, float, str]]:
         "recall": "  + training text",
         "so_far": "  + song so far",
     }
-    if parts["recall"] is not None:
+    if parts["so_far"] is not None:
         for part, title in named.items():
-            yield title, parts[part] or 0.0, ""
+            # Where no grams are kept, the song so far is all that is remembered.
+            if (loss := parts[part]) is not None:
+                yield title, loss, ""
     if figures.dynamic_loss is not None:
         yield "network, adapting", figures.dynamic_loss, ""
-        if parts["recall"] is not None:
+        if parts["so_far"] is not None:
             yield "all, adapting", figures.adapting_loss or 0.0, ""
     compared = {"five_gram": "5-gram", "unigram": "unigram", "uniform": "uniform"}
     for part, title in compared.items():
@@ -260,11 +264,20 @@ def _print(console: "Console", figures: "Evaluation", measured: str, table: "Tab
         style="dim",
     )
     console.print(table)
+    if figures.characters < _FEW:
+        told = (
+            "So few characters say little: other text of the same kind may well come out a tenth "
+            "better or worse."
+        )
+        console.print(f"\n{told}", style="dim")
     network, five_gram = figures.parts["lstm"], figures.five_gram_loss
     if network is not None and five_gram is not None and network >= five_gram:
         told = (
             "The network alone is no better than a 5-gram, which is counted without any training."
         )
+        console.print(f"\n{told}", style="dim")
+    if five_gram is None:
+        told = "The run keeps no training text, so there is no 5-gram to compare with."
         console.print(f"\n{told}", style="dim")
 
 

@@ -138,7 +138,8 @@ def novelty(
         }
         write_json(answer)
         return
-    columns = {f"with recall {share:g}" if alone else "this text": novelty}
+    writer = f"with recall {share:g}" if share else "network alone"
+    columns = {"this text" if text else writer: novelty}
     if alone is not None:
         columns["network alone"] = alone
     if compared is not None:

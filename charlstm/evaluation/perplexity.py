@@ -49,7 +49,9 @@ class Evaluation:
             count nowhere else.
         network_loss: of the network alone.
         recall_loss: of the network and the n-gram model of the training text, without what the song
-            so far has said; ``None`` where the network is alone.
+            so far has said; ``None`` where there is no such model.
+        so_far_loss: of both and of what the song so far has said; ``None`` where the network is
+            alone.
         five_gram_loss: of a 5-gram model of the training text alone; ``None`` where that is not
             kept.
         adapting_loss: of the blend that goes on counting and learning, see
@@ -70,6 +72,7 @@ class Evaluation:
     labels: Worth | None = None
     network_loss: float | None = None
     recall_loss: float | None = None
+    so_far_loss: float | None = None
     five_gram_loss: float | None = None
     adapting_loss: float | None = None
 
@@ -101,7 +104,7 @@ class Evaluation:
         return {
             "lstm": self.loss if self.network_loss is None else self.network_loss,
             "recall": self.recall_loss,
-            "so_far": None if self.recall_loss is None else self.loss,
+            "so_far": self.so_far_loss,
             "five_gram": self.five_gram_loss,
             "unigram": math.log(self.unigram_perplexity),
             "uniform": math.log(self.uniform_perplexity),
@@ -186,7 +189,7 @@ def evaluate(
         return float(nats[counted].astype(np.float64).mean())
 
     recall_loss = five_gram_loss = dynamic_loss = adapting_loss = None
-    if recalled is not None:
+    if recalled is not None and recalled.ngram is not None:
         recall_loss = mean(nats_of(recalled.static(np.exp(-of_network), share)))
     if learned is not None:
         five_gram_loss = mean(_of_five_gram(vocabulary, learned, ids))
@@ -201,8 +204,9 @@ def evaluate(
     is_end = targets == (-1 if vocabulary.end is None else vocabulary.end)
     ends = int(is_end.sum())
     written = vocabulary.labels.stripped(text[1:].replace(END, "") if ends else text[1:])
+    loss = float(nats.sum()) / len(nats)
     return Evaluation(
-        loss=float(nats.sum()) / len(nats),
+        loss=loss,
         characters=len(nats) - ends,
         ends=ends,
         end_loss=float(nats[is_end].sum()) / max(ends, 1),
@@ -215,6 +219,7 @@ def evaluate(
         labels=labels,
         network_loss=mean(of_network),
         recall_loss=recall_loss,
+        so_far_loss=None if recalled is None else loss,
         five_gram_loss=five_gram_loss,
         adapting_loss=adapting_loss,
     )

@@ -8,6 +8,7 @@ or taken back without telling it.
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,7 @@ class Decoding:
         if line and not most and not self.allow_loops:
             most = max(line // 2, _NO_ACCIDENT) + 1
         if most:
-            chosen.append(NoRepeat(most, vocabulary))
+            chosen.append(NoRepeat(most, vocabulary, gives_way=not self.no_repeat))
         if not self.allow_loops:
             chosen.append(NoLoops(vocabulary))
         return tuple(chosen)
@@ -114,12 +115,14 @@ class NoRepeat:
     Args:
         n: how many, from 1.
         vocabulary: of the logits.
+        gives_way: whether they may be written again where nothing else is left.
     """
 
-    def __init__(self, n: int, vocabulary: Vocabulary) -> None:
+    def __init__(self, n: int, vocabulary: Vocabulary, *, gives_way: bool = False) -> None:
         check_whole("no_repeat", n, 1)
         self._n = n
         self._vocabulary = vocabulary
+        self._gives_way = gives_way
 
     def __call__(self, written: str, logits: Array) -> None:
         """Rule out in place; see `Processor`."""
@@ -133,7 +136,8 @@ class NoRepeat:
             followers.add(written[at + known])
             at = written.find(last, at + 1)
         if followers:
-            logits[self._vocabulary.encode("".join(followers))] = -np.inf
+            again = self._vocabulary.encode("".join(followers))
+            _rule_out(again, logits, gives_way=self._gives_way)
 
 
 class MaxCopy:
@@ -181,11 +185,15 @@ class NoLoops:
         if period := loop_period(written, len(written) - len(written) % _STRIDE):
             seed = zlib.crc32(written.encode("utf-8", "surrogatepass"))
             logits += np.random.default_rng(seed).gumbel(size=len(logits)).astype(np.float32)
-            again = self._vocabulary.encode(written[-period])
-            kept = logits[again]
-            logits[again] = -np.inf
-            if logits[UNKNOWN + 1 :].max(initial=-np.inf) == -np.inf:
-                logits[again] = kept  # there is nothing else
+            _rule_out(self._vocabulary.encode(written[-period]), logits, gives_way=True)
+
+
+def _rule_out(ids: NDArray[np.integer[Any]], logits: Array, *, gives_way: bool) -> None:
+    """Rule some ids out in place, unless nothing else is left and they give way to that."""
+    kept = logits[ids]
+    logits[ids] = -np.inf
+    if gives_way and logits[UNKNOWN + 1 :].max(initial=-np.inf) == -np.inf:
+        logits[ids] = kept
 
 
 def loop_period(text: str, end: int | None = None) -> int:

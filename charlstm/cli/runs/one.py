@@ -111,7 +111,8 @@ def _facts(run: "Listed") -> "Table":
     if info is not None:
         architecture = info.recipe.architecture
         weights = architecture.parameter_count(len(info.vocabulary))
-        held_out = f"; the last {info.held_out_characters:,} are held out"
+        ends = "" if info.songs is None else ", ends of songs among them,"
+        held_out = f"; the last {info.held_out_characters:,}{ends} are held out"
         rows["text"] = told_texts(texts(run), _MOST)
         rows["length"] = count(run.characters, "character")
         rows["length"] += f", {info.vocabulary.size:,} different"

@@ -41,8 +41,8 @@ def export(
     ending = file.suffix.lower()
     if ending not in _PAGES + _GRAPHS + _ARCHIVES:
         raise OutputError(
-            f"What {file.name} is to be is told by how its name ends, in .html for a page that "
-            "writes in any browser, in .onnx for other programs, in .zip for the whole run."
+            f"How a name ends says what is written, and {file} ends in none of these: .html for a "
+            "page that writes in any browser, .onnx for other programs, .zip for the whole run."
         )
     with loading():
         from charlstm.outputs import GRAPH, PAGE, Output

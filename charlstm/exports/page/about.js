@@ -1,7 +1,9 @@
 // What the page says of itself: what it is, what can be told from it, and what it is worth.
 
-/** What is remembered, as sentences. */
-function remembered({ levels, grams, left_out: left }) {
+/** What it writes with, as sentences. */
+function remembered(recall) {
+  if (!recall) return [say("network-alone")];
+  const { levels, grams, left_out: left } = recall;
   const longest = levels.length;
   if (!longest) return [say("no-grams")];
   const told = [say("remembers", { grams: whole.format(grams), longest }), say("told-by-grams")];
@@ -30,7 +32,7 @@ function about(model) {
       learned: whole.format(figures.learned),
       known: whole.format(figures.known),
     }),
-    ...(recall ? remembered(recall) : []),
+    ...remembered(recall),
     ...worth(recall, figures),
     say("differs"),
   ];

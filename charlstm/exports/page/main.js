@@ -52,20 +52,24 @@ class Mistake extends Error {
   }
 }
 
-/** A whole number that was typed. */
-function wholeNumber(id, least) {
-  const typed = byId(id).value.trim();
-  const number = Number(typed);
-  if (/^\d+$/.test(typed) && number >= least && number <= LARGEST) return number;
-  throw new Mistake(say("whole", { name: say(id), least }), byId(id));
+/** What was typed for a number: a Chinese keyboard may give wide digits. */
+function typed(id) {
+  return byId(id).value.normalize("NFKC").trim();
+}
+
+/** A whole number that was typed, from 1. */
+function wholeNumber(id) {
+  const number = Number(typed(id));
+  if (/^\d+$/.test(typed(id)) && number >= 1 && number <= LARGEST) return number;
+  throw new Mistake(say("whole", { name: say(id), most: whole.format(LARGEST) }), byId(id));
 }
 
 /** The seed that was typed, or a fresh one. */
 function seed() {
-  const typed = byId("seed").value.trim();
-  if (!typed) return freshSeed();
-  if (/^\d{1,40}$/.test(typed)) return typed;
-  throw new Mistake(say("whole", { name: say("seed"), least: 0 }), byId("seed"));
+  const given = typed("seed");
+  if (!given) return freshSeed();
+  if (/^\d{1,40}$/.test(given)) return given;
+  throw new Mistake(say("no-seed", { name: say("seed") }), byId("seed"));
 }
 
 /** What the model reads otherwise than it was given; "" if nothing. */
@@ -102,8 +106,8 @@ function wish(model) {
     read: asRead(prefix, model.vocabulary, unknown),
     notice: changes(unseen, unknown),
     labels: model.labels.map((_, place) => Number(byId(`label-${place}`).value)),
-    lines: measure === "lines" ? wholeNumber("number", 1) : null,
-    most: measure === "characters" ? wholeNumber("number", 1) : null,
+    lines: measure === "lines" ? wholeNumber("number") : null,
+    most: measure === "characters" ? wholeNumber("number") : null,
     temperature: Number(byId("temperature").value),
     topP: Number(byId("top-p").value),
     seed: seed(),
@@ -139,9 +143,10 @@ class Desk {
     const speed = whole.format(count / Math.max(seconds, 0.001));
     const told = [say("done", { n: whole.format(count), count, speed, seed: asked.seed })];
     if (this.stopping) told.unshift(say("stopped"));
-    else if (ended) told.push(say(ended));
+    else if (ended) told.push(say("ended"));
+    const none = this.stopping ? "stopped" : ended ? "at-once" : "nothing";
     this.follow(() => {
-      byId("told").textContent = count ? told.join(say("space")) : say(this.stopping ? "stopped" : "nothing");
+      byId("told").textContent = count ? told.join(say("space")) : say(none, { seed: asked.seed });
     });
   }
 
@@ -177,7 +182,7 @@ class Desk {
     const song = byId("written");
     const text = song.appendChild(new Text());
     const steps = writing(this.model, asked);
-    let [waiting, count, began, ended] = ["", 0, null, ""];
+    let [waiting, count, began, ended] = ["", 0, null, false];
     let until = performance.now() + SLICE;
     while (!this.stopping) {
       const { value, done } = steps.next();

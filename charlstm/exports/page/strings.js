@@ -42,7 +42,11 @@ const TABLE = {
     "{n} 个字符，每秒 {speed} 个。种子 {seed}。",
   ],
   stopped: ["Stopped.", "已停下。"],
-  ended: ["The song ended by itself.", "歌自己结束了。"],
+  ended: ["The song ended by itself.", "这首歌写完了。"],
+  "at-once": [
+    "The song ended at once. Seed {seed}; another seed goes another way.",
+    "这首歌到这里就结束了。种子 {seed}；换一个种子会不一样。",
+  ],
 
   unseen: [
     "The model has never seen {characters} of the prefix. Change the prefix, or under “Unseen characters” choose “leave them out”, or “read the nearest” to put what is nearest in their place.",
@@ -57,22 +61,23 @@ const TABLE = {
   "and-it": ["; and it ", "；并且"],
   comma: [", ", "、"],
   space: [" ", ""],
-  whole: ["{name} must be a whole number from {least}.", "“{name}”必须是不小于 {least} 的整数。"],
+  whole: ["{name} must be a whole number from 1 to {most}.", "“{name}”必须是 1 到 {most} 之间的整数。"],
+  "no-seed": ["{name} must be a whole number of at most 40 digits.", "“{name}”必须是最多 40 位的整数。"],
   broken: ["This page is damaged: {problem}. Export it once more.", "这个页面损坏了：{problem}。请重新导出。"],
   nothing: ["Nothing was left to write.", "没有可写的了。"],
 
   about: ["About this page", "关于这个页面"],
   offline: [
     "The whole model is in this file. It writes here, in the browser, and asks nobody for anything; what you type stays here.",
-    "整个模型都在这个文件里。它就在浏览器里写，不向任何人请求任何东西；你输入的内容不会离开这里。",
+    "整个模型都在这个文件里。它就在浏览器里写，不联网，也不向外发送任何内容；你输入的内容不会离开这里。",
   ],
   facts: [
     "{title}, {weights} weights in float16; it learned from {learned} characters, {known} different ones.",
-    "{title}，{weights} 个 float16 权重；学过 {learned} 个字符，其中 {known} 个不同。",
+    "{title}，{weights} 个 float16 权重；学过 {learned} 个字符，共 {known} 种不同字符。",
   ],
   remembers: [
     "It writes with what its run writes with: the network; the passages of its training text, {grams} of up to {longest} characters, with how often each came; and what the song has said so far.",
-    "它用来写的，和命令行里的模型一样：神经网络；原文的片段，共 {grams} 个，最长 {longest} 个字符，连同各自出现的次数；还有这首歌已经写下的内容。",
+    "写作所用的与命令行相同：神经网络；原文的片段，共 {grams} 个，最长 {longest} 个字符，连同各自出现的次数；还有这首歌已经写下的内容。",
   ],
   "told-by-grams": [
     "Much of the training text can be told from its passages: whoever has this page has them too.",
@@ -82,9 +87,10 @@ const TABLE = {
     "One longer passage of the run has no room in a page.|{left} longer passages of the run have no room in a page.",
     "这个模型还有 {left} 个更长的片段，页面里放不下。",
   ],
+  "network-alone": ["It writes by the network alone, as its run does.", "它只用神经网络来写，和命令行里一样。"],
   "no-grams": [
     "It writes with what its run writes with: the network, and what the song has said so far. The run keeps no passages of its training text, so none are in this page.",
-    "它用来写的，和命令行里的模型一样：神经网络，还有这首歌已经写下的内容。这个模型没有保存原文的片段，所以页面里也没有。",
+    "写作所用的与命令行相同：神经网络，还有这首歌已经写下的内容。这个模型没有保存原文的片段，所以页面里也没有。",
   ],
   perplexity: [
     "Held-out perplexity, before its weights were rounded: {perplexity}. Among so many equally likely characters it wavers on text that it has not seen; lower is better.",
@@ -93,7 +99,7 @@ const TABLE = {
   alone: ["The network alone would come to {alone}.", "只用神经网络会是 {alone}。"],
   "measured-with": [
     "That was measured with the passages that have no room here.",
-    "测的时候，放不下的那些片段也在内。",
+    "这个数是连同放不下的片段一起测的。",
   ],
   differs: [
     "The same seed writes the same text here every time, in any browser. The command line draws by the same numbers, and writes the same until the rounded weights lead another way.",

@@ -78,8 +78,7 @@ function logProbabilities(model, text, prefix, labels) {
  * @param {number} wish.temperature
  * @param {number} wish.topP
  * @param {string} wish.seed
- * @returns {Generator<string, string>} "ended" where the song has ended by itself, "nothing" where
- *   no character is left that may follow, and "" where there is enough
+ * @returns {Generator<string, boolean>} whether the song has ended by itself
  */
 function* writing(model, wish) {
   const { vocabulary } = model;
@@ -106,19 +105,16 @@ function* writing(model, wish) {
     if (mostAgain) holdBack(written, logits, vocabulary, mostAgain);
     leaveLoop(written, logits, vocabulary);
     const id = state ? draw(logits, wish.temperature, wish.topP, random) : draw(logits, 1, 1, random);
-    if (id < 0) {
-      if (ending) yield ending.rest();
-      return "nothing";
-    }
+    if (id < 0) break;
     const character = vocabulary.names[id];
     written.push(character);
     yield ending ? ending.push(character) : character;
-    if (ending?.reached) return ending.song ? "ended" : "";
+    if (ending?.reached) return ending.song;
     state ??= network.start();
     if (left > 1) network.step(state, id);
   }
   if (ending) yield ending.rest();
-  return "";
+  return false;
 }
 
 /**
@@ -177,12 +173,22 @@ function areAlike(text, one, other, length) {
   return !length;
 }
 
+/** Rule some ids out in place, unless nothing else is left. */
+function ruleOut(ids, logits) {
+  const kept = ids.map((id) => logits[id]);
+  for (const id of ids) logits[id] = -Infinity;
+  if (!logits.every((logit, id) => id === UNKNOWN || logit === -Infinity)) return;
+  ids.forEach((id, place) => (logits[id] = kept[place]));
+}
+
 /** Rule out what would write more than so many characters a second time, in place. */
 function holdBack(written, logits, vocabulary, most) {
   const last = written.length - most;
+  const again = new Set();
   for (let at = 0; at < last; at++) {
-    if (areAlike(written, at, last, most)) logits[vocabulary.id(written[at + most])] = -Infinity;
+    if (areAlike(written, at, last, most)) again.add(vocabulary.id(written[at + most]));
   }
+  ruleOut([...again], logits);
 }
 
 // A loop is a passage three times in a row, with at least 12 characters in all. Passages of up to a
@@ -197,10 +203,7 @@ function leaveLoop(written, logits, vocabulary) {
   // The highest after Gumbel noise was added is a draw. It follows from the text alone.
   const random = new Random(crc32(new TextEncoder().encode(written.join(""))));
   for (let id = 0; id < logits.length; id++) logits[id] += Math.fround(random.gumbel());
-  const again = vocabulary.id(written.at(-period));
-  const kept = logits[again];
-  logits[again] = -Infinity;
-  if (logits.every((logit, id) => id === UNKNOWN || logit === -Infinity)) logits[again] = kept;
+  ruleOut([vocabulary.id(written.at(-period))], logits);
 }
 
 /** The length of the passage that a text's first `end` characters end with three times, or 0. */
