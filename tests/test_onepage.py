@@ -329,7 +329,7 @@ def test_a_song_that_ends_at_once_says_so_with_its_seed(opened: Open) -> None:
 def test_a_page_of_the_network_alone_says_so(opened: Open) -> None:
     page = opened(a_model()).page
     page.get_by_text("About this page").click()
-    assert "It writes by the network alone, as its run does." in page.inner_text("#about")
+    assert "It writes by the network alone." in page.inner_text("#about")
 
 
 @in_a_browser

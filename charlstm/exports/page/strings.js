@@ -87,7 +87,7 @@ const TABLE = {
     "One longer passage of the run has no room in a page.|{left} longer passages of the run have no room in a page.",
     "这个模型还有 {left} 个更长的片段，页面里放不下。",
   ],
-  "network-alone": ["It writes by the network alone, as its run does.", "它只用神经网络来写，和命令行里一样。"],
+  "network-alone": ["It writes by the network alone.", "它只用神经网络来写。"],
   "no-grams": [
     "It writes with what its run writes with: the network, and what the song has said so far. The run keeps no passages of its training text, so none are in this page.",
     "写作所用的与命令行相同：神经网络，还有这首歌已经写下的内容。这个模型没有保存原文的片段，所以页面里也没有。",
