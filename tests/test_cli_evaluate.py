@@ -1,4 +1,5 @@
 import json
+import math
 import re
 from pathlib import Path
 
@@ -81,6 +82,20 @@ def test_a_network_that_a_5_gram_beats_is_told_so(charlstm: Charlstm) -> None:
     beaten = figures["lstm"]["loss"] >= figures["five_gram"]["loss"]
     said = "The network alone is no better than a 5-gram" in charlstm("eval", "perplexity").stdout
     assert said == beaten
+
+
+def test_how_far_other_text_may_be_is_told(charlstm: Charlstm, trained: Path) -> None:
+    text = (trained / "song.txt").read_text(encoding="utf-8")
+    for characters in (300, 600):
+        Path("some.txt").write_text(text[:characters], encoding="utf-8")
+        figures = json.loads(charlstm("eval", "perplexity", "some.txt", "--json").stdout)
+        shown = " ".join(charlstm("eval", "perplexity", "some.txt").stdout.split())
+        error = figures["standard_error"]
+        assert (error is None) == (characters == 300)
+        if error is None:
+            assert "too few characters to say how far other text of the same kind" in shown
+        else:
+            assert f"may well be {100 * math.expm1(error):.1f}% better or worse" in shown
 
 
 def test_without_dynamic_the_static_figures_are_the_same_and_alone(charlstm: Charlstm) -> None:

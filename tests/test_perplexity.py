@@ -1,4 +1,6 @@
 import math
+import random
+import statistics
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -141,6 +143,20 @@ def test_the_mean_of_the_surprisal_is_the_bits_per_character(vocabulary: Vocabul
     assert mean == pytest.approx(found.bits_per_character, rel=1e-6)
 
 
+def test_the_standard_error_is_that_of_twenty_pieces(vocabulary: Vocabulary) -> None:
+    text = "".join(random.Random(1).choices("分开我不 abc\n", k=407))
+    found = evaluate(some_model(vocabulary, "lstm"), vocabulary, text)
+    nats = [bit * math.log(2) for bit in found.surprisal.tolist()]
+    # 406 targets: six pieces of 21, and fourteen of 20.
+    pieces = [nats[21 * k : 21 * k + 21] for k in range(6)]
+    pieces += [nats[126 + 20 * k : 146 + 20 * k] for k in range(14)]
+    means = [math.fsum(piece) / len(piece) for piece in pieces]
+    assert found.standard_error == pytest.approx(statistics.stdev(means) / math.sqrt(20), rel=1e-6)
+    assert evaluate(some_model(vocabulary, "lstm"), vocabulary, text[:401]).standard_error
+    few = evaluate(some_model(vocabulary, "lstm"), vocabulary, text[:400])
+    assert few.standard_error is None
+
+
 def test_the_unigram_figure_knows_only_the_counts_of_the_training_text(
     vocabulary: Vocabulary,
 ) -> None:
@@ -201,6 +217,7 @@ def test_the_plain_values_have_the_names_that_programs_read(vocabulary: Vocabula
         "characters",
         "ends",
         "character_loss",
+        "standard_error",
         "unknown_share",
         "uniform_perplexity",
         "unigram_perplexity",
@@ -211,7 +228,7 @@ def test_the_plain_values_have_the_names_that_programs_read(vocabulary: Vocabula
         "unigram",
         "uniform",
     ]
-    assert all(value[name] == getattr(found, name) for name in list(value)[:10])
+    assert all(value[name] == getattr(found, name) for name in list(value)[:11])
     assert value["lstm"] == {
         "loss": found.loss,
         "perplexity": found.perplexity,

@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 _LETTERS = "#000000"
 # This many lines are shown at either end of the ranking.
 _RANKED = 10
-# Of fewer characters the figures of two texts of the same kind may be a tenth apart by chance.
-_FEW = 500
 
 app = typer.Typer(help="Say how good a model is.", no_args_is_help=True)
 
@@ -264,12 +262,7 @@ def _print(console: "Console", figures: "Evaluation", measured: str, table: "Tab
         style="dim",
     )
     console.print(table)
-    if figures.characters < _FEW:
-        told = (
-            "So few characters say little: other text of the same kind may well come out a tenth "
-            "better or worse."
-        )
-        console.print(f"\n{told}", style="dim")
+    console.print(f"\n{_told_error(figures.standard_error)}", style="dim")
     network, five_gram = figures.parts["lstm"], figures.five_gram_loss
     if network is not None and five_gram is not None and network >= five_gram:
         told = (
@@ -279,6 +272,18 @@ def _print(console: "Console", figures: "Evaluation", measured: str, table: "Tab
     if five_gram is None:
         told = "The run keeps no training text, so there is no 5-gram to compare with."
         console.print(f"\n{told}", style="dim")
+
+
+def _told_error(error: float | None) -> str:
+    """Return how far other text may be from a perplexity, by its standard error in nats."""
+    if error is None:
+        return "These are too few characters to say how far other text of the same kind would be."
+    from math import expm1
+
+    return (
+        f"Other text of the same kind may well be {expm1(error):.1%} better or worse (a standard "
+        "error, from 20 pieces of this text)."
+    )
 
 
 def _print_labels(console: "Console", labels: "Worth") -> None:

@@ -24,6 +24,10 @@ from charlstm.text.corpus import IdArray
 from charlstm.text.songs import END
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
 
+# For a standard error: so many pieces of a text, of at least so many symbols.
+_PIECES = 20
+_LEAST = 20
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -98,6 +102,21 @@ class Evaluation:
         return bits(self.loss) * (self.characters + self.ends) / self.utf8_bytes
 
     @property
+    def standard_error(self) -> float | None:
+        """How far from `loss` that of other text of the same kind may well be, in nats.
+
+        The standard error by batch means: the text is cut into 20 pieces, because neighbours depend
+        on each other and pieces hardly do (Schmeiser 1982, "Batch Size Effects in the Analysis of
+        Simulation Output", recommends 10 to 30). ``None`` where a piece would have fewer than 20
+        symbols.
+        """
+        if len(self.surprisal) < _PIECES * _LEAST:
+            return None
+        pieces = np.array_split(self.surprisal.astype(np.float64), _PIECES)
+        means = np.array([piece.mean() for piece in pieces]) * math.log(2)
+        return float(means.std(ddof=1)) / math.sqrt(_PIECES)
+
+    @property
     def parts(self) -> dict[str, float | None]:
         """The losses of the parts of the blend and of simpler models, by name; see `to_json`."""
         adapting = {} if self.dynamic_loss is None else {"adapting": self.adapting_loss}
@@ -128,6 +147,7 @@ class Evaluation:
             "characters": self.characters,
             "ends": self.ends,
             "character_loss": self.character_loss,
+            "standard_error": self.standard_error,
             "unknown_share": self.unknown_share,
             "uniform_perplexity": self.uniform_perplexity,
             "unigram_perplexity": self.unigram_perplexity,
