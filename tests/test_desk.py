@@ -1,6 +1,7 @@
 """The desk as a songwriter uses it: a real browser, a real server, a small real model."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -401,6 +402,9 @@ def test_a_text_is_measured_letter_by_letter(visit: Visit) -> None:
     page.get_by_role("button", name="Measure", exact=True).click()
     page.locator("tr.whole").wait_for()
     assert page.locator("tr.beside").count() == 3
+    assert re.search(
+        r"Other text of the same kind may well be [\d.]+% better", page.inner_text("main")
+    )
 
 
 def test_the_inside_of_a_model_opens_in_a_page_of_its_own(visit: Visit) -> None:

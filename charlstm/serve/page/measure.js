@@ -129,7 +129,13 @@ function tableOf(figures) {
       el("tbody", {}, row("model", figures, "whole"), ...parts),
     ),
     el("p", { class: "soft" }, t("perplexity-is")),
+    el("p", { class: "soft" }, errorOf(figures.standard_error)),
   ];
+}
+
+/** How far other text may be from a perplexity, by its standard error in nats. */
+function errorOf(error) {
+  return error === null ? t("no-error") : t("standard-error", { share: shownTenths(Math.expm1(error)) });
 }
 
 function inside(run, left) {

@@ -305,6 +305,14 @@ const TABLE = {
   measuring: ["Measuring …", "正在评测……"],
   predicted: ["{n} characters of text that it has not learned", "没有学过的 {n} 个字符"],
   "bits-a-character": ["Bits a character", "每字比特"],
+  "standard-error": [
+    "Other text of the same kind may well be {share} better or worse.",
+    "换一段同类的文字，结果好坏相差 {share} 左右是常事。",
+  ],
+  "no-error": [
+    "These are too few characters to say how far other text of the same kind would be.",
+    "字数太少，说不出换一段同类的文字会相差多少。",
+  ],
   "row-model": ["This model", "这个模型"],
   "row-lstm": ["its network alone", "只用网络"],
   "row-recall": ["and the learned text", "加上学过的文字"],
