@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import numpy as np
@@ -20,6 +20,10 @@ from faults.commands import Commands
 from numpy.typing import NDArray
 
 from charlstm.cli import main
+from docs.pictures.browser import browsing
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # A shell starts what is to run in the background deaf to Ctrl-C, and so are all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -108,6 +112,13 @@ def charlstm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         return Result(end.value.code or 0, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Return a real browser."""
+    with browsing() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

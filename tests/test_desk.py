@@ -11,7 +11,7 @@ from browsers import PATIENCE, Desk, Visitor, missing
 
 import charlstm
 from charlstm.writing.rhyme import rhyme
-from docs.pictures.browser import Serving, browsing
+from docs.pictures.browser import Serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -42,12 +42,6 @@ def server(where: Path) -> Iterator[Serving]:
     server = Serving(where)
     yield server
     server.end()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with browsing() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ from charlstm.exports.insidepage import Shown, beginning, reads, room, write_ins
 from charlstm.model.inside import QUANTITIES
 from charlstm.recipes.architecture import CELLS, Architecture
 from charlstm.text.songs import END
-from docs.pictures.browser import browsing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -28,12 +26,6 @@ if TYPE_CHECKING:
 in_a_browser = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 TEXT = LYRICS + "(la) [la] “la” 分 x\n" * 3
 PAGES = Path(charlstm.__file__).parent / "exports"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with browsing() as browser:
-        yield browser
 
 
 def quantity(page: "Page", layer: int, unit: int, what: str) -> Any:

@@ -17,19 +17,12 @@ from charlstm.text.corpus import TextOptions
 from charlstm.text.unseen import Prefix, lookalike, lookalikes
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.writing.decoding import Decoding
-from docs.pictures.browser import browsing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 in_a_browser = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 GREEDY = Decoding(temperature=0)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with browsing() as browser:
-        yield browser
 
 
 @pytest.fixture

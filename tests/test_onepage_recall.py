@@ -22,7 +22,6 @@ from charlstm.runs.info import RunInfo
 from charlstm.runs.tensors import Arrays
 from charlstm.text.songs import END
 from charlstm.writing.decoding import Decoding
-from docs.pictures.browser import browsing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -31,12 +30,6 @@ in_a_browser = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 ALPHABETS = (30, 700)
 DATA = Path(__file__).parent / "data"
 LYRICS_ZH = Path(__file__).parent.parent / "data" / "lyrics_zh.txt"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with browsing() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """`charlstm eval`: say how good a model is."""
 
+import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -278,11 +279,11 @@ def _told_error(error: float | None) -> str:
     """Return how far other text may be from a perplexity, by its standard error in nats."""
     if error is None:
         return "These are too few characters to say how far other text of the same kind would be."
-    from math import expm1
+    from charlstm.evaluation.perplexity import PIECES
 
     return (
-        f"Other text of the same kind may well be {expm1(error):.1%} better or worse (a standard "
-        "error, from 20 pieces of this text)."
+        f"Other text of the same kind may well be {math.expm1(error):.1%} better or worse (a "
+        f"standard error, from {PIECES} pieces of this text)."
     )
 
 

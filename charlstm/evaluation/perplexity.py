@@ -24,8 +24,10 @@ from charlstm.text.corpus import IdArray
 from charlstm.text.songs import END
 from charlstm.text.vocabulary import UNKNOWN, Vocabulary
 
-# For a standard error: so many pieces of a text, of at least so many symbols.
-_PIECES = 20
+PIECES = 20
+"""Of so many pieces of a text a standard error is made."""
+
+# Each of at least so many symbols.
 _LEAST = 20
 
 
@@ -51,11 +53,9 @@ class Evaluation:
         end_loss: mean negative log-likelihood of those, in nats; 0 if there were none.
         labels: what the labels of the songs are worth; ``None`` without labels. They are read and
             count nowhere else.
-        network_loss: of the network alone.
+        network_loss: of the network alone; ``None`` where that is what writes.
         recall_loss: of the network and the n-gram model of the training text, without what the song
             so far has said; ``None`` where there is no such model.
-        so_far_loss: of both and of what the song so far has said; ``None`` where the network is
-            alone.
         five_gram_loss: of a 5-gram model of the training text alone; ``None`` where that is not
             kept.
         adapting_loss: of the blend that goes on counting and learning, see
@@ -76,7 +76,6 @@ class Evaluation:
     labels: Worth | None = None
     network_loss: float | None = None
     recall_loss: float | None = None
-    so_far_loss: float | None = None
     five_gram_loss: float | None = None
     adapting_loss: float | None = None
 
@@ -110,11 +109,11 @@ class Evaluation:
         Simulation Output", recommends 10 to 30). ``None`` where a piece would have fewer than 20
         symbols.
         """
-        if len(self.surprisal) < _PIECES * _LEAST:
+        if len(self.surprisal) < PIECES * _LEAST:
             return None
-        pieces = np.array_split(self.surprisal.astype(np.float64), _PIECES)
+        pieces = np.array_split(self.surprisal.astype(np.float64), PIECES)
         means = np.array([piece.mean() for piece in pieces]) * math.log(2)
-        return float(means.std(ddof=1)) / math.sqrt(_PIECES)
+        return float(means.std(ddof=1)) / math.sqrt(PIECES)
 
     @property
     def parts(self) -> dict[str, float | None]:
@@ -123,7 +122,7 @@ class Evaluation:
         return {
             "lstm": self.loss if self.network_loss is None else self.network_loss,
             "recall": self.recall_loss,
-            "so_far": self.so_far_loss,
+            "so_far": None if self.network_loss is None else self.loss,
             "five_gram": self.five_gram_loss,
             "unigram": math.log(self.unigram_perplexity),
             "uniform": math.log(self.uniform_perplexity),
@@ -224,9 +223,8 @@ def evaluate(
     is_end = targets == (-1 if vocabulary.end is None else vocabulary.end)
     ends = int(is_end.sum())
     written = vocabulary.labels.stripped(text[1:].replace(END, "") if ends else text[1:])
-    loss = float(nats.sum()) / len(nats)
     return Evaluation(
-        loss=loss,
+        loss=float(nats.sum()) / len(nats),
         characters=len(nats) - ends,
         ends=ends,
         end_loss=float(nats[is_end].sum()) / max(ends, 1),
@@ -237,9 +235,8 @@ def evaluate(
         surprisal=each / np.float32(math.log(2)),
         dynamic_loss=dynamic_loss,
         labels=labels,
-        network_loss=mean(of_network),
+        network_loss=None if recalled is None else mean(of_network),
         recall_loss=recall_loss,
-        so_far_loss=None if recalled is None else loss,
         five_gram_loss=five_gram_loss,
         adapting_loss=adapting_loss,
     )

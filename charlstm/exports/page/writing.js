@@ -167,7 +167,7 @@ function keepNucleus(weights, topP) {
   weights.set(kept);
 }
 
-/** Whether so many characters of a text stand at two places, each after the other. */
+/** Whether a text has the same so many characters from two of its places on. */
 function areAlike(text, one, other, length) {
   while (length && text[one + length - 1] === text[other + length - 1]) length--;
   return !length;

@@ -15,6 +15,10 @@ class Followers:
         end: the id of the mark between songs, with which everything is forgotten; ``None`` for a
             text of one piece.
         reach: how many characters back what followed is counted.
+
+    Attributes:
+        here: how often each character followed what was read last: of the contexts of each length,
+            the shortest first, as far as they have come before.
     """
 
     def __init__(self, end: int | None, reach: int) -> None:
@@ -24,20 +28,12 @@ class Followers:
         self._rows: dict[str, dict[int, int]] = {}
         self._last = ""
         self._contexts = [""]
-        self._here: list[dict[int, int]] = []
+        self.here: list[dict[int, int]] = []
         self._counted: deque[tuple[list[str], int]] = deque()
 
     def __len__(self) -> int:
         """Return how many characters are counted."""
         return len(self._counted)
-
-    def here(self) -> list[dict[int, int]]:
-        """Return how often each character followed what was read last.
-
-        Returns:
-            Of the contexts of each length, the shortest first, as far as they have come before.
-        """
-        return self._here
 
     def read(self, character: int) -> None:
         """Read one character, by its id."""
@@ -46,9 +42,9 @@ class Followers:
             self._counted.clear()
             self._last = ""
         else:
-            for row in self._here:
+            for row in self.here:
                 row[character] = row.get(character, 0) + 1
-            for context in self._contexts[len(self._here) :]:
+            for context in self._contexts[len(self.here) :]:
                 self._rows[context] = {character: 1}
             self._counted.append((self._contexts, character))
             if len(self._counted) > self._reach:
@@ -56,12 +52,12 @@ class Followers:
             self._last = (self._last + chr(character))[-LONGEST:]
         n, last = len(self._last), self._last
         self._contexts = [last[n - length :] for length in LENGTHS if length <= n]
-        self._here = []
+        self.here = []
         for context in self._contexts:
             known = self._rows.get(context)
             if known is None:
                 break  # a longer one has not come before either
-            self._here.append(known)
+            self.here.append(known)
 
     def _forget(self, contexts: list[str], character: int) -> None:
         """Take what followed at one place off the counts."""

@@ -248,7 +248,7 @@ class SoFar:
             ending: how likely the n-gram model finds the end of the song; 0 where there is none.
         """
         followers, D = self._followers(said), pull.discount
-        rows = followers.here()
+        rows = followers.here
         keep, weights = 1.0, list[float]()
         for k in range(len(rows) - 1, -1, -1):
             # The shortest context was followed by all that was said.
@@ -357,7 +357,7 @@ def follow(so_far: SoFar, ids: NDArray[np.integer[Any]]) -> Followed:
     followers = Followers(so_far.end, so_far.reach)
     followers.read(text[0])
     for place, character in enumerate(text[1:]):
-        for level, row in enumerate(followers.here()):
+        for level, row in enumerate(followers.here):
             every[place, level] = sum(row.values()) if level else len(followers)
             different[place, level] = len(row)
             same[place, level] = row.get(character, 0)
